@@ -1,0 +1,35 @@
+"""List what there is: commands, methods and data set cards, one line each."""
+
+import ast
+from pathlib import Path
+
+from bench import cards, names
+from bench.command import Parser, run
+
+
+def commands() -> dict[str, str]:
+    """Module -> the first line of its docstring, for every module that can be run; read without importing it."""
+    found = {}
+    for path in sorted(Path(__file__).parent.glob("[!_]*.py")):
+        text = path.read_text(encoding="utf-8")
+        if '\nif __name__ == "__main__":' in text:
+            found[f"bench.{path.stem}"] = (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
+    return found
+
+
+def main(argv: list[str] | None = None) -> int:
+    Parser(prog="python -m bench", description=__doc__).parse_args(argv)
+    sections = {
+        "Commands (python -m NAME --help says more)": commands(),
+        "Methods (--method NAME; any spelling of it, or all)": names.methods(),
+        "Data sets (--dataset NAME)": {name: cards.load(name).summary for name in cards.names()},
+    }
+    for heading, lines in sections.items():
+        print(heading)
+        for name, line in lines.items():
+            print(f"  {name:<20} {line}")
+    return 0
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,145 @@
+"""Store -> batches of tensors. Every random draw depends on (seed, stage, epoch, image) and on nothing else.
+
+Legend: N images of a view, B of a batch, C labels, H = W = S side in pixels.
+"""
+
+import hashlib
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from bench.stages import Augmentation, Stage
+from bench.store import View
+
+WHOLE = Augmentation(crops=(), mirror=False)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Normalised images (B, 3, H, W), channels last in memory, and labels (B, C), 1.0 where positive, else 0.0."""
+
+    images_BCHW: Tensor
+    labels_BC: Tensor
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """How uint8 pixels become the trunk's input: p / 255, minus mean, divided by std, on a device."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    device: torch.device
+
+    def normalise(self, images_BCHW: Tensor) -> Tensor:
+        mean, std = (torch.tensor(value, device=self.device).view(1, -1, 1, 1) for value in (self.mean, self.std))
+        return (images_BCHW / 255 - mean) / std
+
+
+@dataclass(frozen=True)
+class Crops:
+    """What happens to each image of a view in one epoch: box (left, top, width, height) and mirroring.
+
+    Boxes are in 1/256 of the image's side; both tables have a row for every image of the view.
+    """
+
+    boxes_N4: NDArray[np.float32]
+    mirrored_N: NDArray[np.bool_]
+
+
+def generator(*what: object) -> np.random.Generator:
+    """A counter-based generator of its own for whatever is named: no state is shared, nothing is replayed."""
+    digest = hashlib.sha256("/".join(map(str, what)).encode()).digest()
+    return np.random.Generator(np.random.Philox(key=int.from_bytes(digest[:16])))
+
+
+def order(indices_N: NDArray[np.int64], *, seed: int, stage: str, epoch: int) -> NDArray[np.int64]:
+    """The epoch's order of the images."""
+    return generator("order", seed, stage, epoch).permutation(indices_N)
+
+
+def draw_crops(n: int, augmentation: Augmentation, *, seed: int, stage: str, epoch: int) -> Crops:
+    """The epoch's table of crops for a view of n images: one of the size pairs, one of five places, mirror or not."""
+    draws_N3 = generator("crops", seed, stage, epoch).random((n, 3), dtype=np.float32)
+    sizes = augmentation.crops or (256,)
+    apart = len(sizes) if augmentation.max_distort is None else augmentation.max_distort
+    pairs = [(w, h) for i, w in enumerate(sizes) for j, h in enumerate(sizes) if abs(i - j) <= apart]
+    extent_N2 = np.array(pairs, np.float32)[(draws_N3[:, 0] * len(pairs)).astype(int)]
+    places = np.array([(0, 0), (1, 0), (0, 1), (1, 1), (0.5, 0.5)], np.float32)
+    corner_N2 = np.floor((256 - extent_N2) * places[(draws_N3[:, 1] * len(places)).astype(int)])
+    return Crops(np.hstack([corner_N2, extent_N2]), (draws_N3[:, 2] < 0.5) & augmentation.mirror)
+
+
+def crop(images_BCHW: Tensor, boxes_B4: Tensor, mirrored_B: Tensor, size: int) -> Tensor:
+    """Each image's box resized to (size, size), bilinear without antialias, then mirrored where asked.
+
+    images_BCHW: float; boxes_B4: left, top, width, height in pixels. Output pixel i of n samples the box at
+    (i + 0.5) * extent / n - 0.5, clamped to the box, as OpenCV's INTER_LINEAR does on the box alone.
+    """
+    side = images_BCHW.shape[-1]
+    steps_n = (torch.arange(size, device=images_BCHW.device) + 0.5) / size
+    mirrored_Bn = torch.where(mirrored_B[:, None], steps_n.flip(0), steps_n)
+    axes = []
+    for axis, steps in ((0, mirrored_Bn), (1, steps_n.expand_as(mirrored_Bn))):
+        start, extent = boxes_B4[:, axis, None], boxes_B4[:, axis + 2, None]
+        inside = (steps * extent - 0.5).clamp(min=0).minimum(extent - 1)
+        axes.append((start + inside) * 2 / (side - 1) - 1)  # -1 and 1 are the centres of the outer pixels
+    x_BHW, y_BHW = axes[0][:, None, :].expand(-1, size, -1), axes[1][:, :, None].expand(-1, -1, size)
+    grid_BHW2 = torch.stack([x_BHW, y_BHW], dim=-1)
+    return F.grid_sample(images_BCHW, grid_BHW2, mode="bilinear", padding_mode="border", align_corners=True)
+
+
+def to_device(values: NDArray[Any], device: torch.device) -> Tensor:
+    """An array as a tensor on the device; the copy to a GPU is pinned and asynchronous."""
+    tensor = torch.from_numpy(values)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
+
+
+def training(  # noqa: PLR0913 (the first is what is read, the rest is all that determines it)
+    view: View, indices_N: NDArray[np.int64], *, stage: Stage, seed: int, epoch: int, pixels: Pixels, first: int = 0
+) -> Iterator[Batch]:
+    """The epoch's batches from number `first` on; the incomplete last one is dropped."""
+    order_N = order(indices_N, seed=seed, stage=stage.name, epoch=epoch)
+    crops = draw_crops(len(view), stage.augmentation, seed=seed, stage=stage.name, epoch=epoch)
+    whole = len(order_N) // stage.batch_size * stage.batch_size
+    chosen = np.split(order_N[:whole], range(stage.batch_size, whole, stage.batch_size))
+    for indices_B, images_BCHW, labels_BC in read_ahead(view, chosen[first:], pixels.device):
+        images = images_BCHW.float()
+        if stage.augmentation != WHOLE or images.shape[-1] != stage.input_size:
+            boxes_B4 = to_device(crops.boxes_N4[indices_B], pixels.device) * (images.shape[-1] / 256)
+            images = crop(images, boxes_B4, to_device(crops.mirrored_N[indices_B], pixels.device), stage.input_size)
+        yield Batch(pixels.normalise(images), labels_BC)
+
+
+def evaluation(view: View, *, batch_size: int, pixels: Pixels) -> Iterator[Batch]:
+    """Every image of a view once, in the view's order, as it is; the last batch may be smaller."""
+    chosen = np.split(np.arange(len(view)), range(batch_size, len(view), batch_size))
+    for _, images_BCHW, labels_BC in read_ahead(view, chosen, pixels.device):
+        yield Batch(pixels.normalise(images_BCHW.float()), labels_BC)
+
+
+def read_ahead(
+    view: View, chosen: list[NDArray[np.int64]], device: torch.device, depth: int = 3
+) -> Iterator[tuple[NDArray[np.int64], Tensor, Tensor]]:
+    """(indices, uint8 images, labels) for each list of indices, read by one thread that is `depth` batches ahead."""
+    positive_NC = (view.labels_NC == 1).astype(np.float32)
+
+    def fetch(indices_B: NDArray[np.int64]) -> tuple[NDArray[np.int64], Tensor, Tensor]:
+        images_BCHW = to_device(view.images(indices_B), device).permute(0, 3, 1, 2)
+        return indices_B, images_BCHW, to_device(positive_NC[indices_B], device)
+
+    pending: deque[Future[tuple[NDArray[np.int64], Tensor, Tensor]]] = deque()
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        for indices_B in chosen:
+            pending.append(thread.submit(fetch, indices_B))
+            if len(pending) > depth:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()

@@ -1,0 +1,197 @@
+"""Compare fresh records with the accepted ones and say what moved; `--accept` makes the fresh ones accepted.
+
+What counts as a move is defined in `bench/spread.py`. This command alone writes `results/reproduced`.
+"""
+
+import argparse
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tabulate import tabulate
+
+from bench import paths, published
+from bench.command import Parser, run
+from bench.errors import InputError
+from bench.layout import Column
+from bench.record import VOLATILE, Record, groups, read_folder, shown, title, write
+from bench.spread import (
+    CONFIDENCE,
+    LEAST,
+    WITHOUT_SPREAD,
+    Comparison,
+    Groups,
+    Spread,
+    compare,
+    samples,
+    spreads,
+)
+
+
+def report(accepted: Groups, fresh: Groups, *, strict: bool) -> tuple[list[str], int]:
+    """(lines that say what was compared and what moved, exit status): 1 where something did, else 0.
+
+    strict: what cannot be compared counts as moved.
+    """
+    compared = list(compare(accepted, fresh))
+    alarms, remarks = list(_alarms(accepted, fresh)), list(_remarks(accepted, fresh))
+    missing = [_name(accepted, group) for group in accepted if group not in fresh]
+    lines = [*alarms, *remarks, *(f"{name}: accepted, but there is no fresh record" for name in missing)]
+    lines += [*_tolerances(spreads(accepted), compared), *_verdict(compared)]
+    moved = alarms or any(one.share > 1 for one in compared)
+    return lines, int(bool(moved or (strict and (missing or not compared))))
+
+
+def _alarms(accepted: Groups, fresh: Groups) -> Iterator[str]:
+    """What makes numbers incomparable, whatever they are."""
+    for group in [group for group in accepted if group in fresh]:
+        old, new = accepted[group], fresh[group]
+        if _fingerprints(old) != _fingerprints(new):
+            were, are = (" and ".join(found) for found in (_fingerprints(old), _fingerprints(new)))
+            yield f"{_name(fresh, group)}: moved: the data, fingerprint {were} accepted, {are} fresh"
+        if any(one["protocol"] != old[0]["protocol"] for one in new):
+            yield f"{_name(fresh, group)}: moved: the protocol of evaluation"
+        if gone := [_metric(column) for column in samples(old) if column not in samples(new)]:
+            yield f"{_name(fresh, group)}: moved: there is no {', '.join(gone)} any more"
+
+
+def _fingerprints(members: list[Record]) -> list[str]:
+    return sorted({one["data"]["fingerprint"][:12] for one in members})
+
+
+def _remarks(accepted: Groups, fresh: Groups) -> Iterator[str]:
+    """What a reader should know beside the numbers."""
+    for group, new in fresh.items():
+        name = _name(fresh, group)
+        if group not in accepted:
+            yield f"{name}: fresh, but nothing is accepted to compare it with"
+            continue
+        old = accepted[group][0]
+        if any(one["data"]["card"] != old["data"]["card"] for one in new):
+            yield f"{name}: the data set's card is another than when the records were accepted"
+        if any(one["recipe"] != old["recipe"] for one in new):
+            yield f"{name}: the recipe is another than the accepted one"
+        if any(one["data"]["partial"] for one in new):
+            yield f"{name}: made from partial data"
+
+
+def _name(found: Groups, group: tuple[str, str]) -> str:
+    return title(found[group][0], seed=False)
+
+
+def _tolerances(spread: dict[Column, Spread], compared: Sequence[Comparison]) -> list[str]:
+    """The tolerance of each metric, for each number of seeds that was compared."""
+    if not compared:
+        return []
+    freedom = max(one.freedom for one in spread.values())
+    reason = f"{WITHOUT_SPREAD}, as no method has two accepted seeds to show a spread"
+    if freedom:
+        basis = f"by the spread between accepted seeds ({freedom} degrees of freedom)"
+        reason = f"{CONFIDENCE:.1%} of chance differences {basis}, at least {LEAST}"
+    columns = list(dict.fromkeys(one.column for one in compared))
+    rows = [["sd between seeds", *(f"{spread[column].sd:.2f}" for column in columns)]] if freedom else []
+    for seeds in dict.fromkeys(one.seeds for one in compared):
+        known = {one.column: f"{one.tolerance:.2f}" for one in compared if one.seeds == seeds}
+        name = f"tolerance, {seeds[0]} fresh : {seeds[1]} accepted"
+        rows.append([name, *(known.get(column, "") for column in columns)])
+    heads = ["", *map(_metric, columns)]
+    return [f"tolerance in points: {reason}", *_lines(rows, heads)]
+
+
+def _verdict(compared: Sequence[Comparison]) -> list[str]:
+    """What moved, or how near to it the nearest is."""
+    if not compared:
+        return ["nothing compared: fresh and accepted records have no method in common"]
+    moved = [one for one in compared if one.share > 1]
+    if moved:
+        heads = ["moved", "metric", "accepted", "fresh", "difference", "tolerance"]
+        return [f"{len(moved)} of {len(compared)} numbers moved:", *_lines([*map(_moved, moved)], heads)]
+    top = max(compared, key=lambda one: one.share)
+    where = f"{top.name}, {_metric(top.column)} {top.accepted:.2f} -> {top.fresh:.2f}"
+    largest = f"the largest move is {top.share:.0%} of its tolerance ({where})"
+    return [f"no number moved: {len(compared)} compared, {largest}"]
+
+
+def _moved(one: Comparison) -> list[str]:
+    means = [f"{one.accepted:.2f}", f"{one.fresh:.2f}"]
+    return [one.name, _metric(one.column), *means, f"{one.difference:+.2f}", f"{one.tolerance:.2f}"]
+
+
+def _metric(column: Column) -> str:
+    return column[1] if column[0] == "all" else f"top-3 {column[1]}"
+
+
+def _lines(rows: list[list[str]], heads: list[str]) -> list[str]:
+    align = ["left" if head in ("", "moved", "metric") else "right" for head in heads]
+    return str(tabulate(rows, heads, "simple", colalign=align, disable_numparse=True)).splitlines()
+
+
+def accept(fresh: Sequence[Record], folder: Path, *, allow_partial: bool) -> list[str]:
+    """Make the fresh records the accepted ones of the folder; returns a line for each that says what changed.
+
+    Accepted records without a fresh counterpart stay. InputError, and nothing written, where a record comes
+    from partial data and that is not allowed.
+    """
+    partial = [title(record) for record in fresh if record["data"]["partial"]]
+    if partial and not allow_partial:
+        raise InputError(
+            f"made from partial data: {', '.join(partial)}; --allow-partial accepts them all the same"
+        )
+    known = {title(record): record for record in read_folder(folder)}
+    changes = {title(record): _change(known.get(title(record)), record) for record in fresh}
+    for record in fresh:
+        if changes[title(record)] != "unchanged":
+            write(record, folder)
+    kept = [f"{name}: kept, there is no fresh record" for name in known if name not in changes]
+    return [*(f"{name}: {change}" for name, change in changes.items()), *kept]
+
+
+def _change(old: Record | None, new: Record) -> str:
+    """What accepting changes, apart from what differs between any two runs."""
+    if old is None:
+        return f"new, mAP {_mean_ap(new):.2f}"
+    keys = [key for key in new if key not in VOLATILE and new[key] != old.get(key)]
+    if not keys:
+        return "unchanged"
+    return f"mAP {_mean_ap(old):.2f} -> {_mean_ap(new):.2f}; changed: {', '.join(keys)}"
+
+
+def _mean_ap(record: Record) -> float:
+    return float(record["metrics"][record["protocol"]["profile"]]["mAP"])
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = _parser().parse_args(argv)
+    published.refuse_unknown(args.dataset)
+    source = args.records or (args.runs or paths.RUNS) / args.dataset
+    folder = paths.REPRODUCED / args.dataset
+    fresh, accepted = (read_folder(place, dataset=args.dataset) for place in (source, folder))
+    if not fresh and (accepted or args.accept or args.records):
+        command = f"python -m bench.run --dataset {args.dataset} --method all"
+        raise InputError(f"no fresh records in {shown(source)}; make them with: {command}")
+    if args.accept:
+        print("\n".join(accept(fresh, folder, allow_partial=args.allow_partial)))
+        return 0
+    if not accepted:
+        print(f"{args.dataset}: no accepted records in {shown(folder)} to compare with; --accept makes them")
+        return int(args.strict)
+    lines, status = report(groups(accepted), groups(fresh), strict=args.strict)
+    counts = f"{len(fresh)} fresh records of {shown(source)}, {len(accepted)} accepted of {shown(folder)}"
+    print("\n".join([f"{args.dataset}: {counts}", *lines]))
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(prog="python -m bench.check", description=__doc__)
+    parser.add_argument("--dataset", required=True, metavar="NAME", help=", ".join(published.datasets()))
+    parser.add_argument("--runs", type=Path, metavar="DIR", help="where runs write (default: runs)")
+    parser.add_argument(
+        "--records", type=Path, metavar="DIR", help="records made elsewhere, to check instead"
+    )
+    parser.add_argument("--accept", action="store_true", help="make the fresh records the accepted ones")
+    parser.add_argument("--allow-partial", action="store_true", help="accept records of partial data too")
+    parser.add_argument("--strict", action="store_true", help="exit 1 too where something cannot be compared")
+    return parser
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,33 @@
+"""The door of every command: arguments in, exit status out, a user's mistake in one line."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from bench.errors import InputError
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose complaint is one line, like every other complaint of the suite."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(message)
+
+
+def run(main: Callable[[], int | None]) -> NoReturn:
+    """Run a command and leave: 0 or what it returned; 2 for a user's mistake, 130 for Ctrl-C, one line each."""
+    try:
+        status = main() or 0
+        sys.stdout.flush()
+    except InputError as mistake:
+        print(f"error: {mistake}", file=sys.stderr)
+        status = 2
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on where it was", file=sys.stderr)
+        status = 130
+    except BrokenPipeError:  # the reader of a pipe (head, less) has left: nothing more to say
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 0
+    sys.exit(status)

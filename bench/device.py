@@ -1,0 +1,48 @@
+"""The device there is, its precision, and what makes it fast."""
+
+import ctypes
+import platform
+from contextlib import suppress
+
+import torch
+
+from bench.errors import InputError
+
+
+def choose(name: str = "auto") -> torch.device:
+    """`auto`: the GPU where there is one, else the CPU."""
+    try:
+        device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as fault:
+        raise InputError(f"device {name!r} cannot be used: {str(fault).splitlines()[0]}") from fault
+    if device.type == "cuda":
+        torch.backends.cudnn.benchmark = True
+    else:
+        keep_memory()
+    return device
+
+
+def precision(device: torch.device) -> torch.dtype:
+    """The type of matrix products: bfloat16 on a GPU, float32 on the CPU."""
+    return torch.bfloat16 if device.type == "cuda" else torch.float32
+
+
+def autocast(device: torch.device) -> torch.autocast:
+    """The one context for every forward pass; on the CPU it does nothing."""
+    reduced = precision(device) is not torch.float32
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=reduced)
+
+
+def hardware(device: torch.device) -> str:
+    """What a record says it was made on."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
+
+
+def keep_memory() -> None:
+    """Have glibc keep freed buffers instead of giving them back at every step: fewer page faults, faster steps."""
+    m_trim_threshold, m_mmap_threshold = -1, -3
+    with suppress(OSError, AttributeError):  # another C library: slower, and as correct
+        libc = ctypes.CDLL(None)
+        libc.mallopt(m_mmap_threshold, 32 << 20)  # the most that glibc takes
+        libc.mallopt(m_trim_threshold, 1 << 30)

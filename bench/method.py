@@ -1,0 +1,111 @@
+"""A method by name: its module, its recipe for a card, and its model with every weight drawn from the seed."""
+
+import dataclasses
+import hashlib
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from bench.errors import InputError, unknown
+from bench.names import find_method
+from bench.stages import Stage
+from bench.store import Store
+from methods import _trunk
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What a method may know of the labels: their names, and how often two occur together in training."""
+
+    names: tuple[str, ...]
+    cooccurrence_CC: NDArray[np.int64]
+
+    @property
+    def number(self) -> int:
+        """C."""
+        return len(self.names)
+
+
+class Model(Protocol):
+    """What the harness asks of a method's model, beside being an `nn.Module` with its trunk in `trunk`."""
+
+    def logits(self, images_BCHW: Tensor) -> Tensor:
+        """The final logits (B, C)."""
+
+
+class Method(Protocol):
+    """What a file in `methods/` provides (see the README: add a method)."""
+
+    Config: type[Any]
+    RECIPES: Mapping[str, Any]
+    Model: type[nn.Module]
+
+    def stages(self, config: Any) -> tuple[Stage, ...]:
+        """The training, in order."""
+
+
+def load(name: str) -> Method:
+    """The method's module, for any spelling of its name."""
+    return cast("Method", importlib.import_module(f"methods.{find_method(name)}"))
+
+
+def recipe(method: Method, card: str, changes: Mapping[str, str | bool] | None = None) -> Any:
+    """The method's recipe for a card, with `--set field=value` changes; a card without one gets the paper's."""
+    config = method.RECIPES.get(card, method.Config())
+    fields = {field.name for field in dataclasses.fields(config)}
+    for name in changes or {}:
+        if name not in fields:
+            raise unknown("recipe field", name, sorted(fields))
+    values = {name: _parse(name, text, like=getattr(config, name)) for name, text in (changes or {}).items()}
+    return dataclasses.replace(config, **values)
+
+
+def labels_of(store: Store) -> Labels:
+    """The labels of a prepared data set; co-occurrence is counted over the images that are learned from."""
+    positive_NC = (store.train.labels_NC[store.fitted] == 1).astype(np.int64)
+    return Labels(tuple(store.manifest["labels"]), positive_NC.T @ positive_NC)
+
+
+def build(method: Method, config: Any, labels: Labels, seed: int) -> nn.Module:
+    """The model before training: the trunk as its recipe says, the rest drawn from (seed, name of the layer).
+
+    A layer of the same name and shape starts the same in every method. No global random state is touched.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(_seed_for(seed, "trunk"))
+        trunk = _trunk.load(config.trunk, weights=config.trunk_weights, from_scratch=config.from_scratch)
+        model = method.Model(config, labels, trunk)
+        for name, module in model.named_modules():
+            if not name.startswith("trunk") and callable(reset := getattr(module, "reset_parameters", None)):
+                torch.manual_seed(_seed_for(seed, name))
+                reset()
+    for name, module in model.named_modules():
+        if not name.startswith("trunk") and callable(zero := getattr(module, "zero_init_last", None)):
+            zero()  # a new residual block of timm's begins as the identity, as timm's own networks do
+    return model
+
+
+def _seed_for(seed: int, name: str) -> int:
+    return int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:8])
+
+
+def _parse(name: str, text: str | bool, *, like: Any) -> Any:
+    """The value that a text stands for, in the type that the field has now."""
+    if isinstance(text, bool):
+        return text
+    try:
+        if isinstance(like, bool):
+            return {"true": True, "false": False}[text.lower()]
+        if isinstance(like, tuple):
+            return tuple(type(like[0])(part) if like else float(part) for part in text.split(",") if part)
+        if like is None:
+            return None if text.lower() == "none" else int(text)
+        return type(like)(text)
+    except (ValueError, KeyError) as mistake:
+        raise InputError(f"{name}={text}: {type(like).__name__} expected, as in {name}={like}") from mistake

@@ -1,0 +1,47 @@
+"""How a stage is going: a bar on a terminal, a plain line for every epoch elsewhere."""
+
+import sys
+import time
+from types import TracebackType
+from typing import Self
+
+from tqdm import tqdm
+
+
+class Progress:
+    """Counts a stage's steps; states loss, learning rate, images per second and time left."""
+
+    def __init__(self, title: str, *, epochs: int, steps: int, batch_size: int) -> None:
+        self.title, self.epochs, self.steps, self.batch_size = title, epochs, steps, batch_size
+        self.terminal = sys.stderr.isatty()
+        self.began, self.done = time.monotonic(), 0
+        self.bar = tqdm(total=epochs * steps, desc=title, unit="step", disable=not self.terminal, leave=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self.bar.close()
+
+    @property
+    def images_per_second(self) -> float:
+        """Over all steps so far, validation included."""
+        return self.done * self.batch_size / max(time.monotonic() - self.began, 1e-9)
+
+    def step(self) -> None:
+        """One batch was learned."""
+        self.done += 1
+        self.bar.update()
+
+    def loss(self, mean: float) -> None:
+        """The epoch's mean loss so far, for the bar."""
+        self.bar.set_postfix_str(f"loss {mean:.4f}, {self.images_per_second:,.0f} images/s")
+
+    def epoch(self, epoch: int, *, loss: float, held_out: float, lr: float) -> None:
+        """One epoch is over."""
+        left = (self.epochs - epoch) * self.steps * self.batch_size / max(self.images_per_second, 1e-9)
+        facts = f"loss {loss:.4f}, held out {held_out:.4f}, lr {lr:g}, {self.images_per_second:,.0f} images/s"
+        self.bar.set_postfix_str(facts)
+        if not self.terminal:
+            at = f"{self.title} {epoch}/{self.epochs}"
+            print(f"{at}: {facts}, at most {left // 60:.0f}:{left % 60:02.0f} left", file=sys.stderr, flush=True)

@@ -1,0 +1,140 @@
+"""`results/published/*.toml` -> frozen `Published`: the numbers that papers print, each with its source."""
+
+import dataclasses
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from bench import cards, paths
+from bench.cards import Top3
+from bench.errors import InputError, unknown
+from bench.names import plain
+from bench.record import TOP3
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a paper prints its numbers."""
+
+    title: str
+    authors: str
+    venue: str
+    arxiv: str
+    table: str
+    page: str
+
+    def __str__(self) -> str:
+        place = f"{self.table}, p. {self.page}"
+        return f'{self.authors}, "{self.title}", {self.venue}, arXiv {self.arxiv}, {place}'
+
+
+@dataclass(frozen=True)
+class Row:
+    """One printed row, in percent; what the paper does not print is absent.
+
+    source: key of the paper that prints it; cites: the publication that it was taken from, if another.
+    f1c: what F1-C means here, the mean of the classes' F1 or the harmonic mean of P-C and R-C.
+    trunk, input_size (pixels): of the method as printed, where known.
+    """
+
+    name: str
+    source: str
+    profile: str
+    all: Mapping[str, float]
+    top3: Mapping[str, float] = field(default_factory=dict)
+    f1c: Literal["mean", "harmonic"] = "mean"
+    cites: str = ""
+    trunk: str = ""
+    input_size: int | None = None
+
+
+@dataclass(frozen=True)
+class Published:
+    """All that is printed about one data set: its columns, its top-3 rule, and rows in the papers' order."""
+
+    title: str
+    columns: tuple[str, ...]
+    sources: Mapping[str, Source]
+    rows: tuple[Row, ...]
+    top3: Top3 | None = None
+
+    def row(self, method: str) -> Row | None:
+        """The first row of a method, under any spelling of its name."""
+        return next((row for row in self.rows if plain(row.name) == plain(method)), None)
+
+
+def names() -> list[str]:
+    """The data sets that have published numbers, by file name."""
+    return sorted(path.stem for path in paths.PUBLISHED.glob("*.toml"))
+
+
+def datasets() -> list[str]:
+    """The data sets that a table can be made for: those with a card, with published numbers, or with both."""
+    return sorted({*cards.names(), *names()})
+
+
+def refuse_unknown(name: str) -> None:
+    """InputError, which lists the data sets there are, unless this is one."""
+    if name not in datasets():
+        raise unknown("data set", name, datasets())
+
+
+def load(name: str) -> Published | None:
+    """The published numbers of a data set, None if it has none; InputError lists the data sets there are."""
+    refuse_unknown(name)
+    return read(paths.PUBLISHED / f"{name}.toml") if name in names() else None
+
+
+def read(path: Path) -> Published:
+    """The published numbers in a file; InputError names the file, the row and what does not belong there."""
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        return _published(table)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, InputError) as mistake:
+        raise InputError(f"{path.name}: {mistake}") from mistake
+
+
+def _published(table: Mapping[str, Any]) -> Published:
+    _check_keys(Published, table, where="the file")
+    sources = {key: _source(key, entry) for key, entry in table["sources"].items()}
+    rows = tuple(_row(entry, sources, table["columns"]) for entry in table["rows"])
+    return Published(**{**table, "columns": tuple(table["columns"]), "sources": sources, "rows": rows})
+
+
+def _source(key: str, entry: Mapping[str, Any]) -> Source:
+    _check_keys(Source, entry, where=f"source {key!r}")
+    return Source(**entry)
+
+
+def _row(entry: Mapping[str, Any], sources: Iterable[str], columns: Iterable[str]) -> Row:
+    where = f"row {entry.get('name')!r}"
+    _check_keys(Row, entry, where=where)
+    row = Row(**entry)
+    if row.source not in sources:
+        raise unknown(f"source of {where}", row.source, sources)
+    if row.f1c not in ("mean", "harmonic"):
+        raise unknown(f"f1c of {where}", row.f1c, ("mean", "harmonic"))
+    _check_numbers(row.all, columns, where=f"all of {where}")
+    _check_numbers(row.top3, TOP3, where=f"top3 of {where}")
+    return row
+
+
+def _check_keys(kind: Any, entry: Mapping[str, Any], *, where: str) -> None:
+    fields = {item.name: item for item in dataclasses.fields(kind)}
+    for key in entry:
+        if key not in fields:
+            raise unknown(f"key of {where}", key, fields)
+    for name, item in fields.items():
+        optional = item.default is not dataclasses.MISSING or item.default_factory is not dataclasses.MISSING
+        if name not in entry and not optional:
+            raise InputError(f"{where} lacks {name}")
+
+
+def _check_numbers(values: Mapping[str, Any], names: Iterable[str], *, where: str) -> None:
+    for name, value in values.items():
+        if name not in names:
+            raise unknown(f"metric in {where}", name, names)
+        if type(value) is not float or not 0 <= value <= 100:
+            raise InputError(f"{where}: {name} must be a percentage such as 59.8, not {value!r}")

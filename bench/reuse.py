@@ -1,0 +1,94 @@
+"""A method's stages in order, each trained once: its result is stored under a key of all that determines it."""
+
+import dataclasses
+import hashlib
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from bench import checkpoint, device, sources, stages
+from bench.batches import Pixels
+from bench.method import Method
+from bench.stages import Stage
+from bench.store import Store
+from bench.train import Course, train
+from methods import _trunk
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """Where stages are learned: data, device, and the folder that keeps their results.
+
+    fresh: nothing that lies there is taken; `made` are the keys of what this process made itself.
+    """
+
+    store: Store
+    device: torch.device
+    folder: Path
+    fresh: bool = False
+    made: set[str] = field(default_factory=set)
+
+
+def keys(method: Method, config: Any, workshop: Workshop, seed: int) -> list[str]:
+    """A key for each stage: data, trunk and weights, precision, code, seed, and the recipe up to that stage."""
+    key = digest(
+        workshop.store.fingerprint,
+        {"trunk": config.trunk, "weights": _trunk.digest(config.trunk_weights), "scratch": config.from_scratch},
+        [workshop.device.type, str(device.precision(workshop.device))],
+        sources.digest(*sources.LEARNING),
+        seed,
+    )
+    found = []
+    for stage in method.stages(config):
+        facts = {name: value for name, value in vars(stage).items() if name not in ("logits", "loss")}
+        functions = [f"{call.__module__}.{call.__qualname__}" for call in (stage.logits, stage.loss)]
+        key = digest(key, facts, functions, sources.digest(stage.owner))
+        found.append(key)
+    return found
+
+
+def learn(model: nn.Module, plan: list[tuple[Stage, str]], workshop: Workshop, *, seed: int, title: str) -> Iterator[dict[str, Any]]:
+    """Bring the model through its stages; yields the facts of each: name, key, epochs, seconds, whether reused."""
+    for stage, key in plan:
+        finished = workshop.folder / f"{key}.safetensors"
+        unfinished = workshop.folder / f"{key}.unfinished.safetensors"
+        reused = finished.exists() and (not workshop.fresh or key in workshop.made)
+        if reused:
+            tensors, facts = checkpoint.load(finished)
+            state = dict(stages.learned(model, stage))
+            for name, tensor in tensors.items():
+                state[name].copy_(tensor)
+        else:
+            if workshop.fresh:
+                unfinished.unlink(missing_ok=True)
+            began = time.monotonic()
+            course = Course(
+                stage, workshop.store, seed, pixels(model, workshop), unfinished, f"{title} {stage.name}"
+            )
+            epochs = train(model, course)
+            facts = {"name": stage.name, "key": key, "epochs": epochs, "seconds": time.monotonic() - began}
+            checkpoint.save(finished, dict(stages.learned(model, stage)), facts)
+            unfinished.unlink(missing_ok=True)
+            workshop.made.add(key)
+        yield {**facts, "reused": reused}
+
+
+def pixels(model: nn.Module, workshop: Workshop) -> Pixels:
+    """How images become the model's input: as its trunk was pretrained."""
+    return Pixels(model.trunk.mean, model.trunk.std, workshop.device)  # type: ignore[union-attr, arg-type]
+
+
+def digest(*parts: object) -> str:
+    """SHA-256 of anything made of JSON's kinds and dataclasses."""
+    text = json.dumps(parts, sort_keys=True, default=_plain)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _plain(value: object) -> object:
+    return dataclasses.asdict(value) if dataclasses.is_dataclass(value) and not isinstance(value, type) else str(value)

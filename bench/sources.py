@@ -1,0 +1,58 @@
+"""A digest of the code that determines a result, so that nothing made by other code is taken for it."""
+
+import ast
+import hashlib
+from functools import cache
+
+from bench.paths import ROOT
+
+# What the harness does to a model while it learns, and how it predicts.
+LEARNING = ("bench.batches", "bench.method", "bench.schedule", "bench.stages", "bench.train")
+SCORING = ("bench.metrics", "bench.predict", "bench.profiles")
+
+
+@cache
+def digest(*modules: str) -> str:
+    """SHA-256 of the modules' syntax trees and of every `methods` module that they import.
+
+    Comments, docstrings and layout may change, and so may RECIPES, whose values are part of what they determine.
+    """
+    text = "\n".join(ast.dump(_tree(module)) for module in sorted(closure(*modules)))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def closure(*modules: str) -> set[str]:
+    """The modules, and what they import of `methods`, directly or not."""
+    found: set[str] = set()
+    ahead = list(modules)
+    while ahead:
+        if (module := ahead.pop()) not in found:
+            found.add(module)
+            ahead += _imported(module)
+    return found
+
+
+def _imported(module: str) -> list[str]:
+    names = []
+    for node in ast.walk(_tree(module)):
+        if isinstance(node, ast.ImportFrom) and node.module == "methods":
+            names += [f"methods.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("methods."):
+            names.append(str(node.module))
+    return names
+
+
+@cache
+def _tree(module: str) -> ast.Module:
+    path = ROOT.joinpath(*module.split(".")).with_suffix(".py")
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree.body = [node for node in tree.body if not _is_recipes(node)]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node):
+            node.body = node.body[1:]
+    return tree
+
+
+def _is_recipes(node: ast.stmt) -> bool:
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+    return any(isinstance(target, ast.Name) and target.id == "RECIPES" for target in targets)

@@ -1,0 +1,90 @@
+"""A stage: what trains, on which loss, for how long. Everything it does not name is frozen to the last bit.
+
+Legend: B images of a batch, C labels.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor, nn
+
+from bench.errors import InputError
+from bench.schedule import Schedule
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What training images go through; lengths in 1/256 of the stored image's side (256 pixels in the paper).
+
+    crops: widths and heights, each drawn independently, at a corner or the centre; empty: the whole image.
+    max_distort: only pairs whose places in `crops` differ by at most this much; None: all pairs.
+    mirror: left and right change places with probability 1/2.
+    """
+
+    crops: tuple[int, ...] = (256, 224, 192, 168, 128)
+    max_distort: int | None = None
+    mirror: bool = True
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of a method's training.
+
+    owner: the module whose code, with what it imports of `methods`, the stage's result depends on.
+    trains: module prefix -> factor on the learning rate ("" stands for the whole model).
+    logits: (model, images_BCHW) -> the logits_BC that this stage is about; they are validated after every epoch.
+    loss: (model, images_BCHW, labels_BC) -> scalar; sums over labels, divides by the batch.
+    epochs: the most there are; the schedule may end the stage earlier.
+    settings: what of the method's configuration this stage's result depends on beside what stands here.
+    """
+
+    name: str
+    owner: str
+    trains: Mapping[str, float]
+    logits: Callable[[Any, Tensor], Tensor]
+    loss: Callable[[Any, Tensor, Tensor], Tensor]
+    epochs: int
+    schedule: Schedule
+    batch_size: int
+    input_size: int
+    augmentation: Augmentation
+    momentum: float
+    weight_decay: float
+    settings: Mapping[str, object] = field(default_factory=dict)
+
+
+def trained(name: str, stage: Stage) -> str | None:
+    """The longest prefix of `stage.trains` that a parameter, buffer or module belongs to; None: it is frozen."""
+    found = [prefix for prefix in stage.trains if prefix == "" or f"{name}.".startswith(f"{prefix}.")]
+    return max(found, key=len, default=None)
+
+
+def prepare(model: nn.Module, stage: Stage) -> None:
+    """Freeze all but what the stage trains: no gradients, and evaluation mode so that statistics stand still."""
+    names = [name for name, _ in model.named_modules()]
+    for prefix in stage.trains:
+        if prefix not in names:
+            raise InputError(f"stage {stage.name} trains {prefix!r}, which the model has not")
+    model.eval()
+    for name, module in model.named_modules():
+        if trained(name, stage) is not None:
+            module.training = True
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(trained(name, stage) is not None)
+
+
+def parameter_groups(model: nn.Module, stage: Stage) -> list[dict[str, Any]]:
+    """The optimizer's groups, one for each prefix, with their factor on the learning rate."""
+    groups: dict[str, list[nn.Parameter]] = {prefix: [] for prefix in stage.trains}
+    for name, parameter in model.named_parameters():
+        if (prefix := trained(name, stage)) is not None:
+            groups[prefix].append(parameter)
+    return [{"params": groups[prefix], "factor": stage.trains[prefix]} for prefix in groups if groups[prefix]]
+
+
+def learned(model: nn.Module, stage: Stage) -> Iterator[tuple[str, Tensor]]:
+    """The tensors that the stage may change: its result."""
+    for name, tensor in model.state_dict().items():
+        if trained(name, stage) is not None:
+            yield name, tensor

@@ -1,0 +1,128 @@
+"""What the recipes of all methods have in common: the paper's training (section 3.4), and the demo's.
+
+Where the paper is silent (epochs, initialisation, factors on the learning rate) the default here is ours.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from bench.stages import Augmentation, Stage
+from bench.schedule import Schedule
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A method's settings; every field can be changed with `--set field=value`.
+
+    trunk: timm's name with its tag; trunk_weights: a file instead; from_scratch: no pretrained weights.
+    crops, max_distort, mirror: see bench.stages.Augmentation.
+    patience, threshold, milestones: see bench.schedule.Schedule; milestones are shares of a stage's epochs.
+    new_layers_lr: factor on the learning rate of layers that begin at random.
+    epochs: the first stage; the other three are SRN's further stages.
+    budget: "equal" trains a method without these stages on for as many epochs at SRN's joint schedule.
+    """
+
+    trunk: str = "resnet101.tv_in1k"
+    trunk_weights: str = ""
+    from_scratch: bool = False
+    input_size: int = 224
+    crops: tuple[int, ...] = (256, 224, 192, 168, 128)
+    max_distort: int | None = None
+    mirror: bool = True
+    batch_size: int = 96
+    lr: float = 1e-3
+    lr_min: float = 1e-5
+    patience: int = 2
+    threshold: float = 1e-3
+    milestones: tuple[float, ...] = ()
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    new_layers_lr: float = 1.0
+    epochs: int = 30
+    attention_epochs: int = 10
+    regularization_epochs: int = 10
+    joint_epochs: int = 10
+    budget: Literal["paper", "equal"] = "paper"
+
+    @classmethod
+    def recipes(cls, **own: Mapping[str, Any]) -> dict[str, Self]:
+        """A recipe for every card that methods share settings on, with a method's own: `recipes(demo={...})`."""
+        return {card: cls(**{**RECIPES.get(card, {}), **own.get(card, {})}) for card in {**RECIPES, **own}}
+
+    def stage(  # noqa: PLR0913 (a stage is these six things)
+        self,
+        name: str,
+        trains: Mapping[str, float],
+        *,
+        owner: str,
+        epochs: int,
+        logits: Callable[[Any, Tensor], Tensor],
+        loss: Callable[[Any, Tensor, Tensor], Tensor],
+        settings: tuple[str, ...] = (),
+    ) -> Stage:
+        """A stage under this recipe's optimizer, schedule and augmentation.
+
+        owner: the module whose code it depends on. settings: the fields of this recipe that its result depends on
+        beside these and the trunk's.
+        """
+        milestones = tuple(round(share * epochs) for share in self.milestones)
+        return Stage(
+            name=name,
+            owner=owner,
+            trains=trains,
+            logits=logits,
+            loss=loss,
+            epochs=epochs,
+            schedule=Schedule(
+                self.lr, self.lr_min, patience=self.patience, threshold=self.threshold, milestones=milestones
+            ),
+            batch_size=self.batch_size,
+            input_size=self.input_size,
+            augmentation=Augmentation(self.crops, self.max_distort, self.mirror),
+            momentum=self.momentum,
+            weight_decay=self.weight_decay,
+            settings={field: getattr(self, field) for field in settings},
+        )
+
+    def with_budget(self, only: Stage) -> tuple[Stage, ...]:
+        """A one-stage method's training: under the equal budget it goes on for SRN's further epochs."""
+        if self.budget == "paper":
+            return (only,)
+        epochs = self.attention_epochs + self.regularization_epochs + self.joint_epochs
+        further = self.stage(
+            "further", {"": 1.0}, owner=only.owner, epochs=epochs, logits=only.logits, loss=only.loss
+        )
+        return (only, further)
+
+
+# What all methods share on a card; a method adds its own fields in its own RECIPES.
+RECIPES: dict[str, dict[str, Any]] = {
+    "demo": {
+        "trunk": "resnet10_narrow",
+        "from_scratch": True,
+        "input_size": 64,
+        "crops": (),  # cropping would cut digits off that the labels still name
+        "mirror": False,  # mirroring would falsify motifs
+        "lr": 0.05,  # from scratch, with batch norm: the paper's 1e-3 is for a pretrained trunk
+        "patience": 4,
+        "lr_min": 1e-5,
+        "milestones": (0.7, 0.9),
+        "epochs": 16,
+        "attention_epochs": 6,
+        "regularization_epochs": 6,
+        "joint_epochs": 6,
+    },
+}
+
+
+def bce(logits_BC: Tensor, labels_BC: Tensor) -> Tensor:
+    """L(y, y^) = -sum over labels of y log s(y^) + (1 - y) log(1 - s(y^)), divided by the batch only (Eq. 10).
+
+    Caffe's SigmoidCrossEntropyLoss; PyTorch's mean reduction is C times smaller. Eq. 10 lacks its minus sign.
+    """
+    total = F.binary_cross_entropy_with_logits(logits_BC.float(), labels_BC, reduction="sum")
+    return total / len(labels_BC)

@@ -1,0 +1,68 @@
+"""ResNet-101: the trunk, global average pooling and one linear layer (Zhu et al. 2017, section 4.1).
+
+Its training is also the first stage of SRN and SRN-att, which reuse what it learned.
+Cost: 42.7 M parameters with C = 80, 7.8 GMAC an image at 224.
+"""
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from bench.method import Labels
+from bench.stages import Stage
+from methods._recipe import Recipe, bce
+from methods._trunk import Trunk
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(Recipe):
+    """The paper's settings; the fields are those of all recipes."""
+
+
+class Model(nn.Module):
+    """y_cls = f_cls(X): fourth stage, mean over positions, linear (Eq. 1 and 2)."""
+
+    def __init__(self, config: Recipe, labels: Labels, trunk: Trunk) -> None:  # noqa: ARG002 (the form of every Model)
+        super().__init__()
+        self.trunk = trunk
+        self.classifier = nn.Linear(trunk.channels, labels.number)
+
+    def classify(self, features_BCHW: Tensor) -> Tensor:
+        """y_cls from the fourth stage's output."""
+        logits_BC: Tensor = self.classifier(features_BCHW.mean(dim=(2, 3)))
+        return logits_BC
+
+    def main_logits(self, images_BCHW: Tensor) -> Tensor:
+        """y_cls."""
+        return self.classify(self.trunk.features(images_BCHW))
+
+    def logits(self, images_BCHW: Tensor) -> Tensor:
+        """y_cls is the prediction."""
+        return self.main_logits(images_BCHW)
+
+    def forward(self, images_BCHW: Tensor) -> Tensor:
+        return self.main_logits(images_BCHW)
+
+
+def main_logits(model: Model, images_BCHW: Tensor) -> Tensor:
+    """What the first stage learns to predict."""
+    return model.main_logits(images_BCHW)
+
+
+def main_loss(model: Model, images_BCHW: Tensor, labels_BC: Tensor) -> Tensor:
+    """L(y, y_cls)."""
+    return bce(model.main_logits(images_BCHW), labels_BC)
+
+
+def main_stage(config: Recipe) -> Stage:
+    """f_cnn and f_cls from the pretrained trunk (section 3.4, first step)."""
+    trains = {"trunk": 1.0, "classifier": config.new_layers_lr}
+    return config.stage("main", trains, owner=__name__, epochs=config.epochs, logits=main_logits, loss=main_loss)
+
+
+def stages(config: Config) -> tuple[Stage, ...]:
+    """One stage; under the equal budget a second one over everything."""
+    return config.with_budget(main_stage(config))
+
+
+RECIPES = Config.recipes()

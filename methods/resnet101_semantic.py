@@ -1,0 +1,60 @@
+"""ResNet-101-semantic: three linear layers on ResNet-101's features and first logits (Zhu et al. 2017, section 4.1).
+
+A baseline that can relate labels, but not places. Everything is trained from the ImageNet trunk on, on the final
+logits alone; the paper does not say whether the first logits were trained before.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from bench.method import Labels
+from bench.stages import Stage
+from methods import resnet101
+from methods._recipe import Recipe
+from methods._trunk import Trunk
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(Recipe):
+    """The paper's settings; hidden: the neurons of the two hidden layers."""
+
+    hidden: int = 2048
+
+
+class Model(resnet101.Model):
+    """y = FC(ReLU(FC(ReLU(FC([y_cls; pooled features]))))): two layers of 2048, then C."""
+
+    def __init__(self, config: Config, labels: Labels, trunk: Trunk) -> None:
+        super().__init__(config, labels, trunk)
+        self.relations = nn.Sequential(
+            nn.Linear(labels.number + trunk.channels, config.hidden),
+            nn.ReLU(),
+            nn.Linear(config.hidden, config.hidden),
+            nn.ReLU(),
+            nn.Linear(config.hidden, labels.number),
+        )
+
+    def classify(self, features_BCHW: Tensor) -> Tensor:
+        pooled_BD = features_BCHW.mean(dim=(2, 3))
+        logits_BC: Tensor = self.relations(torch.cat([self.classifier(pooled_BD), pooled_BD], dim=1))
+        return logits_BC
+
+
+def stages(config: Config) -> tuple[Stage, ...]:
+    """One stage over everything; under the equal budget a second one."""
+    new = config.new_layers_lr
+    only = config.stage(
+        "main",
+        {"trunk": 1.0, "classifier": new, "relations": new},
+        owner=__name__,
+        epochs=config.epochs,
+        logits=resnet101.main_logits,
+        loss=resnet101.main_loss,
+        settings=("hidden",),
+    )
+    return config.with_budget(only)
+
+
+RECIPES = Config.recipes()

@@ -1,0 +1,53 @@
+"""ResNet-107: ResNet-101 with two more bottleneck blocks at its end (Zhu et al. 2017, section 4.1).
+
+Two blocks of three convolutions, 2048 -> 512 -> 512 -> 2048: about as many parameters (8.9 M) as SRN adds, so a
+baseline of equal size. The new blocks begin as the identity; everything is trained from the ImageNet trunk on.
+"""
+
+from dataclasses import dataclass
+
+from timm.models.resnet import Bottleneck
+from torch import Tensor, nn
+
+from bench.method import Labels
+from bench.stages import Stage
+from methods import resnet101
+from methods._recipe import Recipe
+from methods._trunk import Trunk
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(Recipe):
+    """The paper's settings; extra_blocks: the bottleneck blocks behind the fourth stage."""
+
+    extra_blocks: int = 2
+
+
+class Model(resnet101.Model):
+    """As ResNet-101, with `blocks` between the fourth stage and the pooling."""
+
+    def __init__(self, config: Config, labels: Labels, trunk: Trunk) -> None:
+        super().__init__(config, labels, trunk)
+        width = trunk.channels
+        self.blocks = nn.Sequential(*(Bottleneck(width, width // 4) for _ in range(config.extra_blocks)))
+
+    def classify(self, features_BCHW: Tensor) -> Tensor:
+        return super().classify(self.blocks(features_BCHW))
+
+
+def stages(config: Config) -> tuple[Stage, ...]:
+    """One stage over everything; under the equal budget a second one."""
+    trains = {"trunk": 1.0, "blocks": config.new_layers_lr, "classifier": config.new_layers_lr}
+    only = config.stage(
+        "main",
+        trains,
+        owner=__name__,
+        epochs=config.epochs,
+        logits=resnet101.main_logits,
+        loss=resnet101.main_loss,
+        settings=("extra_blocks",),
+    )
+    return config.with_budget(only)
+
+
+RECIPES = Config.recipes()

@@ -1,0 +1,201 @@
+"""SRN: spatial regularization learned from weighted label attention maps (Zhu et al. 2017, section 3).
+
+Attention maps A (one for each label) and confidence maps S are learned from image labels alone; f_sr relates the
+weighted maps U = sigmoid(S) * A across labels, then across places; its logits are averaged with ResNet-101's.
+Beyond the paper's text, after the authors' released network: two bottleneck blocks before both maps
+(`attention_blocks`; "about 6 million additional parameters" needs them: 6.1 M with, 3.9 M without, C = 80), and
+batch norm before each ReLU. `confidence_hidden = 512` and `joint_loss = "separate"` are that network's variants.
+
+Legend: B images, C labels, D channels, H = W = the side of X (14 at 224).
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from timm.models.resnet import Bottleneck
+from torch import Tensor, nn
+
+from bench.method import Labels
+from bench.stages import Stage
+from methods import resnet101
+from methods._recipe import Recipe, bce
+from methods._trunk import Trunk, x_side
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(Recipe):
+    """The paper's settings.
+
+    attention_blocks: bottleneck blocks between X and both maps; attention_width: channels inside f_att.
+    confidence_hidden: channels of a hidden layer before S; 0: "conv1" alone, as in the text.
+    weighted: f_sr sees U (Eq. 8), else A. relation_width: channels of conv2 and conv3.
+    filters: kernels of conv4 for each channel of conv3. alpha: share of y_cls in the fused logits.
+    joint_loss: "fused" L(y, y) + L(y, y_att), the text's; "separate" L(y, y_cls) + L(y, y_att) + L(y, y_sr).
+    """
+
+    attention_blocks: int = 2
+    attention_width: int = 512
+    confidence_hidden: int = 0
+    weighted: bool = True
+    relation_width: int = 512
+    filters: int = 4
+    alpha: float = 0.5
+    joint_loss: Literal["fused", "separate"] = "fused"
+
+
+class Model(resnet101.Model):
+    """Main net, attention and spatial regularization on one trunk."""
+
+    def __init__(self, config: Config, labels: Labels, trunk: Trunk) -> None:
+        super().__init__(config, labels, trunk)
+        self.config = config
+        width, hidden, number = trunk.x_channels, config.attention_width, labels.number
+        blocks = (Bottleneck(width, width // 4) for _ in range(config.attention_blocks))
+        self.attention_trunk = nn.Sequential(*blocks)
+        self.attention = nn.Sequential(
+            *_convolution(width, hidden, 1), *_convolution(hidden, hidden, 3), nn.Conv2d(hidden, number, 1)
+        )
+        before = config.confidence_hidden or width
+        first = _convolution(width, before, 1) if config.confidence_hidden else ()
+        self.confidence = nn.Sequential(*first, nn.Conv2d(before, number, 1))
+        self.regularization = Regularization(config, number, x_side(config.input_size))
+
+    def maps(self, x_BDHW: Tensor) -> tuple[Tensor, Tensor]:
+        """A = softmax of f_att(X) over positions (Eq. 4) and S = conv1(X), each (B, C, H, W)."""
+        shared_BDHW = self.attention_trunk(x_BDHW)
+        scores_BCHW = self.attention(shared_BDHW).float()
+        attention_BCHW = scores_BCHW.flatten(2).softmax(dim=2).view_as(scores_BCHW)
+        return attention_BCHW, self.confidence(shared_BDHW).float()
+
+    def regularize(self, attention_BCHW: Tensor, confidence_BCHW: Tensor) -> Tensor:
+        """y_sr = f_sr(U) with U = sigmoid(S) * A (Eq. 8 and 9), or f_sr(A)."""
+        weighted_BCHW = confidence_BCHW.sigmoid() * attention_BCHW
+        logits_BC: Tensor = self.regularization(weighted_BCHW if self.config.weighted else attention_BCHW)
+        return logits_BC
+
+    def attention_logits(self, images_BCHW: Tensor) -> Tensor:
+        """y_att alone, without the fourth stage."""
+        return pool(*self.maps(self.trunk.x(images_BCHW)))
+
+    def regularization_logits(self, images_BCHW: Tensor) -> Tensor:
+        """y_sr alone, without the fourth stage."""
+        return self.regularize(*self.maps(self.trunk.x(images_BCHW)))
+
+    def forward(self, images_BCHW: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(y_cls, y_att, y_sr)."""
+        x_BDHW, features_BCHW = self.trunk(images_BCHW)
+        attention_BCHW, confidence_BCHW = self.maps(x_BDHW)
+        y_att_BC, y_sr_BC = pool(attention_BCHW, confidence_BCHW), self.regularize(attention_BCHW, confidence_BCHW)
+        return self.classify(features_BCHW), y_att_BC, y_sr_BC
+
+    def logits(self, images_BCHW: Tensor) -> Tensor:
+        """The fused logits."""
+        y_cls_BC, _, y_sr_BC = self(images_BCHW)
+        return fuse(y_cls_BC, y_sr_BC, self.config.alpha)
+
+
+class Regularization(nn.Module):
+    """f_sr: conv2 and conv3 (1x1) relate labels, conv4 relates places, one linear layer decides (Fig. 4).
+
+    conv4's kernels are as large as the map, `filters` of them for each channel of conv3, on that channel alone.
+    """
+
+    def __init__(self, config: Config, labels: int, side: int) -> None:
+        super().__init__()
+        width = config.relation_width
+        self.conv2 = nn.Sequential(*_convolution(labels, width, 1))
+        self.conv3 = nn.Sequential(*_convolution(width, width, 1))
+        conv4 = nn.Conv2d(width, width * config.filters, side, groups=width, bias=False)
+        self.conv4 = nn.Sequential(conv4, nn.BatchNorm2d(width * config.filters), nn.ReLU())
+        self.classifier = nn.Linear(width * config.filters, labels)
+
+    def forward(self, maps_BCHW: Tensor) -> Tensor:
+        logits_BC: Tensor = self.classifier(self.conv4(self.conv3(self.conv2(maps_BCHW))).flatten(1))
+        return logits_BC
+
+
+def pool(attention_BCHW: Tensor, confidence_BCHW: Tensor) -> Tensor:
+    """y_att = sum over positions of A * S, (B, C) (Eq. 7, which equals Eq. 6)."""
+    return (attention_BCHW * confidence_BCHW).sum(dim=(2, 3))
+
+
+def fuse(y_cls_BC: Tensor, y_sr_BC: Tensor, alpha: float) -> Tensor:
+    """y = alpha y_cls + (1 - alpha) y_sr, on logits (section 3.4)."""
+    return alpha * y_cls_BC + (1 - alpha) * y_sr_BC
+
+
+def _convolution(channels: int, out: int, size: int) -> tuple[nn.Module, ...]:
+    """Convolution, batch norm, ReLU; the map keeps its size."""
+    convolution = nn.Conv2d(channels, out, size, padding=size // 2, bias=False)
+    return convolution, nn.BatchNorm2d(out), nn.ReLU()
+
+
+def attention_logits(model: Model, images_BCHW: Tensor) -> Tensor:
+    """y_att."""
+    return model.attention_logits(images_BCHW)
+
+
+def attention_loss(model: Model, images_BCHW: Tensor, labels_BC: Tensor) -> Tensor:
+    """L(y, y_att)."""
+    return bce(model.attention_logits(images_BCHW), labels_BC)
+
+
+def regularization_logits(model: Model, images_BCHW: Tensor) -> Tensor:
+    """y_sr."""
+    return model.regularization_logits(images_BCHW)
+
+
+def regularization_loss(model: Model, images_BCHW: Tensor, labels_BC: Tensor) -> Tensor:
+    """L(y, y_sr)."""
+    return bce(model.regularization_logits(images_BCHW), labels_BC)
+
+
+def joint_logits(model: Model, images_BCHW: Tensor) -> Tensor:
+    """The fused logits."""
+    return model.logits(images_BCHW)
+
+
+def joint_loss(model: Model, images_BCHW: Tensor, labels_BC: Tensor) -> Tensor:
+    """L(y, y) + L(y, y_att) (Eq. 10), or the sum of the three losses apart."""
+    y_cls_BC, y_att_BC, y_sr_BC = model(images_BCHW)
+    if model.config.joint_loss == "separate":
+        return bce(y_cls_BC, labels_BC) + bce(y_att_BC, labels_BC) + bce(y_sr_BC, labels_BC)
+    fused_BC = fuse(y_cls_BC, y_sr_BC, model.config.alpha)
+    return bce(fused_BC, labels_BC) + bce(y_att_BC, labels_BC)
+
+
+def stages(config: Config) -> tuple[Stage, ...]:
+    """Main net, attention, regularization, everything (section 3.4)."""
+    new = config.new_layers_lr
+    attention = config.stage(
+        "attention",
+        {"attention_trunk": new, "attention": new, "confidence": new},
+        owner=__name__,
+        epochs=config.attention_epochs,
+        logits=attention_logits,
+        loss=attention_loss,
+        settings=("attention_blocks", "attention_width", "confidence_hidden"),
+    )
+    regularization = config.stage(
+        "regularization",
+        {"regularization": new},
+        owner=__name__,
+        epochs=config.regularization_epochs,
+        logits=regularization_logits,
+        loss=regularization_loss,
+        settings=("weighted", "relation_width", "filters"),
+    )
+    joint = config.stage(
+        "joint",
+        {"": 1.0},
+        owner=__name__,
+        epochs=config.joint_epochs,
+        logits=joint_logits,
+        loss=joint_loss,
+        settings=("alpha", "joint_loss"),
+    )
+    return resnet101.main_stage(config), attention, regularization, joint
+
+
+RECIPES = Config.recipes(demo={"attention_width": 128, "relation_width": 128})

@@ -1,0 +1,126 @@
+"""Each profile against plain loops, against scikit-learn, and against what the contract prints of it."""
+
+import doctest
+import math
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from sklearn.metrics import average_precision_score, precision_recall_fscore_support
+
+from bench import profiles
+from bench.errors import InputError
+from bench.metrics import COLUMNS, evaluate
+from bench.profiles import PROFILES
+from tests import plain_metrics as plain
+
+steady = settings(derandomize=True, database=None, deadline=None)
+shapes = st.tuples(st.integers(1, 12), st.integers(1, 5))
+
+
+def flat(result):
+    """What `evaluate` returns in the order of the plain loops' list."""
+    top = [result["top3"][name] for name in COLUMNS] if "top3" in result else []
+    return [result["mAP"], *(result[name] for name in COLUMNS), *result["AP"], *top]
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@given(data=st.data())
+@steady
+def test_every_number_is_that_of_plain_loops(profile, data):
+    """Logits are few quarters (ties, exact zeros), classes may be empty; every choice of the arguments."""
+    shape = data.draw(shapes)
+    logits = data.draw(hnp.arrays(np.int8, shape, elements=st.integers(-9, 9))) / 4
+    labels = data.draw(hnp.arrays(np.int8, shape, elements=st.sampled_from([-1, 0, 1])))
+    choices = {
+        "profile": profile,
+        "top3": data.draw(st.sampled_from([None, "forced", "thresholded"])),
+        "k": data.draw(st.integers(1, shape[1])),
+        "unspecified": data.draw(st.sampled_from([None, "negative", "excluded"])),
+    }
+    expected = plain.evaluate(logits.tolist(), labels.tolist(), **choices)
+    assert flat(evaluate(logits, labels, **choices)) == pytest.approx(expected, abs=1e-10, nan_ok=True)
+
+
+def test_profile_sklearn_agrees_with_scikit_learn_to_1e_12():
+    """On 1,000 random cases with ties and empty classes; scikit-learn warns of the empty ones."""
+    rng = np.random.default_rng(0)
+    for _ in range(1000):
+        shape = rng.integers(1, 40), rng.integers(2, 6)
+        logits = rng.normal(scale=4, size=shape).round(rng.integers(3))
+        labels = (rng.random(shape) < rng.random(shape[1]) ** 2).astype(np.int8)
+        result = evaluate(logits, labels, profile="sklearn")
+        with warnings.catch_warnings(action="ignore"):
+            ap = average_precision_score(labels, logits, average=None)
+        f_p_r = [
+            dict(zip("PRF", rates, strict=False))[name]
+            for average in ("macro", "micro")
+            for rates in [precision_recall_fscore_support(labels, logits >= 0, average=average, zero_division=0)]
+            for name in "FPR"
+        ]
+        assert [result["mAP"], *(result[name] for name in COLUMNS)] == pytest.approx(
+            [100 * ap.mean(), *(100 * value for value in f_p_r)], abs=1e-10, rel=1e-12
+        )
+        assert np.nan_to_num(result["AP"]) == pytest.approx(100 * ap, abs=0, rel=1e-12)
+
+
+def test_the_seven_profiles_of_the_contract():
+    """The contract's table row by row: area, ties, F1-C, threshold, class without positives, top-3."""
+    rows = {
+        name: (p.area, p.ties, p.f1_c, p.positive, p.no_positives, p.top3) for name, p in PROFILES.items()
+    }
+    forced, thresholded = "forced", "thresholded"
+    assert rows == {
+        "srn2017": ("envelope", "file order", "mean", (">", 0.5), "left out", (forced, thresholded)),
+        "mlgcn": ("at positives", "file order", "harmonic", (">=", 0.5), "left out", (thresholded,)),
+        "mcar": ("at positives", "file order", "harmonic", (">=", 0.6), "left out", (thresholded,)),
+        "asl": ("at positives", "file order", "mean", (">", 0.8), "zero", ()),
+        "csra": ("at positives", "file order", "harmonic", (">=", 0.5), "left out", (thresholded,)),
+        "sklearn": ("at positives", "grouped", "mean", (">=", 0.5), "zero", (thresholded,)),
+        "voc2007": ("11 points", "file order", "mean", None, "left out", ()),
+    }
+
+
+@pytest.mark.parametrize(
+    ("profile", "p_c", "p_o"),
+    [("srn2017", 100, 50), ("mlgcn", 50, 100 / 3), ("mcar", 50, 50), ("asl", 50, 50), ("sklearn", 50, 50)],
+)
+def test_precision_of_a_class_that_is_never_predicted(profile, p_c, p_o):
+    """Class 0 has one prediction too many, ... class 1 none at all."""
+    result = evaluate([[2.0, -1.0], [-2.0, -1.0]], [[1, 1], [0, 0]], profile=profile)
+    assert (result["P-C"], result["P-O"]) == pytest.approx((p_c, p_o))
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_class_without_positives_is_left_out_of_map_or_counts_zero(profile):
+    result = evaluate([[2.0, 1.0], [-2.0, -1.0]], [[1, 0], [0, 0]], profile=profile)
+    assert result["mAP"] == (50 if profile in ("asl", "sklearn") else 100)
+    assert result["AP"] == pytest.approx([100, math.nan], nan_ok=True)
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_without_any_positive_map_is_zero_or_not_a_number(profile):
+    found = evaluate([[2.0, 1.0]], [[0, 0]], profile=profile)["mAP"]
+    assert found == pytest.approx(0 if profile in ("asl", "sklearn") else math.nan, nan_ok=True)
+
+
+def test_all_profiles_give_the_same_keys_and_nan_where_they_define_nothing():
+    results = {name: evaluate([[2.0, -1.0]], [[1, 1]], profile=name, top3="forced", k=1) for name in PROFILES}
+    assert {tuple(result) for result in results.values()} == {("mAP", *COLUMNS, "AP", "top3")}
+    assert {tuple(result["top3"]) for result in results.values()} == {COLUMNS}
+    assert [name for name, result in results.items() if math.isnan(result["F1-C"])] == ["voc2007"]
+    assert [name for name, result in results.items() if math.isnan(result["top3"]["R-O"])] == ["asl", "voc2007"]
+
+
+def test_an_unknown_profile_lists_the_choices():
+    with pytest.raises(InputError, match="unknown profile 'coco'; choose from: srn2017, mlgcn, mcar, asl, csra"):
+        profiles.find("coco")
+
+
+def test_examples_of_the_docstrings():
+    results = doctest.testmod(profiles)
+    assert results.attempted >= 1
+    assert not results.failed

@@ -1,0 +1,202 @@
+"""Published numbers: each is the printed one, and each file says where it was printed."""
+
+import pytest
+
+from bench import cards, published
+from bench.errors import InputError
+
+# Tables 1-3 of Zhu et al. (CVPR 2017) as they stand in the paper
+TABLES = {
+    "nuswide": """
+        KNN                 -    -    -    -    -    -    -    24.3 32.6 19.3 47.6 42.9 53.4
+        WARP                -    -    -    -    -    -    -    33.5 31.7 35.6 53.9 48.6 60.5
+        CNN-RNN             -    -    -    -    -    -    -    34.7 40.5 30.4 55.2 49.9 61.7
+        ResNet-101          59.8 55.7 65.8 51.9 72.5 75.9 69.5 47.0 46.9 56.8 61.7 55.8 69.1
+        ResNet-107          59.5 55.6 65.4 52.2 72.6 75.5 70.0 46.9 46.7 56.8 61.8 55.9 69.2
+        ResNet-101-semantic 60.1 54.9 69.3 48.6 72.6 76.9 68.8 47.0 46.4 55.3 61.8 55.9 69.2
+        ResNet-SRN-att      61.8 56.9 67.5 52.5 73.2 76.5 70.1 47.7 47.4 57.7 62.2 56.2 69.6
+        ResNet-SRN          62.0 58.5 65.2 55.8 73.4 75.5 71.5 48.9 48.2 58.9 62.2 56.2 69.6
+    """,
+    "coco": """
+        WARP                -    -    -    -    -    -    -    55.7 59.3 52.5 60.7 59.8 61.4
+        CNN-RNN             -    -    -    -    -    -    -    60.4 66.0 55.6 67.8 69.2 66.4
+        ResNet-101          75.2 69.5 80.8 63.4 74.4 82.2 68.0 65.9 84.3 57.4 71.7 86.5 61.3
+        ResNet-107          75.4 69.7 80.9 63.7 74.5 82.1 68.2 66.1 84.4 57.6 71.8 86.4 61.4
+        ResNet-101-semantic 75.5 69.9 81.1 63.8 74.8 82.1 68.6 66.2 84.3 57.7 72.0 86.3 61.8
+        ResNet-SRN-att      76.1 70.0 81.2 63.3 75.0 84.1 67.7 66.3 85.8 57.5 72.1 88.1 61.1
+        ResNet-SRN          77.1 71.2 81.6 65.4 75.8 82.7 69.9 67.4 85.2 58.8 72.9 87.4 62.5
+    """,
+    "wider": """
+        R-CNN               80.0 -    -
+        R*CNN               80.5 -    -
+        DHC                 81.3 -    -
+        ResNet-101          85.0 74.7 80.4
+        ResNet-107          85.0 74.8 80.6
+        ResNet-101-semantic 85.1 74.8 80.5
+        ResNet-SRN-att      85.4 74.9 80.8
+        ResNet-SRN          86.2 75.9 81.3
+    """,
+}
+PRINTED = [(name, row) for name in published.names() for row in published.load(name).rows]  # type: ignore[union-attr]
+GROUPS = [(name, row, group) for name, row in PRINTED for group in (row.all, row.top3) if "P-O" in group]
+
+
+def harmonic(a: float, b: float) -> float:
+    return 2 * a * b / (a + b)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_row_and_number_of_the_paper_is_there_in_its_order(name):
+    paper = published.load(name)
+    assert paper
+    top3 = paper.columns[1:] if paper.top3 else ()
+    cells = [
+        [
+            row.name,
+            *(str(row.all.get(m, "-")) for m in paper.columns),
+            *(str(row.top3.get(m, "-")) for m in top3),
+        ]
+        for row in paper.rows
+    ]
+    assert cells == [line.split() for line in TABLES[name].strip().splitlines()]
+
+
+def test_all_and_only_the_papers_tables_are_there():
+    assert published.names() == sorted(TABLES)
+    assert sum(len(row.all) + len(row.top3) for _, row in PRINTED) == (8 * 6 + 5 * 7) + (7 * 6 + 5 * 7) + (
+        3 + 5 * 3
+    )
+
+
+def test_columns_are_the_papers():
+    seven = ("mAP", "F1-C", "P-C", "R-C", "F1-O", "P-O", "R-O")
+    found = {name: published.load(name) for name in TABLES}
+    assert {name: paper and (paper.columns, paper.top3) for name, paper in found.items()} == {
+        "nuswide": (seven, "forced"),
+        "coco": (seven, "thresholded"),
+        "wider": (("mAP", "F1-C", "F1-O"), None),
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "table", "page"), [("nuswide", "1", "6"), ("coco", "2", "7"), ("wider", "3", "7")]
+)
+def test_the_source_names_paper_table_and_page(name, table, page):
+    paper = published.load(name)
+    assert paper
+    source = str(paper.sources["srn"])
+    assert source.startswith(
+        'Zhu, Li, Ouyang, Yu, Wang, "Learning Spatial Regularization with Image-level Superv'
+    )
+    assert f"CVPR 2017, arXiv 1702.05891, Table {table}, p. {page} (55" in source
+
+
+def test_f1_o_is_the_harmonic_mean_of_p_o_and_r_o_up_to_rounding():
+    """A digit copied wrongly breaks it. WARP's 60.7 on MS-COCO is printed so; its P-O and R-O give 60.6."""
+    outside = [
+        (name, row.name, group["F1-O"])
+        for name, row, group in GROUPS
+        if not harmonic(group["P-O"] - 0.05, group["R-O"] - 0.05) - 0.05
+        <= group["F1-O"]
+        <= harmonic(group["P-O"] + 0.05, group["R-O"] + 0.05) + 0.05
+    ]
+    assert outside == [("coco", "WARP", 60.7)]
+
+
+@pytest.mark.parametrize(
+    "row", [row for name, row in PRINTED if name == "nuswide" and row.all], ids=lambda row: row.name
+)
+def test_nus_wide_forces_three_labels_on_80283_images_with_194594_positives(row):
+    """R-O / P-O = 3 N / positives for every method, up to rounding."""
+    assert row.top3["R-O"] / row.top3["P-O"] == pytest.approx(3 * 80283 / 194594, abs=0.002)
+
+
+@pytest.mark.parametrize(("name", "row", "group"), GROUPS, ids=lambda part: getattr(part, "name", ""))
+def test_f1_c_is_marked_harmonic_where_it_is(name, row, group):
+    """KNN, WARP and CNN-RNN print 2 P R / (P + R); the paper's own rows the mean of the classes' F1."""
+    is_harmonic = group["F1-C"] == pytest.approx(harmonic(group["P-C"], group["R-C"]), abs=0.1)
+    assert is_harmonic == (row.f1c == "harmonic") == (row.name in ("KNN", "WARP", "CNN-RNN")), name
+
+
+def test_rows_name_the_publication_they_were_taken_from_or_their_trunk_and_size():
+    older = {row.name: row.cites for _, row in PRINTED if row.cites}
+    assert set(older) == {"KNN", "WARP", "CNN-RNN", "R-CNN", "R*CNN", "DHC"}
+    assert older["DHC"] == "Li et al., Human attribute recognition by deep hierarchical contexts, ECCV 2016"
+    own = [row for _, row in PRINTED if not row.cites]
+    assert {(row.trunk, row.input_size, row.profile) for row in own} == {("ResNet-101", 224, "srn2017")}
+
+
+@pytest.mark.parametrize("spelling", ["srn", "SRN", "ResNet-SRN", "resnet_srn"])
+def test_a_row_is_found_under_any_spelling(spelling):
+    paper = published.load("coco")
+    assert paper
+    row = paper.row(spelling)
+    assert row
+    assert row.all["mAP"] == 77.1
+    assert paper.row("mcar") is None
+
+
+def test_a_data_set_may_have_a_card_published_numbers_or_both(tmp_path, monkeypatch):
+    (tmp_path / "mine.toml").touch()
+    monkeypatch.setattr(cards, "CARDS", tmp_path)
+    assert published.datasets() == ["coco", "mine", "nuswide", "wider"]
+    assert published.load("mine") is None
+
+
+def test_an_unknown_data_set_gets_the_list(tmp_path, monkeypatch):
+    monkeypatch.setattr(cards, "CARDS", tmp_path)
+    with pytest.raises(InputError, match=r"^unknown data set 'cocoa'; choose from: coco, nuswide, wider$"):
+        published.load("cocoa")
+
+
+VALID = """
+title = "Mine"
+columns = ["mAP", "F1-O"]
+[sources.a]
+title = "On labels"
+authors = "Ada"
+venue = "X 2020"
+arxiv = "1"
+table = "Table 4"
+page = "5"
+[[rows]]
+name = "Net"
+source = "a"
+profile = "mlgcn"
+input_size = 448
+all = { mAP = 83.8 }
+"""
+
+
+def test_a_further_paper_has_its_own_profile_size_and_source(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(VALID, encoding="utf-8")
+    paper = published.read(path)
+    assert (paper.rows[0].profile, paper.rows[0].input_size, paper.top3) == ("mlgcn", 448, None)
+    assert str(paper.sources["a"]) == 'Ada, "On labels", X 2020, arXiv 1, Table 4, p. 5'
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("title = ", "titel = ", "unknown key of the file 'titel'; choose from: title, columns"),
+        ('columns = ["mAP", "F1-O"]', "", "the file lacks columns"),
+        ('venue = "X 2020"', "", "source 'a' lacks venue"),
+        ("input_size", "size", "unknown key of row 'Net' 'size'; choose from: name"),
+        ('source = "a"', 'source = "b"', "unknown source of row 'Net' 'b'; choose from: a"),
+        (
+            'profile = "mlgcn"',
+            'profile = "mlgcn"\nf1c = "none"',
+            "unknown f1c of row 'Net' 'none'; choose from: mean",
+        ),
+        ("mAP = 83.8", "map = 83.8", "unknown metric in all of row 'Net' 'map'; choose from: mAP, F1-O"),
+        ("mAP = 83.8", "mAP = 838.0", "all of row 'Net': mAP must be a percentage such as 59.8, not 838.0"),
+        ("mAP = 83.8", 'mAP = "83.8"', "all of row 'Net': mAP must be a percentage such as 59.8, not '83.8'"),
+        ("[[rows]]", "[[rows", "Expected"),
+    ],
+)
+def test_a_malformed_file_is_named_with_its_fault(old, new, message, tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(VALID.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(InputError, match=f"mine.toml: {message}"):
+        published.read(path)
