@@ -1,5 +1,6 @@
 """`nox -s tests`, `nox -s lint`, and `nox -s reproduce-<card>` for every card in `datasets/`."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import nox
@@ -34,17 +35,22 @@ def lint(session: nox.Session) -> None:
     session.run("mypy")
 
 
-def reproduce(session: nox.Session, card: str) -> None:
-    """Prepare, train, print the table, check; options after `--` go to `bench.run`."""
-    install(session)
-    session.run("python", "-m", "bench.run", "--dataset", card, "--method", "all", *session.posargs)
-    if not session.posargs:
-        # The control: ResNet-101 trained on for the epochs that SRN's further stages take.
-        control = ("--method", "resnet101", "--budget", "equal")
-        session.run("python", "-m", "bench.run", "--dataset", card, *control)
-    session.run("python", "-m", "bench.table", "--dataset", card)
-    session.run("python", "-m", "bench.check", "--dataset", card)
+def reproduce(card: str) -> Callable[[nox.Session], None]:
+    """The session that reproduces the paper's comparison on one data set."""
+
+    def session_of_card(session: nox.Session) -> None:
+        install(session)
+        session.run("python", "-m", "bench.run", "--dataset", card, "--method", "all", *session.posargs)
+        if not session.posargs:
+            # The control: ResNet-101 trained on for the epochs that SRN's further stages take.
+            control = ("--method", "resnet101", "--budget", "equal")
+            session.run("python", "-m", "bench.run", "--dataset", card, *control)
+        session.run("python", "-m", "bench.table", "--dataset", card)
+        session.run("python", "-m", "bench.check", "--dataset", card)
+
+    session_of_card.__doc__ = f"{card}: prepare, train all methods, table, check; options go to bench.run."
+    return session_of_card
 
 
 for name in CARDS:
-    nox.session(lambda session, card=name: reproduce(session, card), name=f"reproduce-{name}")
+    nox.session(name=f"reproduce-{name}")(reproduce(name))

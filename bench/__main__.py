@@ -8,7 +8,9 @@ from bench.command import Parser, run
 
 
 def commands() -> dict[str, str]:
-    """Module -> the first line of its docstring, for every module that can be run; read without importing it."""
+    """Module -> the first line of its docstring, for every module that can be run; read without importing
+    it.
+    """
     found = {}
     for path in sorted(Path(__file__).parent.glob("[!_]*.py")):
         text = path.read_text(encoding="utf-8")

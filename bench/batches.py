@@ -24,7 +24,9 @@ WHOLE = Augmentation(crops=(), mirror=False)
 
 @dataclass(frozen=True)
 class Batch:
-    """Normalised images (B, 3, H, W), channels last in memory, and labels (B, C), 1.0 where positive, else 0.0."""
+    """Normalised images (B, 3, H, W), channels last in memory, and labels (B, C), 1.0 where positive, else
+    0.0.
+    """
 
     images_BCHW: Tensor
     labels_BC: Tensor
@@ -39,7 +41,9 @@ class Pixels:
     device: torch.device
 
     def normalise(self, images_BCHW: Tensor) -> Tensor:
-        mean, std = (torch.tensor(value, device=self.device).view(1, -1, 1, 1) for value in (self.mean, self.std))
+        mean, std = (
+            torch.tensor(value, device=self.device).view(1, -1, 1, 1) for value in (self.mean, self.std)
+        )
         return (images_BCHW / 255 - mean) / std
 
 
@@ -66,7 +70,9 @@ def order(indices_N: NDArray[np.int64], *, seed: int, stage: str, epoch: int) ->
 
 
 def draw_crops(n: int, augmentation: Augmentation, *, seed: int, stage: str, epoch: int) -> Crops:
-    """The epoch's table of crops for a view of n images: one of the size pairs, one of five places, mirror or not."""
+    """The epoch's table of crops for a view of n images: one of the size pairs, one of five places, mirror
+    or not.
+    """
     draws_N3 = generator("crops", seed, stage, epoch).random((n, 3), dtype=np.float32)
     sizes = augmentation.crops or (256,)
     apart = len(sizes) if augmentation.max_distort is None else augmentation.max_distort
@@ -102,8 +108,15 @@ def to_device(values: NDArray[Any], device: torch.device) -> Tensor:
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
 
 
-def training(  # noqa: PLR0913 (the first is what is read, the rest is all that determines it)
-    view: View, indices_N: NDArray[np.int64], *, stage: Stage, seed: int, epoch: int, pixels: Pixels, first: int = 0
+def training(
+    view: View,
+    indices_N: NDArray[np.int64],
+    *,
+    stage: Stage,
+    seed: int,
+    epoch: int,
+    pixels: Pixels,
+    first: int = 0,
 ) -> Iterator[Batch]:
     """The epoch's batches from number `first` on; the incomplete last one is dropped."""
     order_N = order(indices_N, seed=seed, stage=stage.name, epoch=epoch)
@@ -114,7 +127,9 @@ def training(  # noqa: PLR0913 (the first is what is read, the rest is all that 
         images = images_BCHW.float()
         if stage.augmentation != WHOLE or images.shape[-1] != stage.input_size:
             boxes_B4 = to_device(crops.boxes_N4[indices_B], pixels.device) * (images.shape[-1] / 256)
-            images = crop(images, boxes_B4, to_device(crops.mirrored_N[indices_B], pixels.device), stage.input_size)
+            images = crop(
+                images, boxes_B4, to_device(crops.mirrored_N[indices_B], pixels.device), stage.input_size
+            )
         yield Batch(pixels.normalise(images), labels_BC)
 
 
@@ -128,7 +143,9 @@ def evaluation(view: View, *, batch_size: int, pixels: Pixels) -> Iterator[Batch
 def read_ahead(
     view: View, chosen: list[NDArray[np.int64]], device: torch.device, depth: int = 3
 ) -> Iterator[tuple[NDArray[np.int64], Tensor, Tensor]]:
-    """(indices, uint8 images, labels) for each list of indices, read by one thread that is `depth` batches ahead."""
+    """(indices, uint8 images, labels) for each list of indices, read by one thread that is `depth` batches
+    ahead.
+    """
     positive_NC = (view.labels_NC == 1).astype(np.float32)
 
     def fetch(indices_B: NDArray[np.int64]) -> tuple[NDArray[np.int64], Tensor, Tensor]:

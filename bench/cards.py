@@ -1,26 +1,32 @@
-"""`datasets/*.toml` -> a frozen `Card`: what a data set claims to be. Preparation believes it only after counting."""
+"""`datasets/*.toml` -> a frozen `Card`: what a data set claims to be, believed only after counting."""
 
 import dataclasses
 import hashlib
+import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin
 
 from bench.errors import InputError, unknown
 from bench.paths import CARDS
 
 Top3 = Literal["forced", "thresholded"]
 Unspecified = Literal["negative", "excluded"]
+KINDS = {str: "text", int: "a whole number", bool: "true or false"}
 
 
 @dataclass(frozen=True)
 class Split:
-    """What one split must count up to: images, and positive entries over all labels (0: not known)."""
+    """What one split must count up to: images, and positive entries over all labels (0: not known).
+
+    approximate: images disappear at their owner's over the years: a difference is reported, not refused.
+    """
 
     images: int
     positives: int = 0
+    approximate: bool = False
 
 
 @dataclass(frozen=True)
@@ -33,16 +39,42 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How the paper scores this data set (reference: the evaluation protocol of each published table)."""
+    """How the paper scores this data set (reference: the evaluation protocol of each published table).
+
+    result_files: where its owner keeps the test labels, the file that is sent in for each label, with {label}
+    in its name; all test labels in the store are then 0. "": test labels are there.
+    """
 
     profile: str = "srn2017"
     top3: Top3 | None = None
     unspecified: Unspecified | None = None
+    result_files: str = ""
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A file that its owner offers openly; it is unpacked into the source folder as it is."""
+
+    url: str
+    bytes: int
+    md5: str
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What the splits count up to when the card has these options instead of the paper's."""
+
+    options: Mapping[str, Any]
+    train: Split
+    test: Split
 
 
 @dataclass(frozen=True)
 class Card:
-    """One data set: its labels in order, its splits, how its files are read and how it is scored."""
+    """One data set: its labels in order, its splits, how its files are read and how it is scored.
+
+    obtain: what to get, from whom, and how to lay it out in the source folder, as the end of a sentence.
+    """
 
     name: str
     title: str
@@ -56,6 +88,9 @@ class Card:
     sizes: Sizes = Sizes()
     evaluation: Evaluation = Evaluation()
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    variants: tuple[Variant, ...] = ()
+    obtain: str = ""
+    archives: tuple[Archive, ...] = ()
     sha256: str = ""
 
 
@@ -72,19 +107,33 @@ def load(name: str) -> Card:
 
 
 def read(path: Path) -> Card:
-    """The card in a file; a key, type or value that does not belong is an InputError that names file and key."""
+    """The card in a file; InputError names file and key where a key, type or value does not belong."""
     text = path.read_bytes()
     try:
         table = tomllib.loads(text.decode())
-        card = _build(Card, {"name": path.stem, **table, "sha256": hashlib.sha256(text).hexdigest()}, where="")
+        card = build(Card, {"name": path.stem, **table, "sha256": hashlib.sha256(text).hexdigest()}, where="")
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, InputError) as mistake:
         raise InputError(f"{path.name}: {mistake}") from mistake
     if len(set(card.labels)) != len(card.labels) or not card.labels:
         raise InputError(f"{path.name}: labels must be a list of different names")
+    return _counting_by_options(card)
+
+
+def _counting_by_options(card: Card) -> Card:
+    """The card with the counts of the variant whose options it has, if there is one."""
+    for variant in card.variants:
+        if variant.options.items() <= card.options.items():
+            return dataclasses.replace(card, train=variant.train, test=variant.test)
     return card
 
 
-def _build(kind: Any, table: Mapping[str, Any], *, where: str) -> Any:
+def digest(card: Card) -> str:
+    """SHA-256 of what determines the prepared store; wording, sources and the evaluation may change."""
+    facts = [card.format, card.labels, card.train, card.test, card.sizes, dict(card.options)]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=vars).encode()).hexdigest()
+
+
+def build(kind: Any, table: Mapping[str, Any], *, where: str) -> Any:
     """A dataclass from a TOML table, refusing what it does not know, lacks, or would have to guess."""
     fields = {field.name: field for field in dataclasses.fields(kind)}
     for key in table:
@@ -104,16 +153,27 @@ def _value(kind: Any, value: Any, *, where: str) -> Any:
     if dataclasses.is_dataclass(kind):
         if not isinstance(value, dict):
             raise InputError(f"{where} must be a table")
-        return _build(kind, value, where=f"{where}.")
-    if kind == tuple[str, ...]:
-        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            raise InputError(f"{where} must be a list of names")
-        return tuple(value)
-    if kind in (str, int) and type(value) is not kind:
-        raise InputError(f"{where} must be {'text' if kind is str else 'a whole number'}, not {value!r}")
-    choices = [item for literal in getattr(kind, "__args__", ()) for item in getattr(literal, "__args__", ())]
-    if choices and value not in choices:
+        return build(kind, value, where=f"{where}.")
+    if get_origin(kind) is tuple:
+        return _items(get_args(kind)[0], value, where=where)
+    if kind in KINDS and type(value) is not kind:
+        raise InputError(f"{where} must be {KINDS[kind]}, not {value!r}")
+    if (choices := _choices(kind)) and value not in choices:
         raise unknown(where, str(value), choices)
     if kind == Mapping[str, Any] and not isinstance(value, dict):
         raise InputError(f"{where} must be a table")
     return value
+
+
+def _items(kind: Any, value: Any, *, where: str) -> tuple[Any, ...]:
+    wanted, what = (str, "names") if kind is str else (dict, "tables")
+    if not isinstance(value, list) or not all(isinstance(item, wanted) for item in value):
+        raise InputError(f"{where} must be a list of {what}")
+    return tuple(_value(kind, item, where=f"{where}[{place}]") for place, item in enumerate(value))
+
+
+def _choices(kind: Any) -> list[str]:
+    """What a Literal allows, alone or with None beside it."""
+    if get_origin(kind) is Literal:
+        return list(get_args(kind))
+    return [choice for part in get_args(kind) for choice in _choices(part)]

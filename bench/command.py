@@ -17,7 +17,9 @@ class Parser(argparse.ArgumentParser):
 
 
 def run(main: Callable[[], int | None]) -> NoReturn:
-    """Run a command and leave: 0 or what it returned; 2 for a user's mistake, 130 for Ctrl-C, one line each."""
+    """Run a command and leave: 0 or what it returned; 2 for a user's mistake, 130 for Ctrl-C, one line
+    each.
+    """
     try:
         status = main() or 0
         sys.stdout.flush()

@@ -36,11 +36,17 @@ def autocast(device: torch.device) -> torch.autocast:
 
 def hardware(device: torch.device) -> str:
     """What a record says it was made on."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
+    return (
+        torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else platform.processor() or platform.machine()
+    )
 
 
 def keep_memory() -> None:
-    """Have glibc keep freed buffers instead of giving them back at every step: fewer page faults, faster steps."""
+    """Have glibc keep freed buffers instead of giving them back at every step: fewer page faults, faster
+    steps.
+    """
     m_trim_threshold, m_mmap_threshold = -1, -3
     with suppress(OSError, AttributeError):  # another C library: slower, and as correct
         libc = ctypes.CDLL(None)

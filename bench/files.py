@@ -8,9 +8,11 @@ from bench.errors import InputError
 
 
 def write_atomically(path: Path, content: str | bytes) -> Path:
-    """Put content at path (text as UTF-8): a temporary file in the same folder, flushed to the disk, then renamed.
+    """Put content at path (text as UTF-8): a temporary file in the same folder, flushed to the disk, then
+    renamed.
 
-    What was there before stays until then. Raises InputError naming path and bytes where it cannot be written.
+    What was there before stays until then. Raises InputError naming path and bytes where it cannot be
+    written.
     """
     whole = content.encode() if isinstance(content, str) else content
     try:

@@ -45,7 +45,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """The rows and what stands above and below them. records: which the reproduced rows come from."""
+    """The rows, what stands above (its first line is the title) and below. records: which are shown."""
 
     dataset: str
     about: tuple[str, ...]

@@ -1,11 +1,11 @@
-"""A method by name: its module, its recipe for a card, and its model with every weight drawn from the seed."""
+"""A method by name: its module, its recipe for a card, its model with every weight drawn from the seed."""
 
 import dataclasses
 import hashlib
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, get_args, get_type_hints
 
 import numpy as np
 import torch
@@ -56,13 +56,19 @@ def load(name: str) -> Method:
 
 
 def recipe(method: Method, card: str, changes: Mapping[str, str | bool] | None = None) -> Any:
-    """The method's recipe for a card, with `--set field=value` changes; a card without one gets the paper's."""
+    """The method's recipe for a card, with `--set field=value` changes; a card without one gets the
+    paper's.
+    """
     config = method.RECIPES.get(card, method.Config())
     fields = {field.name for field in dataclasses.fields(config)}
     for name in changes or {}:
         if name not in fields:
             raise unknown("recipe field", name, sorted(fields))
     values = {name: _parse(name, text, like=getattr(config, name)) for name, text in (changes or {}).items()}
+    for name, value in values.items():
+        choices = get_args(get_type_hints(type(config))[name])
+        if isinstance(value, str) and choices and value not in choices:
+            raise InputError(f"{name}={value}: choose from: {', '.join(choices)}")
     return dataclasses.replace(config, **values)
 
 

@@ -1,4 +1,4 @@
-"""Names of methods: `SRN-att`, `srn-att`, `srn_att` and `ResNet-SRN-att` are one; the file name is the registry."""
+"""Names of methods: `SRN-att`, `srn_att` and `ResNet-SRN-att` are one; the file name is the registry."""
 
 import ast
 

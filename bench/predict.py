@@ -1,4 +1,4 @@
-"""Weights + view -> the predictions file: logits and labels of every image, from which alone metrics are computed.
+"""Weights + view -> the predictions file: logits and labels of every image, all that metrics need.
 
 Legend: N images, C labels.
 """
@@ -48,7 +48,7 @@ def predict(model: nn.Module, view: View, pixels: Pixels, *, batch_size: int = 9
 
 def write(path: Path, predictions: Predictions) -> None:
     """Write a predictions file: safetensors, the facts as JSON in its header."""
-    tensors = {"logits": predictions.logits_NC, "labels": predictions.labels_NC}
+    tensors: dict[str, NDArray[Any]] = {"logits": predictions.logits_NC, "labels": predictions.labels_NC}
     header = {"schema": SCHEMA, "facts": json.dumps(predictions.facts)}
     write_atomically(path, safetensors.numpy.save(tensors, header))
 

@@ -28,11 +28,12 @@ from bench.store import HELD_OUT_SHARE, LAYOUT, MANIFEST, Row, Store, open_store
 def prepare(card: Card, *, source: Path | None = None, data: Path = DATA) -> Store:
     """The data set's store in `data/<name>`: made if it is not there or made from another card or reader.
 
-    Raises InputError where what was counted is not what the card expects; an older store then stays as it was.
+    Raises InputError where what was counted is not what the card expects; an older store then stays as it
+    was.
     """
     folder = data / card.name
     reader = f"bench.formats.{card.format.replace('-', '_')}"
-    made_from = {"layout": LAYOUT, "card": card.sha256, "reader": sources.digest(reader)}
+    made_from = {"layout": LAYOUT, "card": cards.digest(card), "reader": sources.digest(reader)}
     if (folder / MANIFEST).exists():
         store = open_store(folder)
         if store.manifest["made_from"] == made_from:
@@ -40,7 +41,12 @@ def prepare(card: Card, *, source: Path | None = None, data: Path = DATA) -> Sto
     unfinished = folder.with_name(f"{card.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
-    manifest = {"dataset": card.name, "made_from": made_from, "partial": False, **_write(card, source, unfinished)}
+    manifest = {
+        "dataset": card.name,
+        "made_from": made_from,
+        "partial": False,
+        **_write(card, source, unfinished),
+    }
     _believe(card, manifest["counts"])
     write_atomically(unfinished / MANIFEST, json.dumps(manifest, indent=1) + "\n")
     shutil.rmtree(folder, ignore_errors=True)
@@ -72,13 +78,19 @@ def _write(card: Card, source: Path | None, folder: Path) -> dict[str, Any]:
     ):
         found: Counter[str] = Counter()
         rows = _rows(read(card, split, source), side=side, split=split, only_held_out=view == "held_out")
-        write_view(folder / f"{view}.arrow", _counted(rows, found, digest), side=side, labels=len(card.labels))
+        write_view(
+            folder / f"{view}.arrow", _counted(rows, found, digest), side=side, labels=len(card.labels)
+        )
         counts[view] = dict(found)
     return {"counts": counts, "labels": list(card.labels), "fingerprint": digest.hexdigest()}
 
 
-def _rows(samples: Iterator[formats.Sample], *, side: int, split: str, only_held_out: bool) -> Iterator[Row]:
+def _rows(
+    samples: Iterator[formats.Sample | formats.LeftOut], *, side: int, split: str, only_held_out: bool
+) -> Iterator[Row]:
     for sample in samples:
+        if isinstance(sample, formats.LeftOut):
+            continue
         validates = split == "train" and held_out(sample.group or sample.id)
         if only_held_out and not validates:
             continue
@@ -116,9 +128,13 @@ def _believe(card: Card, counts: dict[str, dict[str, int]]) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     parser = Parser(prog="python -m bench.prepare", description=__doc__)
-    parser.add_argument("--dataset", required=True, metavar="NAME", help=f"one of: {', '.join(cards.names())}")
+    parser.add_argument(
+        "--dataset", required=True, metavar="NAME", help=f"one of: {', '.join(cards.names())}"
+    )
     parser.add_argument("--source", type=Path, metavar="DIR", help="the owner's files, in the owner's layout")
-    parser.add_argument("--data", type=Path, default=DATA, metavar="DIR", help="where stores lie (default: data)")
+    parser.add_argument(
+        "--data", type=Path, default=DATA, metavar="DIR", help="where stores lie (default: data)"
+    )
     args = parser.parse_args(argv)
     store = prepare(cards.load(args.dataset), source=args.source, data=args.data)
     for view, found in store.manifest["counts"].items():

@@ -2,7 +2,6 @@
 
 import sys
 import time
-from types import TracebackType
 from typing import Self
 
 from tqdm import tqdm
@@ -20,7 +19,7 @@ class Progress:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.bar.close()
 
     @property
@@ -44,4 +43,6 @@ class Progress:
         self.bar.set_postfix_str(facts)
         if not self.terminal:
             at = f"{self.title} {epoch}/{self.epochs}"
-            print(f"{at}: {facts}, at most {left // 60:.0f}:{left % 60:02.0f} left", file=sys.stderr, flush=True)
+            print(
+                f"{at}: {facts}, at most {left // 60:.0f}:{left % 60:02.0f} left", file=sys.stderr, flush=True
+            )

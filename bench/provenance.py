@@ -1,6 +1,6 @@
 """What a result was made with, beside what determines it: commit, versions, hardware, time."""
 
-import datetime
+import datetime as dt
 import platform
 import subprocess
 from importlib import metadata
@@ -20,7 +20,7 @@ def provenance(*, hardware: str, threads: int) -> dict[str, Any]:
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
         "hardware": hardware,
         "threads": threads,
-        "written": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "written": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
     }
 
 

@@ -1,4 +1,4 @@
-"""A method's stages in order, each trained once: its result is stored under a key of all that determines it."""
+"""A method's stages, each trained once: its result is stored under a key of all that determines it."""
 
 import dataclasses
 import hashlib
@@ -36,10 +36,16 @@ class Workshop:
 
 
 def keys(method: Method, config: Any, workshop: Workshop, seed: int) -> list[str]:
-    """A key for each stage: data, trunk and weights, precision, code, seed, and the recipe up to that stage."""
+    """A key for each stage: data, trunk and weights, precision, code, seed, and the recipe up to that
+    stage.
+    """
     key = digest(
         workshop.store.fingerprint,
-        {"trunk": config.trunk, "weights": _trunk.digest(config.trunk_weights), "scratch": config.from_scratch},
+        {
+            "trunk": config.trunk,
+            "weights": _trunk.digest(config.trunk_weights),
+            "scratch": config.from_scratch,
+        },
         [workshop.device.type, str(device.precision(workshop.device))],
         sources.digest(*sources.LEARNING),
         seed,
@@ -53,8 +59,12 @@ def keys(method: Method, config: Any, workshop: Workshop, seed: int) -> list[str
     return found
 
 
-def learn(model: nn.Module, plan: list[tuple[Stage, str]], workshop: Workshop, *, seed: int, title: str) -> Iterator[dict[str, Any]]:
-    """Bring the model through its stages; yields the facts of each: name, key, epochs, seconds, whether reused."""
+def learn(
+    model: nn.Module, plan: list[tuple[Stage, str]], workshop: Workshop, *, seed: int, title: str
+) -> Iterator[dict[str, Any]]:
+    """Bring the model through its stages; yields the facts of each: name, key, epochs, seconds, whether
+    reused.
+    """
     for stage, key in plan:
         finished = workshop.folder / f"{key}.safetensors"
         unfinished = workshop.folder / f"{key}.unfinished.safetensors"
@@ -81,7 +91,7 @@ def learn(model: nn.Module, plan: list[tuple[Stage, str]], workshop: Workshop, *
 
 def pixels(model: nn.Module, workshop: Workshop) -> Pixels:
     """How images become the model's input: as its trunk was pretrained."""
-    return Pixels(model.trunk.mean, model.trunk.std, workshop.device)  # type: ignore[union-attr, arg-type]
+    return Pixels(model.trunk.mean, model.trunk.std, workshop.device)  # type: ignore[arg-type]
 
 
 def digest(*parts: object) -> str:
@@ -91,4 +101,8 @@ def digest(*parts: object) -> str:
 
 
 def _plain(value: object) -> object:
-    return dataclasses.asdict(value) if dataclasses.is_dataclass(value) and not isinstance(value, type) else str(value)
+    return (
+        dataclasses.asdict(value)
+        if dataclasses.is_dataclass(value) and not isinstance(value, type)
+        else str(value)
+    )

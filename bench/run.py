@@ -1,4 +1,6 @@
-"""Train methods on a data set, predict its test images, record the scores: `--dataset demo --method srn --seeds 0,1`.
+"""Train methods on a data set, predict its test images, record the scores.
+
+`python -m bench.run --dataset demo --method srn --seeds 0,1`
 
 Stages that are stored already are not trained again, and what is unchanged altogether is left alone.
 """
@@ -12,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-
 from torch import nn
 
 from bench import cards, device, method, metrics, names, predict, prepare, profiles, record, reuse, sources
@@ -43,12 +44,11 @@ def reproduce(wanted: Run, workshop: Workshop, folder: Path) -> tuple[dict[str, 
     module = method.load(wanted.name)
     config = method.recipe(module, wanted.card.name, wanted.changes)
     keys = reuse.keys(module, config, workshop, wanted.seed)
-    usual = reuse.keys(module, method.recipe(module, wanted.card.name), workshop, wanted.seed)
     head = {
         "schema": record.SCHEMA,
         "dataset": wanted.card.name,
         "method": wanted.name,
-        "variant": "" if keys == usual else _variant(config, wanted.changes),
+        "variant": _variant(wanted, module, workshop),
         "seed": wanted.seed,
     }
     key = reuse.digest(keys[-1], sources.digest(*sources.SCORING), dataclasses.asdict(wanted.card.evaluation))
@@ -56,26 +56,18 @@ def reproduce(wanted: Run, workshop: Workshop, folder: Path) -> tuple[dict[str, 
     if path.exists() and not workshop.fresh and (known := record.read(path))["key"] == key:
         return known, False
     model = method.build(module, config, method.labels_of(workshop.store), wanted.seed)
-    model.to(workshop.device, memory_format=torch.channels_last)
+    model.to(workshop.device).to(memory_format=torch.channels_last)
     plan = list(zip(module.stages(config), keys, strict=True))
     done = list(reuse.learn(model, plan, workshop, seed=wanted.seed, title=wanted.title))
     scores, seconds = _score(model, wanted.card, workshop, folder / "predictions" / path.name)
+    made = {**head, **_body(wanted.card, workshop, config), "metrics": scores, "key": key}
     stages = [{name: stage[name] for name in ("name", "key", "epochs")} for stage in done]
-    made = {
-        **head,
-        "metrics": scores,
-        "protocol": dataclasses.asdict(wanted.card.evaluation),
-        "images": _images(workshop),
+    made |= {
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "epochs": sum(len(stage["epochs"]) for stage in stages),
-        "recipe": _recipe(config),
         "stages": stages,
-        "data": _data(workshop),
-        "key": key,
         "timing": {"seconds": {stage["name"]: stage["seconds"] for stage in done} | {"test": seconds}},
-        "provenance": provenance(
-            hardware=device.hardware(workshop.device), threads=torch.get_num_threads()
-        ),
+        "provenance": provenance(hardware=device.hardware(workshop.device), threads=torch.get_num_threads()),
     }
     record.write(made, folder)
     return made, True
@@ -86,7 +78,11 @@ def _score(model: nn.Module, card: Card, workshop: Workshop, file: Path) -> tupl
     began = time.monotonic()
     logits_NC = predict.predict(model, workshop.store.test, reuse.pixels(model, workshop))
     labels_NC, protocol = workshop.store.test.labels_NC, card.evaluation
-    facts = {"dataset": card.name, "label_names": card.labels, "ids": workshop.store.test.column("id").tolist()}
+    facts = {
+        "dataset": card.name,
+        "label_names": card.labels,
+        "ids": workshop.store.test.column("id").tolist(),
+    }
     predict.write(file.with_suffix(".safetensors"), predict.Predictions(logits_NC, labels_NC, facts))
     scores = {}
     for profile in profiles.PROFILES:
@@ -110,34 +106,47 @@ def _numbers(found: dict[str, Any]) -> dict[str, Any]:
     return known
 
 
-def _images(workshop: Workshop) -> dict[str, int]:
-    store = workshop.store
-    return {"train": len(store.fitted), "held_out": len(store.held_out), "test": len(store.test)}
-
-
-def _data(workshop: Workshop) -> dict[str, Any]:
-    manifest = workshop.store.manifest
+def _body(card: Card, workshop: Workshop, config: Any) -> dict[str, Any]:
+    """What a record says of the data and the recipe."""
+    store, manifest = workshop.store, workshop.store.manifest
     return {
-        "card": manifest["made_from"]["card"],
-        "fingerprint": manifest["fingerprint"],
-        "partial": manifest["partial"],
+        "protocol": dataclasses.asdict(card.evaluation),
+        "images": {"train": len(store.fitted), "held_out": len(store.held_out), "test": len(store.test)},
+        "recipe": _recipe(config),
+        "data": {
+            "card": manifest["made_from"]["card"],
+            "fingerprint": manifest["fingerprint"],
+            "partial": manifest["partial"],
+        },
     }
 
 
 def _recipe(config: Any) -> dict[str, Any]:
-    """The recipe as the record keeps it: a local file by its name only, as its content is in the stages' keys."""
-    return {name: Path(value).name if name == "trunk_weights" else value for name, value in vars(config).items()}
+    """The recipe as the record keeps it: a local file by its name only, as its content is in the stages'
+    keys.
+    """
+    return {
+        name: Path(value).name if name == "trunk_weights" else value for name, value in vars(config).items()
+    }
 
 
-def _variant(config: Any, changes: dict[str, str | bool]) -> str:
+def _variant(wanted: Run, module: method.Method, workshop: Workshop) -> str:
+    """The changed fields that matter, as `epochs=8,lr=0.01`: those without which the keys would be others."""
+    usual = method.recipe(module, wanted.card.name)
+    config = method.recipe(module, wanted.card.name, wanted.changes)
+    keys = reuse.keys(module, config, workshop, wanted.seed)
     recipe = _recipe(config)
-    return ",".join(f"{name}={recipe[name]}" for name in sorted(changes))
+    without = {name: dataclasses.replace(config, **{name: getattr(usual, name)}) for name in wanted.changes}
+    matters = [name for name in without if reuse.keys(module, without[name], workshop, wanted.seed) != keys]
+    return ",".join(f"{name}={recipe[name]}" for name in sorted(matters))
 
 
 def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     card = cards.load(args.dataset)
-    wanted = [Run(card, name, _changes(args), seed) for name in _methods(args.method) for seed in _seeds(args.seeds)]
+    wanted = [
+        Run(card, name, _changes(args), seed) for name in _methods(args.method) for seed in _seeds(args.seeds)
+    ]
     for one in wanted:
         method.recipe(method.load(one.name), card.name, one.changes)  # a wrong field is said before any work
     on = device.choose(args.device)
@@ -154,19 +163,33 @@ def main(argv: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="python -m bench.run", description=__doc__)
-    parser.add_argument("--dataset", required=True, metavar="NAME", help=f"one of: {', '.join(cards.names())}")
-    parser.add_argument("--method", required=True, metavar="NAME", help=f"all, or of: {', '.join(names.methods())}")
+    parser.add_argument(
+        "--dataset", required=True, metavar="NAME", help=f"one of: {', '.join(cards.names())}"
+    )
+    parser.add_argument(
+        "--method", required=True, metavar="NAME", help=f"all, or of: {', '.join(names.methods())}"
+    )
     parser.add_argument("--seeds", default="0", metavar="LIST", help="as 0,1,2 (default: 0)")
-    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="change a recipe field")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="FIELD=VALUE", help="change a recipe field"
+    )
     parser.add_argument("--budget", choices=("paper", "equal"), help="equal: as many epochs in all as SRN")
-    parser.add_argument("--trunk", metavar="NAME.TAG", help="timm's name and tag (default: resnet101.tv_in1k)")
+    parser.add_argument(
+        "--trunk", metavar="NAME.TAG", help="timm's name and tag (default: resnet101.tv_in1k)"
+    )
     parser.add_argument("--trunk-weights", metavar="FILE", help="the trunk's weights, instead of timm's")
     parser.add_argument("--from-scratch", action="store_true", help="no pretrained weights for the trunk")
     parser.add_argument("--fresh", action="store_true", help="ignore what is stored: train everything again")
     parser.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda, cuda:1")
-    parser.add_argument("--source", type=Path, metavar="DIR", help="the owner's files, if they are not prepared yet")
-    parser.add_argument("--data", type=Path, default=DATA, metavar="DIR", help="where stores lie (default: data)")
-    parser.add_argument("--runs", type=Path, default=RUNS, metavar="DIR", help="where runs write (default: runs)")
+    parser.add_argument(
+        "--source", type=Path, metavar="DIR", help="the owner's files, if they are not prepared yet"
+    )
+    parser.add_argument(
+        "--data", type=Path, default=DATA, metavar="DIR", help="where stores lie (default: data)"
+    )
+    parser.add_argument(
+        "--runs", type=Path, default=RUNS, metavar="DIR", help="where runs write (default: runs)"
+    )
     return parser
 
 
@@ -188,7 +211,10 @@ def _methods(name: str) -> list[str]:
 
 def _seeds(text: str) -> list[int]:
     try:
-        return [int(part) for part in text.split(",")]
+        seeds = [int(part) for part in text.split(",")]
+        if min(seeds) >= 0:
+            return seeds
+        raise ValueError(text)
     except ValueError as mistake:
         raise InputError(f"--seeds {text}: whole numbers expected, as in 0,1,2") from mistake
 

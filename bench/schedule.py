@@ -1,11 +1,12 @@
-"""The learning rate: divided when the held-out loss saturates, or at the latest at given epochs (section 4)."""
+"""The learning rate: divided when the held-out loss saturates, at the latest after given epochs."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How a stage's rate falls: times `factor` at every drop; the drop that would pass `lr_min` ends the stage.
+    """How a stage's rate falls: times `factor` at every drop; the drop that would pass `lr_min` ends the
+    stage.
 
     A drop comes after `patience` epochs without a held-out loss below the best by the share `threshold`
     (None: the loss is not asked), and at the latest after the epochs `milestones`.

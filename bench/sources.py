@@ -8,14 +8,15 @@ from bench.paths import ROOT
 
 # What the harness does to a model while it learns, and how it predicts.
 LEARNING = ("bench.batches", "bench.method", "bench.schedule", "bench.stages", "bench.train")
-SCORING = ("bench.metrics", "bench.predict", "bench.profiles")
+SCORING = ("bench.average_precision", "bench.metrics", "bench.predict", "bench.profiles")
 
 
 @cache
 def digest(*modules: str) -> str:
     """SHA-256 of the modules' syntax trees and of every `methods` module that they import.
 
-    Comments, docstrings and layout may change, and so may RECIPES, whose values are part of what they determine.
+    Comments, docstrings and layout may change, and so may RECIPES, whose values are part of what they
+    determine.
     """
     text = "\n".join(ast.dump(_tree(module)) for module in sorted(closure(*modules)))
     return hashlib.sha256(text.encode()).hexdigest()
@@ -54,5 +55,11 @@ def _tree(module: str) -> ast.Module:
 
 
 def _is_recipes(node: ast.stmt) -> bool:
-    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+    targets = (
+        node.targets
+        if isinstance(node, ast.Assign)
+        else [node.target]
+        if isinstance(node, ast.AnnAssign)
+        else []
+    )
     return any(isinstance(target, ast.Name) and target.id == "RECIPES" for target in targets)

@@ -33,7 +33,8 @@ class Stage:
 
     owner: the module whose code, with what it imports of `methods`, the stage's result depends on.
     trains: module prefix -> factor on the learning rate ("" stands for the whole model).
-    logits: (model, images_BCHW) -> the logits_BC that this stage is about; they are validated after every epoch.
+    logits: (model, images_BCHW) -> the logits_BC that this stage is about; they are validated after every
+    epoch.
     loss: (model, images_BCHW, labels_BC) -> scalar; sums over labels, divides by the batch.
     epochs: the most there are; the schedule may end the stage earlier.
     settings: what of the method's configuration this stage's result depends on beside what stands here.
@@ -55,13 +56,17 @@ class Stage:
 
 
 def trained(name: str, stage: Stage) -> str | None:
-    """The longest prefix of `stage.trains` that a parameter, buffer or module belongs to; None: it is frozen."""
+    """The longest prefix of `stage.trains` that a parameter, buffer or module belongs to; None: it is
+    frozen.
+    """
     found = [prefix for prefix in stage.trains if prefix == "" or f"{name}.".startswith(f"{prefix}.")]
     return max(found, key=len, default=None)
 
 
 def prepare(model: nn.Module, stage: Stage) -> None:
-    """Freeze all but what the stage trains: no gradients, and evaluation mode so that statistics stand still."""
+    """Freeze all but what the stage trains: no gradients, and evaluation mode so that statistics stand
+    still.
+    """
     names = [name for name, _ in model.named_modules()]
     for prefix in stage.trains:
         if prefix not in names:

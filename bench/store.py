@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     import datasets
 
 MANIFEST = "manifest.json"
-LAYOUT = 1  # raised whenever what a store holds changes for the same card and reader: older ones are made anew
+LAYOUT = (
+    1  # raised whenever what a store holds changes for the same card and reader: older ones are made anew
+)
 HELD_OUT_SHARE = 0.05
 Row = Mapping[str, Any]  # id, image (bytes), labels, held_out
 
@@ -106,8 +108,12 @@ def write_view(path: Path, rows: Iterable[Row], *, side: int, labels: int) -> in
 def open_store(folder: Path) -> Store:
     """The store in a folder; InputError says how to make one where there is none."""
     if not (folder / MANIFEST).exists():
-        raise InputError(f"{folder} holds no prepared data; run: python -m bench.prepare --dataset {folder.name}")
+        raise InputError(
+            f"{folder} holds no prepared data; run: python -m bench.prepare --dataset {folder.name}"
+        )
     try:
         return Store(folder)
     except (json.JSONDecodeError, UnicodeDecodeError) as mistake:
-        raise InputError(f"{folder / MANIFEST} is damaged ({mistake}); delete {folder}, prepare again") from mistake
+        raise InputError(
+            f"{folder / MANIFEST} is damaged ({mistake}); delete {folder}, prepare again"
+        ) from mistake

@@ -27,13 +27,13 @@ FORMATS: dict[str, Callable[[Table], str]] = {
     "html": as_html,
 }
 TOP3_RULES = {
-    "forced": "top-3: the three labels of highest confidence, whatever it is",
-    "thresholded": "top-3: those of the three labels of highest confidence that are predicted",
+    "forced": "top-3: an image's three labels of highest confidence, whatever it is",
+    "thresholded": "top-3: of an image's three labels of highest confidence, those that are predicted",
 }
 HARMONIC = "F1-C is the harmonic mean of P-C and R-C, not the mean of the classes' F1 as in the other rows"
 PARTIAL = "the data set was incomplete; not to be compared with the published numbers"
-SD = "sd: standard deviation of the n seeds (n - 1 in the denominator); the line above it is their mean"
-DIFF = "diff: the mean, unrounded, minus the published value"
+SD = "sd: standard deviation of the n seeds (n - 1 in the denominator); the line above it is their mean."
+DIFF = "diff: the mean, unrounded, minus the published value."
 
 
 def build(dataset: str, runs: Path) -> Table:
@@ -44,15 +44,15 @@ def build(dataset: str, runs: Path) -> Table:
     records, origin = _records(dataset, runs)
     rows = [*_paper_rows(paper, evaluation), *_reproduced_rows(dataset, records, paper, evaluation)]
     name = card.title if card else paper.title if paper else dataset
-    about = (_headline(name, evaluation), *_sources(paper), f"Reproduced: {origin}.")
+    about = (name, _rules(evaluation), *_sources(paper), f"Reproduced: {origin}.")
     return Table(dataset, about, _columns(paper, evaluation), tuple(rows), tuple(_notes(rows)), origin)
 
 
-def _headline(name: str, evaluation: Evaluation) -> str:
-    rules = [f"metrics of profile {evaluation.profile} in percent"]
+def _rules(evaluation: Evaluation) -> str:
+    rules = [f"metrics of profile {evaluation.profile}"]
     rules += [TOP3_RULES[evaluation.top3]] if evaluation.top3 else []
     rules += [f"unspecified labels: {evaluation.unspecified}"] if evaluation.unspecified else []
-    return f"{name}: {'; '.join(rules)}"
+    return f"In percent; {'; '.join(rules)}."
 
 
 def _sources(paper: Published | None) -> list[str]:

@@ -26,7 +26,9 @@ CHECKPOINT_STEPS = 500
 
 @dataclass
 class Position:
-    """Where a stage stands: all that a checkpoint holds beside tensors. `total` is the epoch's loss so far."""
+    """Where a stage stands: all that a checkpoint holds beside tensors. `total` is the epoch's loss so
+    far.
+    """
 
     plateau: Plateau
     epoch: int = 1
@@ -71,7 +73,9 @@ def train(model: nn.Module, course: Course) -> list[dict[str, Any]]:
         groups, lr=stage.schedule.lr, momentum=stage.momentum, weight_decay=stage.weight_decay, fused=True
     )
     at = _resume(model, optimizer, course)
-    with Progress(course.title, epochs=stage.epochs, steps=course.steps, batch_size=stage.batch_size) as progress:
+    with Progress(
+        course.title, epochs=stage.epochs, steps=course.steps, batch_size=stage.batch_size
+    ) as progress:
         while not at.ended:
             _epoch(model, optimizer, course, at, progress)
             held_out_loss, held_out_map = validate(model, course)
@@ -85,7 +89,9 @@ def train(model: nn.Module, course: Course) -> list[dict[str, Any]]:
     return at.history
 
 
-def _epoch(model: nn.Module, optimizer: torch.optim.SGD, course: Course, at: Position, progress: Progress) -> None:
+def _epoch(
+    model: nn.Module, optimizer: torch.optim.SGD, course: Course, at: Position, progress: Progress
+) -> None:
     """Learn from the rest of the epoch's batches; `at` follows. One path for CPU and GPU."""
     stage, on = course.stage, course.pixels.device
     for group in optimizer.param_groups:
@@ -109,7 +115,9 @@ def _epoch(model: nn.Module, optimizer: torch.optim.SGD, course: Course, at: Pos
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         # Once anything is not finite no update is made, on the device: weights stay as they were.
-        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        gradients = [
+            p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None
+        ]
         sound &= (loss.detach() + torch.nn.utils.get_total_norm(gradients)).isfinite()
         optimizer.found_inf = (~sound).float()  # type: ignore[attr-defined]
         optimizer.step()
@@ -121,7 +129,9 @@ def _epoch(model: nn.Module, optimizer: torch.optim.SGD, course: Course, at: Pos
             at.total = float(total)
             if not sound:
                 where = f"stage {stage.name}, epoch {at.epoch}, step {first + int(survived) + 1}"
-                raise InputError(f"loss or gradient is not finite at {where}: lower the learning rate (--set lr=...)")
+                raise InputError(
+                    f"loss or gradient is not finite at {where}: lower the learning rate (--set lr=...)"
+                )
             progress.loss(at.total / at.step)
             if at.step % CHECKPOINT_STEPS == 0 and at.step < course.steps:
                 _save(model, optimizer, course, at)

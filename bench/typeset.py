@@ -56,7 +56,11 @@ def _line(cells: list[str], *, width: int, groups: Sequence[str]) -> str:
 
 
 def _paragraphs(texts: Sequence[str]) -> list[str]:
-    return [line for text in texts for line in textwrap.wrap(text, WIDTH, subsequent_indent="  ")]
+    return [
+        line
+        for text in texts
+        for line in textwrap.wrap(text, WIDTH, subsequent_indent="  ", break_on_hyphens=False)
+    ]
 
 
 def _group_heads(table: Table) -> list[str]:
@@ -95,7 +99,7 @@ def as_markdown(table: Table) -> str:
     heads = ["", "n", *(metric + ("@3" if group == "top3" else "") for group, metric in table.columns)]
     grid = [heads, *([_escape(cell, MARKDOWN) for cell in line] for line in _flat(table))]
     # the heading goes in as a first line, for tabulate would pad every column below a heading by two
-    rule, head, *lines = _tabulate(table, grid, (), "github").splitlines()
+    rule, head, *lines = _tabulate(table, grid, (), "pipe").splitlines()
     title, *about = (_escape(line, MARKDOWN) for line in table.about)
     notes = [f"- {_escape(note, MARKDOWN)}" for note in [*_remarks(table), *_legend(table)]]
     return "\n".join([f"**{title}**", "", "  \n".join(about), "", head, rule, *lines, "", *notes, ""])
@@ -111,9 +115,9 @@ def as_latex(table: Table) -> str:
     rules = "".join(rf"\cmidrule(lr){{{first}-{first + n - 1}}}" for _, first, n in _spans(table))
     inner = _tabulate(table, _flat(table), _heads(table), "latex_booktabs")
     inner = inner.replace(r"\toprule", f"\\toprule\n & & {over} \\\\\n{rules}", 1)
-    caption = " ".join(_escape(line, LATEX) for line in table.about)
+    title, *about = (_escape(line, LATEX) for line in table.about)
     notes = [_escape(note, LATEX) + r"\par" for note in _remarks(table)]
-    start = [r"\begin{table*}", r"\centering\small", rf"\caption{{{caption}}}"]
+    start = [r"\begin{table*}", r"\centering\small", rf"\caption{{{title}. {' '.join(about)}}}"]
     return "\n".join([*start, inner, r"\par\raggedright", *notes, r"\end{table*}", ""])
 
 

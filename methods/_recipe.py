@@ -10,8 +10,8 @@ from typing import Any, Literal, Self
 from torch import Tensor
 from torch.nn import functional as F
 
-from bench.stages import Augmentation, Stage
 from bench.schedule import Schedule
+from bench.stages import Augmentation, Stage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,10 +50,12 @@ class Recipe:
 
     @classmethod
     def recipes(cls, **own: Mapping[str, Any]) -> dict[str, Self]:
-        """A recipe for every card that methods share settings on, with a method's own: `recipes(demo={...})`."""
+        """A recipe for every card that methods share settings on, with a method's own:
+        `recipes(demo={...})`.
+        """
         return {card: cls(**{**RECIPES.get(card, {}), **own.get(card, {})}) for card in {**RECIPES, **own}}
 
-    def stage(  # noqa: PLR0913 (a stage is these six things)
+    def stage(
         self,
         name: str,
         trains: Mapping[str, float],
@@ -66,8 +68,8 @@ class Recipe:
     ) -> Stage:
         """A stage under this recipe's optimizer, schedule and augmentation.
 
-        owner: the module whose code it depends on. settings: the fields of this recipe that its result depends on
-        beside these and the trunk's.
+        owner: the module whose code it depends on. settings: the fields of this recipe that its result
+        depends on beside these and the trunk's.
         """
         milestones = tuple(round(share * epochs) for share in self.milestones)
         return Stage(
@@ -120,7 +122,8 @@ RECIPES: dict[str, dict[str, Any]] = {
 
 
 def bce(logits_BC: Tensor, labels_BC: Tensor) -> Tensor:
-    """L(y, y^) = -sum over labels of y log s(y^) + (1 - y) log(1 - s(y^)), divided by the batch only (Eq. 10).
+    """L(y, y^) = -sum over labels of y log s(y^) + (1 - y) log(1 - s(y^)), divided by the batch only (Eq.
+    10).
 
     Caffe's SigmoidCrossEntropyLoss; PyTorch's mean reduction is C times smaller. Eq. 10 lacks its minus sign.
     """

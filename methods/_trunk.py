@@ -1,14 +1,16 @@
 """The trunk that all methods share: a timm ResNet, cut behind its third stage.
 
-X is the output of the third stage, rectified (Caffe's "res4b22_relu"): B x 1024 x 14 x 14 for ResNet-101 at 224.
-Deviations from the paper: timm's ResNets put the stride of a bottleneck into its 3x3 convolution (Caffe: the first
-1x1); the default `resnet101.tv_in1k` is the post-activation ResNet (the authors' is pre-activation: `resnetv2_101`).
+X is the output of the third stage, rectified (Caffe's "res4b22_relu"): B x 1024 x 14 x 14 for ResNet-101 at
+224. Deviations from the paper: timm's ResNets put the stride of a bottleneck into its 3x3 convolution
+(Caffe: the first 1x1); the default `resnet101.tv_in1k` is the post-activation ResNet (the authors' is
+pre-activation: `resnetv2_101`).
 """
 
 import hashlib
 import math
 import pickle
 import urllib.request
+import warnings
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,7 +23,7 @@ from torch import Tensor, nn
 from bench.errors import InputError
 
 # Small trunks of timm's own class; they exist from scratch only.
-SMALL = {
+SMALL: dict[str, dict[str, Any]] = {
     "resnet10_narrow": {
         "block": timm.models.resnet.BasicBlock,
         "layers": (1, 1, 1, 1),
@@ -55,8 +57,8 @@ class Trunk(nn.Module):
 
     def x(self, images_BCHW: Tensor) -> Tensor:
         """X alone, without the cost of the fourth stage."""
-        raw_BCHW = self.middle(images_BCHW)
-        return self._rectifier()(raw_BCHW) if self.preactivation else raw_BCHW
+        raw_BCHW: Tensor = self.middle(images_BCHW)
+        return cast("Tensor", self._rectifier()(raw_BCHW)) if self.preactivation else raw_BCHW
 
     def forward(self, images_BCHW: Tensor) -> tuple[Tensor, Tensor]:
         """(X, features), each computed once."""
@@ -72,7 +74,7 @@ class Trunk(nn.Module):
 
     def _rectifier(self) -> nn.Module:
         """The norm + ReLU with which a pre-activation fourth stage begins."""
-        return cast("nn.Module", self.last[0].blocks[0].norm1)  # type: ignore[index, union-attr]
+        return cast("nn.Module", self.last[0].blocks[0].norm1)
 
 
 def x_side(input_size: int) -> int:
@@ -87,19 +89,23 @@ def x_side(input_size: int) -> int:
 def load(name: str, *, weights: str = "", from_scratch: bool = False) -> Trunk:
     """A trunk by timm's name, with the weights of a file, of timm's tag, or none where asked.
 
-    Raises InputError for a name that is no ResNet of timm's, for weights that do not fit, and where weights are
-    wanted and cannot be had: never random weights unasked.
+    Raises InputError for a name that is no ResNet of timm's, for weights that do not fit, and where weights
+    are wanted and cannot be had: never random weights unasked.
     """
     if name in SMALL:
         if not from_scratch:
             raise InputError(f"trunk {name} has no pretrained weights: add --from-scratch")
-        resnet = timm.models.resnet.ResNet(num_classes=0, **SMALL[name])
-        resnet.pretrained_cfg = timm.get_pretrained_cfg("resnet18").to_dict()
-        return Trunk(resnet)
-    known = timm.list_models(["resnet*", "resnetv2*"])
-    if name.partition(".")[0] not in known:
-        raise InputError(f"unknown trunk {name!r}: a ResNet of timm's by its name, as resnet50, or of: {[*SMALL]}")
-    resnet = timm.create_model(name, pretrained=False, num_classes=0)
+        small: Any = timm.models.resnet.ResNet(num_classes=0, **SMALL[name])
+        small.pretrained_cfg = timm.create_model("resnet18").pretrained_cfg
+        return Trunk(small)
+    plain, _, tag = name.partition(".")
+    if plain not in timm.list_models(["resnet*", "resnetv2*"]):
+        raise InputError(
+            f"unknown trunk {name!r}: a ResNet of timm's by its name, as resnet50, or of: {[*SMALL]}"
+        )
+    if tag and name not in (tags := timm.list_pretrained(f"{plain}.*")):
+        raise InputError(f"unknown trunk {name!r}: with these weights timm has {', '.join(tags)}")
+    resnet: Any = timm.create_model(name, pretrained=False, num_classes=0)
     if not from_scratch:
         _load_weights(resnet, Path(weights) if weights else _download(name, resnet.pretrained_cfg))
     return Trunk(resnet)
@@ -116,7 +122,9 @@ def _download(name: str, config: dict[str, Any]) -> Path:
     if not config.get("tag"):
         raise InputError(f"trunk {name}: timm has no pretrained weights of this name; {remedy}")
     if "." not in name:
-        raise InputError(f"trunk {name}: which weights? name timm's tag, as in resnet101.tv_in1k; or {remedy}")
+        raise InputError(
+            f"trunk {name}: which weights? name timm's tag, as in resnet101.tv_in1k; or {remedy}"
+        )
     where = {"repo_id": config["hf_hub_id"], "filename": "model.safetensors"}
     try:
         return Path(hub.hf_hub_download(**where, local_files_only=True))
@@ -133,13 +141,22 @@ def _download(name: str, config: dict[str, Any]) -> Path:
 def _load_weights(resnet: nn.Module, path: Path) -> None:
     """Fill the trunk from a file of tensors; a classifier in it is left aside, anything else must fit."""
     try:
-        if path.suffix == ".safetensors":
-            tensors = safetensors.torch.load_file(path)
-        else:
-            tensors = torch.load(path, map_location="cpu", weights_only=True)
-        tensors = tensors.get("state_dict", tensors)
+        tensors = _read(path)
         own = {name: value for name, value in tensors.items() if not name.startswith(("fc.", "head."))}
         resnet.load_state_dict(own)
-    except (OSError, RuntimeError, AttributeError, pickle.UnpicklingError, safetensors.SafetensorError) as fault:
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, safetensors.SafetensorError) as fault:
         reason = " ".join(str(fault).split())[:300]
         raise InputError(f"{path} does not hold this trunk's weights: {reason}") from fault
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    """A file's tensors by name; nothing in a pickle is executed."""
+    if path.suffix == ".safetensors":
+        return safetensors.torch.load_file(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a strange pickle it is enough to say once that it is refused
+        tensors = torch.load(path, map_location="cpu", weights_only=True)
+    tensors = tensors.get("state_dict", tensors) if isinstance(tensors, dict) else None
+    if not isinstance(tensors, dict) or not all(isinstance(value, Tensor) for value in tensors.values()):
+        raise pickle.UnpicklingError("no dictionary of tensors in it")
+    return tensors

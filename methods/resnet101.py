@@ -41,7 +41,7 @@ class Model(nn.Module):
         return self.main_logits(images_BCHW)
 
     def forward(self, images_BCHW: Tensor) -> Tensor:
-        return self.main_logits(images_BCHW)
+        return self.logits(images_BCHW)
 
 
 def main_logits(model: Model, images_BCHW: Tensor) -> Tensor:
@@ -57,7 +57,9 @@ def main_loss(model: Model, images_BCHW: Tensor, labels_BC: Tensor) -> Tensor:
 def main_stage(config: Recipe) -> Stage:
     """f_cnn and f_cls from the pretrained trunk (section 3.4, first step)."""
     trains = {"trunk": 1.0, "classifier": config.new_layers_lr}
-    return config.stage("main", trains, owner=__name__, epochs=config.epochs, logits=main_logits, loss=main_loss)
+    return config.stage(
+        "main", trains, owner=__name__, epochs=config.epochs, logits=main_logits, loss=main_loss
+    )
 
 
 def stages(config: Config) -> tuple[Stage, ...]:

@@ -1,7 +1,7 @@
-"""ResNet-101-semantic: three linear layers on ResNet-101's features and first logits (Zhu et al. 2017, section 4.1).
+"""ResNet-101-semantic: linear layers on features and first logits (Zhu et al. 2017, section 4.1).
 
-A baseline that can relate labels, but not places. Everything is trained from the ImageNet trunk on, on the final
-logits alone; the paper does not say whether the first logits were trained before.
+A baseline that can relate labels, but not places. Everything is trained from the ImageNet trunk on, on the
+final logits alone; the paper does not say whether the first logits were trained before.
 """
 
 from dataclasses import dataclass
@@ -29,9 +29,9 @@ class Model(resnet101.Model):
     def __init__(self, config: Config, labels: Labels, trunk: Trunk) -> None:
         super().__init__(config, labels, trunk)
         self.relations = nn.Sequential(
-            nn.Linear(labels.number + trunk.channels, config.hidden),
+            _Hidden(labels.number + trunk.channels, config.hidden),
             nn.ReLU(),
-            nn.Linear(config.hidden, config.hidden),
+            _Hidden(config.hidden, config.hidden),
             nn.ReLU(),
             nn.Linear(config.hidden, labels.number),
         )
@@ -40,6 +40,14 @@ class Model(resnet101.Model):
         pooled_BD = features_BCHW.mean(dim=(2, 3))
         logits_BC: Tensor = self.relations(torch.cat([self.classifier(pooled_BD), pooled_BD], dim=1))
         return logits_BC
+
+
+class _Hidden(nn.Linear):
+    """A layer that begins so that signals keep their size through the ReLU behind it (He et al. 2015)."""
+
+    def reset_parameters(self) -> None:
+        nn.init.kaiming_normal_(self.weight, nonlinearity="relu")
+        nn.init.zeros_(self.bias)
 
 
 def stages(config: Config) -> tuple[Stage, ...]:
@@ -57,4 +65,4 @@ def stages(config: Config) -> tuple[Stage, ...]:
     return config.with_budget(only)
 
 
-RECIPES = Config.recipes()
+RECIPES = Config.recipes(demo={"hidden": 256})

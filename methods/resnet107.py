@@ -1,7 +1,8 @@
 """ResNet-107: ResNet-101 with two more bottleneck blocks at its end (Zhu et al. 2017, section 4.1).
 
-Two blocks of three convolutions, 2048 -> 512 -> 512 -> 2048: about as many parameters (8.9 M) as SRN adds, so a
-baseline of equal size. The new blocks begin as the identity; everything is trained from the ImageNet trunk on.
+Two blocks of three convolutions, 2048 -> 512 -> 512 -> 2048: about as many parameters (8.9 M) as SRN adds,
+so a baseline of equal size. The new blocks begin as the identity; everything is trained from the ImageNet
+trunk on.
 """
 
 from dataclasses import dataclass

@@ -1,10 +1,11 @@
 """SRN: spatial regularization learned from weighted label attention maps (Zhu et al. 2017, section 3).
 
-Attention maps A (one for each label) and confidence maps S are learned from image labels alone; f_sr relates the
-weighted maps U = sigmoid(S) * A across labels, then across places; its logits are averaged with ResNet-101's.
-Beyond the paper's text, after the authors' released network: two bottleneck blocks before both maps
-(`attention_blocks`; "about 6 million additional parameters" needs them: 6.1 M with, 3.9 M without, C = 80), and
-batch norm before each ReLU. `confidence_hidden = 512` and `joint_loss = "separate"` are that network's variants.
+Attention maps A (one for each label) and confidence maps S are learned from image labels alone; f_sr relates
+the weighted maps U = sigmoid(S) * A across labels, then across places; its logits are averaged with
+ResNet-101's. Beyond the paper's text, after the authors' released network: two bottleneck blocks before both
+maps (`attention_blocks`; the text's "about 6 million additional parameters" needs them: 6.1 M with, 3.9 M
+without, C = 80), and batch norm before each ReLU. `confidence_hidden = 512` and `joint_loss = "separate"` are that network's
+variants.
 
 Legend: B images, C labels, D channels, H = W = the side of X (14 at 224).
 """
@@ -12,7 +13,6 @@ Legend: B images, C labels, D channels, H = W = the side of X (14 at 224).
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
 from timm.models.resnet import Bottleneck
 from torch import Tensor, nn
 
@@ -82,23 +82,27 @@ class Model(resnet101.Model):
         """y_sr alone, without the fourth stage."""
         return self.regularize(*self.maps(self.trunk.x(images_BCHW)))
 
-    def forward(self, images_BCHW: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def branches(self, images_BCHW: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(y_cls, y_att, y_sr)."""
         x_BDHW, features_BCHW = self.trunk(images_BCHW)
         attention_BCHW, confidence_BCHW = self.maps(x_BDHW)
-        y_att_BC, y_sr_BC = pool(attention_BCHW, confidence_BCHW), self.regularize(attention_BCHW, confidence_BCHW)
+        y_att_BC, y_sr_BC = (
+            pool(attention_BCHW, confidence_BCHW),
+            self.regularize(attention_BCHW, confidence_BCHW),
+        )
         return self.classify(features_BCHW), y_att_BC, y_sr_BC
 
     def logits(self, images_BCHW: Tensor) -> Tensor:
         """The fused logits."""
-        y_cls_BC, _, y_sr_BC = self(images_BCHW)
+        y_cls_BC, _, y_sr_BC = self.branches(images_BCHW)
         return fuse(y_cls_BC, y_sr_BC, self.config.alpha)
 
 
 class Regularization(nn.Module):
     """f_sr: conv2 and conv3 (1x1) relate labels, conv4 relates places, one linear layer decides (Fig. 4).
 
-    conv4's kernels are as large as the map, `filters` of them for each channel of conv3, on that channel alone.
+    conv4's kernels are as large as the map, `filters` of them for each channel of conv3, on that channel
+    alone.
     """
 
     def __init__(self, config: Config, labels: int, side: int) -> None:
@@ -158,7 +162,7 @@ def joint_logits(model: Model, images_BCHW: Tensor) -> Tensor:
 
 def joint_loss(model: Model, images_BCHW: Tensor, labels_BC: Tensor) -> Tensor:
     """L(y, y) + L(y, y_att) (Eq. 10), or the sum of the three losses apart."""
-    y_cls_BC, y_att_BC, y_sr_BC = model(images_BCHW)
+    y_cls_BC, y_att_BC, y_sr_BC = model.branches(images_BCHW)
     if model.config.joint_loss == "separate":
         return bce(y_cls_BC, labels_BC) + bce(y_att_BC, labels_BC) + bce(y_sr_BC, labels_BC)
     fused_BC = fuse(y_cls_BC, y_sr_BC, model.config.alpha)

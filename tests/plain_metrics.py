@@ -10,6 +10,17 @@ NAN = math.nan
 Numbers = Sequence[float]
 Rows = Sequence[Numbers]
 
+# The contract's vector: ties in its first three classes, the third never predicted, one exact 0.
+LOGITS = [
+    [2.0, 0.5, -1.0, 0.1],
+    [1.0, -0.5, -1.0, 0.2],
+    [1.0, 0.7, -2.0, -0.3],
+    [-0.2, 0.7, -0.5, 0.4],
+    [-1.0, -2.0, -3.0, 0.0],
+    [0.3, 0.1, -0.7, -0.1],
+]
+LABELS = [[1, 1, 0, 0], [0, 0, 1, 1], [1, 0, 0, 0], [0, 1, 0, 1], [1, 0, 1, 0], [0, 1, 0, 0]]
+
 
 def sigmoid(x: float) -> float:
     return 1 / (1 + math.exp(-x))

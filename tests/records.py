@@ -1,8 +1,12 @@
 """Made-up records for tests: valid, small, and different only where a test says so."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from bench import command
 from bench.record import ALL, SCHEMA, TOP3, Record, write
 
 LABELS = ("zero", "größer", "two")
@@ -42,6 +46,26 @@ def fake(method: str = "srn", seed: int = 0, *, shift: float = 0.0, **changes: A
     return record
 
 
+def write_card(folder: Path, name: str, *, evaluation: str = "") -> None:
+    """A card with no more than a table needs."""
+    folder.mkdir(exist_ok=True)
+    head = (
+        f'title = "Title of {name}"\nsummary = "s"\nformat = "f"\nlabels = ["a"]\nsource = "s"\nlicence = "l"'
+    )
+    splits = "train.images = 1\ntest.images = 1"
+    text = f"{head}\n{splits}\n[evaluation]\n{evaluation}\n"
+    (folder / f"{name}.toml").write_text(text, encoding="utf-8")
+
+
 def write_all(folder: Path, *records: Record) -> None:
     for record in records:
         write(record, folder)
+
+
+def refused(main: Callable[[list[str]], int], args: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line on standard error of a command that must print nothing else and end with status 2."""
+    with pytest.raises(SystemExit) as ended:
+        command.run(lambda: main(args))
+    out, err = capsys.readouterr()
+    assert (ended.value.code, out, err.count("\n")) == (2, "", 1)
+    return err

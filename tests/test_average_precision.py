@@ -4,9 +4,8 @@ import doctest
 import math
 
 import numpy as np
-
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -14,22 +13,10 @@ from bench import average_precision as module
 from bench.average_precision import average_precision, descending
 from tests import plain_metrics as plain
 
-steady = settings(derandomize=True, database=None, deadline=None)
-
 # few different scores: most of them are tied
 classes = st.lists(st.tuples(st.integers(-4, 4), st.booleans()), min_size=1, max_size=30)
 
-LOGITS = np.array(
-    [
-        [2.0, 0.5, -1.0, 0.1],
-        [1.0, -0.5, -1.0, 0.2],
-        [1.0, 0.7, -2.0, -0.3],
-        [-0.2, 0.7, -0.5, 0.4],
-        [-1.0, -2.0, -3.0, 0.0],
-        [0.3, 0.1, -0.7, -0.1],
-    ]
-)
-LABELS = np.array([[1, 1, 0, 0], [0, 0, 1, 1], [1, 0, 0, 0], [0, 1, 0, 1], [1, 0, 1, 0], [0, 1, 0, 0]])
+LOGITS, LABELS = np.array(plain.LOGITS), np.array(plain.LABELS)
 
 
 @pytest.mark.parametrize(
@@ -42,7 +29,6 @@ LABELS = np.array([[1, 1, 0, 0], [0, 0, 1, 1], [1, 0, 0, 0], [0, 1, 0, 1], [1, 0
     ],
 )
 @given(examples=classes)
-@steady
 def test_area_is_that_of_plain_loops(area, ties, plainly, examples):
     scores, truth = [score for score, _ in examples], [int(yes) for _, yes in examples]
     ap = average_precision(scores, truth, area=area, ties=ties)
@@ -68,7 +54,6 @@ def test_ap_of_the_contract(area, ties, expected):
 @pytest.mark.parametrize("area", ["envelope", "at positives", "11 points"])
 @pytest.mark.parametrize("increasing", [np.exp2, lambda scores: scores**3 + scores])
 @given(scores=hnp.arrays(np.int64, st.integers(1, 20), elements=st.integers(-20, 20)), data=st.data())
-@steady
 def test_strictly_increasing_transforms_of_the_scores_change_nothing(area, increasing, scores, data):
     truth = data.draw(hnp.arrays(bool, scores.shape))
     ap = average_precision(scores, truth, area=area)
@@ -94,7 +79,6 @@ def test_vectors_of_different_length_are_refused():
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 @given(data=st.data())
-@steady
 def test_descending_is_the_stable_sort_for_every_finite_float(dtype, data):
     width = 8 * np.dtype(dtype).itemsize
     finite = st.floats(allow_nan=False, allow_infinity=False, width=width)

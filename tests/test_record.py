@@ -65,7 +65,7 @@ WRONG = [
     ([], "not an object"),
     ({}, "its schema is None, not 'multilabel-bench/record/1'"),
     (fake(schema="multilabel-bench/record/2"), "its schema is 'multilabel-bench/record/2', not"),
-    (fake(seed="0"), 'seed must be a whole number, not "0"'),
+    (fake() | {"seed": "0"}, 'seed must be a whole number, not "0"'),
     (fake(seed=True), "seed must be a whole number, not true"),
     (fake(seed=-1), "seed must not be negative: -1"),
     (fake(stages=3), "stages must be a list, not 3"),

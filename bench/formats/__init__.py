@@ -1,30 +1,33 @@
 """One reader per annotation format; the file name, with `-` for `_`, is the format's name on a card.
 
-A reader is a function `read(card, split, source)` that yields the split's samples in the owner's order.
+A reader is a function `read(card, split, source)` that yields the split's samples in the owner's order, and
+in place of a sample that the card's options leave out, a `LeftOut`. Readers do not decode images.
 """
 
 import importlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import unknown
+from bench import cards
+from bench.cards import Card
+from bench.errors import InputError, unknown
 
-if TYPE_CHECKING:
-    from bench.cards import Card
+Table = TypeVar("Table")
 
 
 @dataclass(frozen=True)
 class Sample:
     """One image with its labels, before it is resized.
 
-    `image` is a file, or uint8 pixels (H, W, 3); `box` (left, top, width, height) is the part of it that is
-    meant, None: all of it. `labels_C` holds 1, 0 or -1 (bench.metrics says what they mean). Images of one
-    `group` stay together when training images are held out; "" stands for the id.
+    `image` is a file, which need not exist, or uint8 pixels (H, W, 3). `box` (left, top, width, height, in
+    pixels) is the part of it that is meant, as its owner gives it: it may reach beyond the image and is to be
+    clipped to it; None: all of it. `labels_C` holds 1, 0 or -1 (bench.metrics says what they mean). Images of
+    one `group` stay together when training images are held out; "" stands for the id.
     """
 
     id: str
@@ -34,7 +37,19 @@ class Sample:
     box: tuple[float, float, float, float] | None = None
 
 
-Reader = Callable[["Card", str, Path | None], Iterator[Sample]]
+@dataclass(frozen=True)
+class LeftOut:
+    """What the owner lists and the data set does without, and why, in words that can be counted."""
+
+    id: str
+    reason: str
+
+
+Reader = Callable[[Card, str, Path | None], Iterator[Sample | LeftOut]]
+
+NO_LABEL = "without a label"
+MISSING = "image missing"
+PLACEHOLDER = "placeholder of a photograph that is gone"
 
 
 def names() -> list[str]:
@@ -48,3 +63,12 @@ def reader(name: str) -> Reader:
         raise unknown("format", name, names())
     read: Reader = importlib.import_module(f"bench.formats.{name.replace('-', '_')}").read
     return read
+
+
+def options(kind: type[Table], card: Card) -> Table:
+    """The card's [options] as the dataclass of its format; InputError names what does not belong there."""
+    try:
+        found: Table = cards.build(kind, card.options, where="options.")
+    except InputError as mistake:
+        raise InputError(f"{card.name}.toml: {mistake}") from mistake
+    return found

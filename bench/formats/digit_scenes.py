@@ -1,21 +1,21 @@
-"""Format digit-scenes: real handwritten digits placed in scenes with spatial motifs; made here, nothing to download.
+"""Format digit-scenes: real handwritten digits placed in scenes with spatial motifs; nothing to download.
 
 A scene is a grid of cells. One or two motifs (three digits in a fixed layout) and up to two lone digits are
 placed in it; a digit's contrast is drawn at random, so a faint one is best told by its place in a motif. The
-glyphs are scikit-learn's `load_digits` (UCI test set, 1,797 images of 8 x 8); test scenes use other glyphs than
-training scenes. All draws of a scene come from (card seed, split, number of the scene) alone.
+glyphs are scikit-learn's `load_digits` (UCI test set, 1,797 images of 8 x 8); test scenes use other glyphs
+than training scenes. All draws of a scene come from (card seed, split, number of the scene) alone.
 """
 
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import InputError
+from bench import formats
 from bench.formats import Sample
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Options:
 
 def read(card: "Card", split: str, source: Path | None) -> Iterator[Sample]:  # noqa: ARG001 (there is no source)
     """The split's scenes, in order; labels_C says which digits occur."""
-    options = _options(card.options)
+    options = formats.options(Options, card)
     motifs = [_motif(text) for text in options.motifs]
     glyphs = _glyphs(options, test=split == "test")
     for number in range((card.test if split == "test" else card.train).images):
@@ -51,13 +51,6 @@ def read(card: "Card", split: str, source: Path | None) -> Iterator[Sample]:  # 
         labels_C = np.zeros(len(card.labels), dtype=np.int8)
         labels_C[[digit for digit, _, _ in places]] = 1
         yield Sample(f"{split}-{number:05d}", _draw(rng, places, glyphs, options), labels_C)
-
-
-def _options(table: Any) -> Options:
-    try:
-        return Options(**table)
-    except TypeError as mistake:
-        raise InputError(f"[options] of format digit-scenes: {str(mistake).partition(') ')[2]}") from mistake
 
 
 def _motif(text: str) -> list[Place]:
@@ -76,11 +69,15 @@ def _generator(seed: int, split: str, number: int) -> np.random.Generator:
 
 
 def _glyphs(options: Options, *, test: bool) -> dict[int, NDArray[np.float64]]:
-    """For each digit its glyphs in [0, 1], enlarged bilinearly to the cell; each glyph belongs to one split."""
+    """For each digit its glyphs in [0, 1], enlarged bilinearly to the cell; each glyph belongs to one
+    split.
+    """
     from sklearn.datasets import load_digits  # noqa: PLC0415 (half a second that only this format needs)
 
     images_N88, digits_N = load_digits(return_X_y=True)
-    shares_N = np.array([int.from_bytes(hashlib.sha256(image.tobytes()).digest()[:4]) for image in images_N88])
+    shares_N = np.array(
+        [int.from_bytes(hashlib.sha256(image.tobytes()).digest()[:4]) for image in images_N88]
+    )
     mine_N = (shares_N < options.test_glyphs * 2**32) == test
     enlarge = _enlargement(options.cell, 8)
     return {
@@ -90,9 +87,12 @@ def _glyphs(options: Options, *, test: bool) -> dict[int, NDArray[np.float64]]:
 
 
 def _enlargement(size: int, old: int) -> NDArray[np.float64]:
-    """The matrix (size, old) of bilinear enlargement along one axis, half-pixel centres, clamped at the border."""
+    """The matrix (size, old) of bilinear enlargement along one axis, half-pixel centres, clamped at the
+    border.
+    """
     centres = np.clip((np.arange(size) + 0.5) * old / size - 0.5, 0, old - 1)
-    return np.maximum(0, 1 - np.abs(centres[:, None] - np.arange(old)))
+    weights: NDArray[np.float64] = np.maximum(0, 1 - np.abs(centres[:, None] - np.arange(old)))
+    return weights
 
 
 def _places(rng: np.random.Generator, motifs: list[list[Place]], options: Options) -> list[Place]:
@@ -121,7 +121,9 @@ def _fits(places: list[Place], taken: set[tuple[int, int]], side: int) -> bool:
 def _draw(
     rng: np.random.Generator, places: list[Place], glyphs: dict[int, NDArray[np.float64]], options: Options
 ) -> NDArray[np.uint8]:
-    """The scene in grey, three equal channels: glyphs on a plain ground, the grid shifted at random, noise on top."""
+    """The scene in grey, three equal channels: glyphs on a plain ground, the grid shifted at random, noise
+    on top.
+    """
     canvas, cell = options.canvas, options.cell
     scene = np.full((canvas, canvas), options.background)
     top, left = (int(draw * (canvas % cell + 1)) for draw in rng.random(2))

@@ -1,0 +1,233 @@
+"""The regression check: what moved is said with exit status 1, what did not passes, and nothing is lost."""
+
+import json
+
+import pytest
+
+from bench import cards, check, paths, record
+from bench.record import Record
+from tests.records import fake, refused, write_all, write_card
+
+
+@pytest.fixture(autouse=True)
+def results(tmp_path, monkeypatch):
+    """Folders without results, and one card."""
+    monkeypatch.setattr(paths, "RUNS", tmp_path / "runs")
+    monkeypatch.setattr(paths, "REPRODUCED", tmp_path / "reproduced")
+    monkeypatch.setattr(cards, "CARDS", tmp_path / "cards")
+    write_card(tmp_path / "cards", "demo")
+    return tmp_path
+
+
+@pytest.fixture
+def accepted():
+    """Two methods with three seeds each, mAP 80 + (-0.3, 0, 0.3) and 80 + (-0.1, 0, 0.1)."""
+    shifts = {"srn": 0.3, "resnet101": 0.1}
+    found = [fake(name, seed, shift=size * (seed - 1)) for name, size in shifts.items() for seed in range(3)]
+    write_all(paths.REPRODUCED / "demo", *found)
+    return found
+
+
+def write_fresh(*records: Record) -> None:
+    write_all(paths.RUNS / "demo", *records)
+
+
+def checked(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str]:
+    """(status, what the command prints)."""
+    status = check.main(["--dataset", "demo", *args])
+    return status, capsys.readouterr().out
+
+
+def test_without_a_spread_the_tolerance_is_a_point(capsys):
+    write_all(paths.REPRODUCED / "demo", fake(shift=0))
+    write_fresh(fake(shift=0.99))
+    status, text = checked(capsys)
+    assert status == 0
+    assert "tolerance in points: 1.0, as no method has two accepted seeds to show a spread" in text
+    write_fresh(fake(shift=1.01))
+    assert checked(capsys)[0] == 1
+
+
+def test_the_same_numbers_pass_with_a_difference_of_nothing(accepted, capsys):
+    """Seed 0 alone lies 0.3 below its method's mean; reproduced to the last bit it has not moved."""
+    write_fresh(accepted[0], accepted[3])
+    status, text = checked(capsys, "--strict")
+    assert status == 0
+    assert "2 fresh records of" in text
+    assert "no number moved: 26 compared, the largest move is 0% of its tolerance" in text
+
+
+@pytest.mark.usefixtures("accepted")
+def test_a_difference_within_the_spread_passes_and_the_tolerances_are_stated(capsys):
+    """sd 0.2236, 4 degrees of freedom: t = 8.610, tolerance 8.610 x 0.2236 x 1.1547 = 2.22 points."""
+    write_fresh(fake("srn", 0, shift=2.2), fake("resnet101", 0, shift=-0.1))
+    status, text = checked(capsys)
+    assert status == 0
+    lines = [line.split() for line in text.splitlines()]
+    assert ["tolerance,", "1", "fresh", ":", "3", "accepted", *["2.22"] * 13] in lines
+    assert ["sd", "between", "seeds", *["0.22"] * 13] in lines
+    assert "99.9% of chance differences by the spread between accepted seeds (4 degrees of freedom)" in text
+    assert "largest move is 99% of its tolerance (srn, mAP 80.00 -> 82.20)" in text
+
+
+def test_what_moved_is_named_with_its_numbers(accepted, capsys):
+    moved = fake("srn", 0)
+    moved["metrics"]["srn2017"]["top3"]["R-O"] -= 3
+    write_fresh(moved, accepted[3])
+    status, text = checked(capsys)
+    assert status == 1
+    lines = [line.split() for line in text.splitlines()]
+    assert "1 of 26 numbers moved:" in text
+    assert lines[-1] == ["srn", "top-3", "R-O", "75.00", "72.00", "-3.00", "2.22"]
+    assert lines[-3] == ["moved", "metric", "accepted", "fresh", "difference", "tolerance"]
+
+
+def test_other_data_have_moved_whatever_the_numbers_are(accepted, capsys):
+    write_fresh(*(one | {"data": one["data"] | {"fingerprint": "0d" * 32}} for one in accepted))
+    status, text = checked(capsys)
+    assert status == 1
+    assert (
+        text.splitlines()[1]
+        == "resnet101: moved: the data, fingerprint f1f1f1f1f1f1 accepted, 0d0d0d0d0d0d fresh"
+    )
+
+
+def test_another_protocol_has_moved(accepted, capsys):
+    write_fresh(*(one | {"protocol": one["protocol"] | {"top3": "forced"}} for one in accepted))
+    status, text = checked(capsys)
+    assert (status, "srn: moved: the protocol of evaluation" in text) == (1, True)
+
+
+def test_a_metric_that_is_gone_has_moved(accepted, capsys):
+    del accepted[0]["metrics"]["srn2017"]["P-C"]
+    write_fresh(accepted[0])
+    status, text = checked(capsys)
+    assert (status, "srn: moved: there is no P-C any more" in text) == (1, True)
+
+
+@pytest.mark.usefixtures("accepted")
+def test_another_card_recipe_or_partial_data_are_mentioned(capsys):
+    data = {"card": "cb" * 32, "partial": True}
+    write_fresh(fake("srn", 0, shift=-0.3, recipe={"lr": 0.5}, data=data))
+    status, text = checked(capsys)
+    assert status == 0
+    assert "srn: the data set's card is another than when the records were accepted" in text
+    assert "srn: the recipe is another than the accepted one" in text
+    assert "srn: made from partial data" in text
+
+
+def test_a_method_on_one_side_only_is_mentioned_and_fails_where_strict(accepted, capsys):
+    write_fresh(accepted[0], fake("resnet107"))
+    status, text = checked(capsys)
+    assert status == 0
+    assert "resnet107: fresh, but nothing is accepted to compare it with" in text
+    assert "resnet101: accepted, but there is no fresh record" in text
+    assert checked(capsys, "--strict")[0] == 1
+
+
+@pytest.mark.usefixtures("accepted")
+def test_a_variant_is_compared_with_its_own_kind(capsys):
+    write_fresh(fake("srn", variant="budget=equal", shift=9))
+    status, text = checked(capsys)
+    assert status == 0
+    assert "srn [budget=equal]: fresh, but nothing is accepted" in text
+    assert "nothing compared: fresh and accepted records have no method in common" in text
+    assert checked(capsys, "--strict")[0] == 1
+
+
+@pytest.mark.parametrize("fresh", [[], [fake()]])
+def test_without_accepted_records_it_says_so_and_passes_unless_strict(fresh, capsys):
+    write_fresh(*fresh)
+    status, text = checked(capsys)
+    assert (status, text.startswith("demo: no accepted records in ")) == (0, True)
+    assert checked(capsys, "--strict")[0] == 1
+
+
+@pytest.mark.usefixtures("accepted")
+@pytest.mark.parametrize("args", [[], ["--accept"], ["--records", "nowhere"]])
+def test_without_fresh_records_it_names_the_command_that_makes_them(args, capsys):
+    message = refused(check.main, ["--dataset", "demo", *args], capsys)
+    assert message.startswith("error: no fresh records in ")
+    assert message.endswith("; make them with: python -m bench.run --dataset demo --method all\n")
+
+
+def test_an_unknown_data_set_gets_the_list(capsys):
+    message = refused(check.main, ["--dataset", "dmeo"], capsys)
+    assert message.startswith("error: unknown data set 'dmeo'; choose from: coco, demo, ")
+
+
+def test_accepting_makes_the_fresh_records_the_accepted_ones(capsys):
+    write_fresh(fake(seed=0), fake(seed=1))
+    status, text = checked(capsys, "--accept")
+    assert (status, text) == (0, "srn seed 0: new, mAP 80.00\nsrn seed 1: new, mAP 80.00\n")
+    assert record.read_folder(paths.REPRODUCED / "demo") == [fake(seed=0), fake(seed=1)]
+    assert checked(capsys, "--strict")[0] == 0
+
+
+@pytest.mark.usefixtures("accepted")
+def test_accepting_says_what_changes_and_keeps_what_has_no_counterpart(capsys):
+    write_fresh(fake("srn", 0, shift=1, recipe={"lr": 0.5}))
+    _, text = checked(capsys, "--accept")
+    lines = text.splitlines()
+    assert lines[0] == "srn seed 0: mAP 79.70 -> 81.00; changed: metrics, recipe"
+    assert "srn seed 1: kept, there is no fresh record" in lines
+    assert len(record.read_folder(paths.REPRODUCED / "demo")) == 6
+
+
+def test_accepting_what_differs_in_time_and_place_only_changes_nothing(accepted, capsys):
+    path = paths.REPRODUCED / "demo" / "srn-seed0.json"
+    before = path.read_bytes()
+    write_fresh(accepted[0] | {"timing": {"seconds": {}}, "provenance": {"commit": "abc"}})
+    assert checked(capsys, "--accept")[1].splitlines()[0] == "srn seed 0: unchanged"
+    assert path.read_bytes() == before
+
+
+def test_partial_data_are_accepted_only_on_demand(capsys):
+    write_fresh(fake(seed=0), fake(seed=1, data={"partial": True}))
+    message = refused(check.main, ["--dataset", "demo", "--accept"], capsys)
+    assert message == "error: made from partial data: srn seed 1; --allow-partial accepts them all the same\n"
+    assert not paths.REPRODUCED.exists()
+    assert checked(capsys, "--accept", "--allow-partial")[0] == 0
+    assert len(record.read_folder(paths.REPRODUCED / "demo")) == 2
+
+
+@pytest.mark.usefixtures("accepted")
+def test_records_of_another_machine_are_compared_and_accepted(results, capsys):
+    elsewhere = ["--records", str(results / "elsewhere")]
+    write_all(results / "elsewhere", fake("srn", 7, shift=9))
+    assert checked(capsys, *elsewhere)[0] == 1
+    assert checked(capsys, *elsewhere, "--accept")[1].startswith("srn seed 7: new, mAP 89.00\n")
+    assert len(record.read_folder(paths.REPRODUCED / "demo")) == 7
+
+
+@pytest.mark.parametrize(
+    ("made", "name", "message"),
+    [
+        (fake(dataset="coco"), "srn-seed0.json", "a record of data set 'coco', not of 'demo'; move it away"),
+        (
+            fake(seed=1),
+            "srn-seed0.json",
+            "a record must carry its own name; call it srn-seed1.json or move it away",
+        ),
+        (
+            fake(metrics={}, protocol={"profile": "x"}),
+            "srn-seed0.json",
+            "not a record: no metrics of its profile 'x'",
+        ),
+    ],
+)
+def test_records_of_another_machine_are_refused_before_anything_is_accepted(
+    made, name, message, results, capsys
+):
+    folder = results / "elsewhere"
+    write_all(folder, fake("resnet101"))
+    (folder / name).write_text(json.dumps(made), encoding="utf-8")
+    assert refused(check.main, ["--dataset", "demo", "--accept", "--records", str(folder)], capsys).endswith(
+        f"{name}: {message}\n"
+    )
+    assert not paths.REPRODUCED.exists()
+
+
+def test_runs_may_lie_elsewhere(accepted, results, capsys):
+    write_all(results / "other" / "demo", accepted[0])
+    assert checked(capsys, "--runs", str(results / "other"))[0] == 0

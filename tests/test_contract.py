@@ -1,0 +1,208 @@
+"""What every method promises the harness; a new file in `methods/` is held to it without a further line."""
+
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from bench import method, names, reuse, stages
+from bench.reuse import Workshop
+from bench.stages import Stage
+from tests.conftest import SMALL, small_recipe
+
+METHODS = names.in_order()
+OTHER = {str: "resnet18", bool: None, int: 3, float: 0.25, tuple: (256, 128)}  # another value of each kind
+NAMED = {"joint_loss": "separate", "budget": "equal", "trunk_weights": None, "from_scratch": None}
+
+
+def build(
+    name: str, workshop: Workshop, seed: int = 0, **changes: Any
+) -> tuple[nn.Module, tuple[Stage, ...]]:
+    module, config = method.load(name), small_recipe(name, **changes)
+    model = method.build(module, config, method.labels_of(workshop.store), seed)
+    return model.to(memory_format=torch.channels_last), module.stages(config)
+
+
+def learn(name: str, workshop: Workshop, **changes: Any) -> tuple[nn.Module, list[dict[str, Any]]]:
+    model, todo = build(name, workshop, **changes)
+    keys = reuse.keys(method.load(name), small_recipe(name, **changes), workshop, 0)
+    return model, list(reuse.learn(model, list(zip(todo, keys, strict=True)), workshop, seed=0, title=name))
+
+
+def state(model: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+
+@pytest.mark.parametrize("name", METHODS)
+class TestEveryMethod:
+    def test_gives_a_logit_for_every_image_and_label(self, name: str, workshop: Workshop):
+        model, todo = build(name, workshop)
+        images, labels = torch.randn(2, 3, 64, 64), torch.zeros(2, 10)
+        assert model.eval().logits(images).shape == (2, 10)  # type: ignore[operator]
+        for stage in todo:
+            assert stage.logits(model, images).shape == (2, 10)
+            assert stage.loss(model, images, labels).shape == ()
+
+    @pytest.mark.parametrize("budget", ["paper", "equal"])
+    def test_each_stage_trains_what_it_says_and_leaves_the_rest_as_it_is_to_the_last_bit(
+        self, name: str, budget: str, workshop: Workshop
+    ):
+        model, todo = build(name, workshop, budget=budget)
+        for stage in todo:
+            stages.prepare(model, stage)
+            groups = stages.parameter_groups(model, stage)
+            optimizer = torch.optim.SGD(groups, lr=0.01, momentum=0.9, weight_decay=5e-4, fused=True)
+            before = state(model)
+            for _ in range(2):
+                images, labels = torch.randn(4, 3, 64, 64), torch.randint(0, 2, (4, 10)).float()
+                stage.loss(model, images, labels).backward()
+                optimizer.step()
+                optimizer.zero_grad()
+            changed = {
+                key for key, tensor in model.state_dict().items() if not torch.equal(tensor, before[key])
+            }
+            may_change = {key for key, _ in stages.learned(model, stage)}
+            assert changed <= may_change, stage.name
+            for prefix in stage.trains:
+                assert any(key.startswith(prefix) for key in changed), f"{stage.name} does not train {prefix}"
+            frozen = [module for key, module in model.named_modules() if stages.trained(key, stage) is None]
+            assert not any(module.training for module in frozen)
+
+    def test_its_loss_falls_in_every_stage(self, name: str, workshop: Workshop):
+        _, facts = learn(
+            name, workshop, epochs=3, attention_epochs=2, regularization_epochs=2, joint_epochs=2
+        )
+        for stage in facts:
+            assert stage["epochs"][-1]["loss"] < stage["epochs"][0]["loss"], stage["name"]
+
+    def test_training_again_gives_the_same_weights_bit_by_bit(
+        self, name: str, workshop: Workshop, tmp_path: Path
+    ):
+        elsewhere = replace(workshop, folder=tmp_path / "elsewhere", made=set())
+        one, other = (learn(name, place)[0].state_dict() for place in (workshop, elsewhere))
+        assert all(torch.equal(one[key], other[key]) for key in one)
+
+    def test_what_is_stored_comes_back_bit_by_bit(self, name: str, workshop: Workshop):
+        trained, facts = learn(name, workshop)
+        again, reused = learn(name, workshop)
+        assert [stage["reused"] for stage in facts] == [False] * len(facts)
+        assert [stage["reused"] for stage in reused] == [True] * len(facts)
+        assert all(
+            torch.equal(trained.state_dict()[key], tensor) for key, tensor in again.state_dict().items()
+        )
+
+    def test_another_seed_begins_otherwise(self, name: str, workshop: Workshop):
+        one, other = (build(name, workshop, seed=seed)[0].state_dict() for seed in (0, 1))
+        assert not torch.equal(one["trunk.middle.0.0.weight"], other["trunk.middle.0.0.weight"])
+        assert not torch.equal(one["classifier.weight"], other["classifier.weight"])
+
+    def test_every_field_of_its_recipe_counts(self, name: str, workshop: Workshop):
+        """A field that moves no stage's key would let a result be taken for that of another recipe."""
+        module = method.load(name)
+        usual = reuse.keys(module, small_recipe(name), workshop, 0)
+        for field in fields(module.Config):
+            changed = replace(small_recipe(name), **{field.name: other(field.name, small_recipe(name))})
+            if changes_nothing(field.name, len(usual)):
+                continue
+            assert reuse.keys(module, changed, workshop, 0) != usual, field.name
+
+    def test_building_leaves_the_global_random_state_alone(self, name: str, workshop: Workshop):
+        before = torch.get_rng_state()
+        build(name, workshop)
+        assert torch.equal(torch.get_rng_state(), before)
+
+
+def other(name: str, recipe: Any) -> Any:
+    value = getattr(recipe, name)
+    if name == "trunk_weights":
+        return __file__  # any file: its content is what counts
+    if isinstance(value, bool):
+        return not value
+    return NAMED.get(name) or (3 if value is None else (0.5,) if name == "milestones" else OTHER[type(value)])
+
+
+def changes_nothing(field: str, number_of_stages: int) -> bool:
+    """Fields that one method has for the others: SRN has no further budget, a single stage no later ones."""
+    later = ("attention_epochs", "regularization_epochs", "joint_epochs")
+    return field == "budget" if number_of_stages > 1 else field in later
+
+
+@pytest.mark.parametrize("name", ["srn", "srn_att"])
+def test_the_first_stage_is_resnet101_trained_once_and_shared(name: str, workshop: Workshop):
+    main = learn("resnet101", workshop)[0].state_dict()
+    model, facts = learn(name, workshop)
+    assert [stage["reused"] for stage in facts] == [True, False, False, False]
+    elsewhere = replace(workshop, folder=workshop.folder / "elsewhere", made=set())
+    alone, _ = learn(name, elsewhere)
+    assert all(torch.equal(model.state_dict()[key], tensor) for key, tensor in alone.state_dict().items())
+    assert main.keys() <= model.state_dict().keys()
+
+
+def test_srn_and_srn_att_share_main_and_attention_only(workshop: Workshop):
+    one, other = (
+        reuse.keys(method.load(name), small_recipe(name), workshop, 0) for name in ("srn", "srn_att")
+    )
+    assert [a == b for a, b in zip(one, other, strict=True)] == [True, True, False, False]
+
+
+def test_the_equal_budget_gives_every_method_as_many_epochs_as_srn():
+    totals = {
+        sum(stage.epochs for stage in method.load(name).stages(small_recipe(name, budget="equal")))
+        for name in names.PAPER
+    }
+    assert totals == {sum(SMALL[field] for field in SMALL if field.endswith("epochs"))}
+
+
+def test_the_equal_budget_shares_the_first_stage_with_the_papers(workshop: Workshop):
+    module = method.load("resnet101")
+    paper, equal = (
+        reuse.keys(module, small_recipe("resnet101", budget=b), workshop, 0) for b in ("paper", "equal")
+    )
+    assert equal[:1] == paper
+
+
+class TestRecipes:
+    def test_a_card_without_a_recipe_gets_the_papers(self):
+        config = method.recipe(method.load("srn"), "coco")
+        assert (config.lr, config.lr_min, config.batch_size, config.momentum) == (1e-3, 1e-5, 96, 0.9)
+        assert (config.weight_decay, config.input_size, config.alpha) == (5e-4, 224, 0.5)
+
+    def test_fields_are_set_from_text_in_their_own_type(self):
+        changes: dict[str, str | bool] = {
+            "lr": "0.5",
+            "epochs": "3",
+            "mirror": "true",
+            "crops": "256,128",
+            "milestones": "0.5,0.75",
+            "max_distort": "1",
+            "trunk": "resnet18",
+        }
+        config = method.recipe(method.load("srn"), "demo", changes)
+        found = {name: getattr(config, name) for name in changes}
+        assert found == {
+            "lr": 0.5,
+            "epochs": 3,
+            "mirror": True,
+            "crops": (256, 128),
+            "milestones": (0.5, 0.75),
+            "max_distort": 1,
+            "trunk": "resnet18",
+        }
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ({"learning_rate": "1"}, "unknown recipe field 'learning_rate'; choose from: .*lr"),
+            ({"lr": "fast"}, "lr=fast: float expected, as in lr=0.05"),
+            ({"epochs": "2.5"}, "epochs=2.5: int expected"),
+            ({"mirror": "maybe"}, "mirror=maybe: bool expected"),
+            ({"budget": "double"}, "budget=double: choose from: paper, equal"),
+            ({"joint_loss": "both"}, "joint_loss=both: choose from: fused, separate"),
+        ],
+    )
+    def test_a_wrong_field_or_value_is_named(self, change: dict[str, str | bool], message: str):
+        with pytest.raises(method.InputError, match=message):
+            method.recipe(method.load("srn"), "demo", change)

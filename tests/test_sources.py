@@ -1,0 +1,67 @@
+"""The digest of code: what changes a result changes it, what does not leaves it."""
+
+from pathlib import Path
+
+import pytest
+
+from bench import sources
+
+CODE = '''"""What it is."""
+X = 1
+
+
+def f() -> int:
+    """One."""
+    return X  # a reason
+
+
+RECIPES = {}
+'''
+
+
+@pytest.fixture
+def digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "methods").mkdir()
+    monkeypatch.setattr(sources, "ROOT", tmp_path)
+
+    def of(text: str, **others: str) -> str:
+        for name, content in {"mine": text, **others}.items():
+            (tmp_path / "methods" / f"{name}.py").write_text(content, encoding="utf-8")
+        sources.digest.cache_clear()
+        sources._tree.cache_clear()
+        return sources.digest("methods.mine")
+
+    yield of
+    sources.digest.cache_clear()
+    sources._tree.cache_clear()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [("One", "Two"), ("What", "Why"), ("a reason", "another"), ("{}", "{'demo': 1}"), ("\n\n\n", "\n\n")],
+)
+def test_comments_docstrings_layout_and_recipes_may_change(digest, change: tuple[str, str]):
+    assert digest(CODE) == digest(CODE.replace(*change))
+
+
+@pytest.mark.parametrize("change", [("X = 1", "X = 2"), ("return X", "return -X"), ("def f", "def g")])
+def test_code_may_not(digest, change: tuple[str, str]):
+    assert digest(CODE) != digest(CODE.replace(*change))
+
+
+@pytest.mark.parametrize("how", ["from methods import other", "from methods.other import Y"])
+def test_what_is_imported_of_methods_counts_too(digest, how: str):
+    text = f"{how}\n{CODE}"
+    one = digest(text, other="Y = 1\n")
+    assert one == digest(text, other="Y = 1  # the same\n")
+    assert one != digest(text, other="Y = 2\n")
+
+
+def test_srn_att_depends_on_srn_and_resnet101_and_what_they_share():
+    assert sources.closure("methods.srn_att") == {
+        "methods.srn_att",
+        "methods.srn",
+        "methods.resnet101",
+        "methods._recipe",
+        "methods._trunk",
+    }

@@ -1,0 +1,250 @@
+"""The table of a data set: published, reproduced and difference, from whatever results there are."""
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from bench import cards, paths, published, table
+from bench.errors import InputError
+from bench.record import ALL, TOP3
+from tests.records import fake, refused, write_all, write_card
+
+HEADS = [*ALL, *TOP3]
+
+
+@pytest.fixture(autouse=True)
+def results(tmp_path, monkeypatch):
+    """Folders without results, and no card but what a test writes."""
+    monkeypatch.setattr(paths, "RUNS", tmp_path / "runs")
+    monkeypatch.setattr(paths, "REPRODUCED", tmp_path / "reproduced")
+    monkeypatch.setattr(cards, "CARDS", tmp_path / "cards")
+    write_card(tmp_path / "cards", "demo", evaluation='top3 = "thresholded"')
+    return tmp_path
+
+
+def shown(capsys: pytest.CaptureFixture[str], *args: str) -> str:
+    """What the command prints."""
+    assert table.main([*args]) == 0
+    return capsys.readouterr().out
+
+
+def as_json(capsys: pytest.CaptureFixture[str], dataset: str = "demo") -> Any:
+    return json.loads(shown(capsys, "--dataset", dataset, "--format", "json"))
+
+
+def row_of(found: Any, method: str, *, variant: str = "", source: str = "reproduced") -> Any:
+    keys = ("method", "variant", "source")
+    (row,) = [row for row in found["rows"] if [row[key] for key in keys] == [method, variant, source]]
+    return row
+
+
+@pytest.mark.parametrize("form", table.FORMATS)
+@pytest.mark.parametrize("dataset", ["demo", "nuswide", "coco", "wider"])
+def test_a_fresh_checkout_has_a_table_whose_rows_say_what_lacks(dataset, form, capsys):
+    text = shown(capsys, "--dataset", dataset, "--format", form)
+    found = text.replace("\\_", "_").replace("\\", "")
+    for method in ("resnet101", "resnet107", "resnet101_semantic", "srn_att", "srn"):
+        assert f"python -m bench.run --dataset {dataset} --method {method}" in found
+    assert ("ResNet-SRN-att" in text) == (dataset != "demo")
+
+
+def test_the_row_itself_says_that_it_has_no_records(capsys):
+    lines = shown(capsys, "--dataset", "coco").splitlines()
+    found = [" ".join(line.split()) for line in lines if line.startswith("SRN ")]
+    assert found == ["SRN 0 no records; run: python -m bench.run --dataset coco --method srn"]
+
+
+def test_it_imports_neither_torch_nor_numpy():
+    """So it answers in a fraction of a second."""
+    code = (
+        "import sys; from bench.table import main; main(['--dataset', 'coco']); "
+        "assert not {'torch', 'numpy', 'scipy'} & set(sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=paths.ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "ResNet-SRN-att" in done.stdout
+
+
+@pytest.mark.parametrize("dataset", ["nuswide", "coco"])
+def test_columns_stand_in_the_papers_order(dataset, capsys):
+    lines = shown(capsys, "--dataset", dataset).splitlines()
+    heads = next(place for place, line in enumerate(lines) if "mAP" in line and "F1-C" in line)
+    assert lines[heads].split() == ["n", *HEADS]
+    assert lines[heads - 1].split() == ["All", "top-3"]
+
+
+def test_wider_has_the_three_columns_of_table_3(capsys):
+    lines = [line.split() for line in shown(capsys, "--dataset", "wider").splitlines()]
+    assert ["n", "mAP", "F1-C", "F1-O"] in lines
+    assert ["ResNet-SRN", "86.2", "75.9", "81.3"] in lines
+    assert ["R*CNN", "80.5", "-", "-"] in lines
+
+
+def test_a_data_set_without_a_top3_rule_has_no_top3_columns(results, capsys):
+    write_card(results / "cards", "plain")
+    write_all(paths.RUNS / "plain", fake(dataset="plain", protocol={"top3": None}))
+    assert ["n", *ALL] in [line.split() for line in shown(capsys, "--dataset", "plain").splitlines()]
+    assert row_of(as_json(capsys, "plain"), "srn")["top3"] == {}
+
+
+def test_published_rows_are_in_the_json_as_printed(capsys):
+    found = as_json(capsys, "nuswide")
+    assert found["dataset"] == "nuswide"
+    srn = row_of(found, "srn", source="paper")
+    assert (srn["title"], srn["n"]) == ("ResNet-SRN", None)
+    assert srn["all"] == dict(zip(ALL, (62.0, 58.5, 65.2, 55.8, 73.4, 75.5, 71.5), strict=True))
+    assert srn["top3"] == dict(zip(TOP3, (48.9, 48.2, 58.9, 62.2, 56.2, 69.6), strict=True))
+    assert "Table 1, p. 6" in srn["printed_in"]
+    knn = row_of(found, "KNN", source="paper")
+    assert (knn["all"], knn["f1c"], knn["top3"]["F1-C"]) == ({}, "harmonic", 24.3)
+
+
+def test_a_reproduced_row_has_mean_sample_deviation_and_difference_to_the_paper(capsys):
+    """mAP 80, 80.3, 81.2: mean 80.5, squares 0.25 + 0.04 + 0.49 = 0.78, sd sqrt(0.78 / 2); paper: 77.1."""
+    seeds = [fake(seed=seed, dataset="coco", shift=shift) for seed, shift in enumerate((0, 0.3, 1.2))]
+    write_all(paths.RUNS / "coco", *seeds)
+    row = row_of(as_json(capsys, "coco"), "srn")
+    assert (row["n"], row["seeds"], row["title"]) == (3, [0, 1, 2], "SRN")
+    assert row["all"]["mAP"] == pytest.approx(80.5, abs=1e-12)
+    assert row["std"]["all"]["mAP"] == pytest.approx(0.39**0.5, abs=1e-12)
+    assert row["difference"]["all"]["mAP"] == pytest.approx(80.5 - 77.1, abs=1e-12)
+    assert row["difference"]["top3"]["R-O"] == pytest.approx(75.5 - 62.5, abs=1e-12)
+    assert list(row["all"]) == list(ALL)
+    lines = [line.split() for line in shown(capsys, "--dataset", "coco").splitlines()]
+    place = next(place for place, line in enumerate(lines) if line[:2] == ["SRN", "3"])
+    assert [line[:3] for line in lines[place : place + 3]] == [
+        ["SRN", "3", "80.5"],
+        ["sd", "0.6", "0.6"],
+        ["diff", "+3.4", "+10.3"],
+    ]
+
+
+def test_one_seed_has_no_deviation_and_no_published_row_no_difference(capsys):
+    write_all(paths.RUNS / "demo", fake())
+    row = row_of(as_json(capsys), "srn")
+    assert (row["n"], row["std"], row["difference"]) == (1, {"all": {}, "top3": {}}, {"all": {}, "top3": {}})
+    text = shown(capsys, "--dataset", "demo")
+    assert "no paper reports this data set" in text
+    assert not {"sd", "diff"} & set(text.split())
+
+
+def test_methods_stand_in_the_papers_order_with_their_variants_behind(capsys):
+    others = [fake("resnet101", variant="budget=equal"), fake("aardvark"), fake("resnet101")]
+    write_all(paths.RUNS / "demo", *others)
+    rows = [(row["title"], row["variant"]) for row in as_json(capsys)["rows"]]
+    paper = ["ResNet-101", "ResNet-107", "ResNet-101-semantic", "SRN-att", "SRN"]
+    assert rows[:6] == [
+        ("ResNet-101", ""),
+        ("ResNet-101", "budget=equal"),
+        *((name, "") for name in paper[1:]),
+    ]
+    assert rows[-1] == ("aardvark", "")
+    assert "\nResNet-101 [budget=equal] " in shown(capsys, "--dataset", "demo")
+
+
+def test_fresh_records_hide_the_accepted_ones_and_the_table_says_which(capsys):
+    assert "Reproduced: no records yet" in shown(capsys, "--dataset", "demo")
+    write_all(paths.REPRODUCED / "demo", fake(seed=0), fake(seed=1))
+    text = shown(capsys, "--dataset", "demo")
+    assert (
+        f"Reproduced: accepted records of {paths.REPRODUCED}/demo (2); there are no fresh ones"
+        in " ".join(text.split())
+    )
+    write_all(paths.RUNS / "demo", fake(seed=0))
+    assert f"Reproduced: fresh records of {paths.RUNS}/demo (1)." in " ".join(
+        shown(capsys, "--dataset", "demo").split()
+    )
+    assert row_of(as_json(capsys), "srn")["n"] == 1
+
+
+def test_runs_may_lie_elsewhere(results, capsys):
+    write_all(results / "other" / "demo", fake())
+    assert "fresh records of" in shown(capsys, "--dataset", "demo", "--runs", str(results / "other"))
+
+
+def test_rows_that_do_not_compare_are_marked_and_the_mark_is_explained(capsys):
+    write_all(
+        paths.RUNS / "demo",
+        fake(seed=0, data={"partial": True}),
+        fake("resnet101", 0),
+        fake("resnet101", 1, recipe={"lr": 0.5}, data={"fingerprint": "f2" * 32, "card": "cb" * 32}),
+        fake("resnet107", 0, protocol={"top3": "forced"}),
+    )
+    text = shown(capsys, "--dataset", "demo")
+    assert "\nSRN (partial) " in text
+    assert "\npartial: the data set was incomplete" in text
+    assert "\nResNet-101 (mixed) " in text
+    assert "mixed: the seeds of resnet101 differ in recipe, card, images." in text
+    assert "\nResNet-107 (other protocol) " in text
+    assert "other protocol: scored by another rule for top-3" in text
+
+
+def test_seeds_of_one_recipe_are_not_marked(capsys):
+    write_all(paths.RUNS / "demo", fake(seed=0), fake(seed=1, shift=0.5))
+    assert row_of(as_json(capsys), "srn")["marks"] == {}
+
+
+def test_harmonic_rows_are_marked_and_take_no_part_in_a_difference(capsys):
+    """A reproduced KNN has its F1-C by the profile, the printed one is harmonic: they do not subtract."""
+    write_all(paths.RUNS / "nuswide", fake("knn", dataset="nuswide", protocol={"top3": "forced"}))
+    text = shown(capsys, "--dataset", "nuswide")
+    assert "\nKNN (harmonic) " in text
+    assert "\nharmonic: F1-C is the harmonic mean of P-C and R-C" in text
+    difference = row_of(as_json(capsys, "nuswide"), "knn")["difference"]["top3"]
+    assert list(difference) == ["P-C", "R-C", "F1-O", "P-O", "R-O"]
+
+
+def test_a_row_printed_by_another_convention_is_marked_and_not_subtracted(results, capsys, monkeypatch):
+    text = (paths.PUBLISHED / "wider.toml").read_text(encoding="utf-8")
+    monkeypatch.setattr(paths, "PUBLISHED", results)
+    (results / "wider.toml").write_text(text.replace("srn2017", "mlgcn"), encoding="utf-8")
+    write_all(paths.RUNS / "wider", fake(dataset="wider", protocol={"top3": None}))
+    found = as_json(capsys, "wider")
+    assert list(row_of(found, "srn", source="paper")["marks"]) == ["mlgcn"]
+    assert row_of(found, "srn")["difference"] == {"all": {}, "top3": {}}
+
+
+def test_an_unknown_data_set_or_format_is_one_line_that_lists_the_choices(capsys):
+    assert refused(table.main, ["--dataset", "cocoa"], capsys) == (
+        f"error: unknown data set 'cocoa'; choose from: {', '.join(published.datasets())}\n"
+    )
+    assert "invalid choice: 'pdf' (choose from " in refused(
+        table.main, ["--dataset", "demo", "--format", "pdf"], capsys
+    )
+
+
+def test_a_file_that_is_no_record_is_named_and_refused(capsys):
+    write_all(paths.RUNS / "demo", fake())
+    path = paths.RUNS / "demo" / "srn-seed1.json"
+    path.write_text("[]", encoding="utf-8")
+    message = refused(table.main, ["--dataset", "demo"], capsys)
+    assert message == f"error: {path}: not a record: not an object\n"
+
+
+def test_records_without_the_profile_of_the_card_are_named(results):
+    write_card(results / "cards", "demo", evaluation='profile = "mcar"')
+    write_all(paths.RUNS / "demo", fake())
+    with pytest.raises(InputError, match="the record of srn seed 0 has no metrics of profile 'mcar'"):
+        table.main(["--dataset", "demo"])
+
+
+def test_output_goes_to_the_file_whole(results, capsys):
+    printed = shown(capsys, "--dataset", "coco", "--format", "markdown")
+    path = results / "new" / "coco.md"
+    assert (
+        shown(capsys, "--dataset", "coco", "--format", "markdown", "--output", str(path))
+        == f"written: {path}\n"
+    )
+    assert path.read_text(encoding="utf-8") == printed
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_an_output_that_cannot_be_written_is_named(results, capsys):
+    (results / "file").touch()
+    message = refused(table.main, ["--dataset", "coco", "--output", str(results / "file" / "x.md")], capsys)
+    assert message.startswith(f"error: cannot write {results}/file/x.md (")

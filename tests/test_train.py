@@ -1,0 +1,134 @@
+"""The loop: taken up where it was, stopped by what is not finite, and only by that."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from bench import batches, method, train
+from bench.batches import Pixels
+from bench.errors import InputError
+from bench.store import Store
+from bench.train import Course
+from tests.conftest import small_recipe
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing of ours catches it."""
+
+
+def course(store: Store, file: Path, **changes: Any) -> tuple[nn.Module, Course]:
+    module, config = method.load("resnet101"), small_recipe("resnet101", epochs=3)
+    model = method.build(module, config, method.labels_of(store), 0).to(memory_format=torch.channels_last)
+    pixels = Pixels(model.trunk.mean, model.trunk.std, torch.device("cpu"))  # type: ignore[union-attr, arg-type]
+    stage = replace(module.stages(config)[0], **changes)
+    return model, Course(stage, store, 0, pixels, file, "test")
+
+
+@pytest.mark.parametrize("at", [1, 3, 4, 7, 11])
+def test_killed_at_any_step_it_goes_on_to_the_same_weights_and_history(
+    at: int, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(train, "LOG_STEPS", 1)
+    monkeypatch.setattr(train, "CHECKPOINT_STEPS", 2)
+    model, whole = course(store, tmp_path / "whole")
+    history = train.train(model, whole)
+
+    killed, interrupted = course(store, tmp_path / "interrupted")
+    with monkeypatch.context() as patch:
+        patch.setattr(batches, "training", dying(batches.training, at))
+        with pytest.raises(Killed):
+            train.train(killed, interrupted)
+    again, _ = course(store, tmp_path / "interrupted")
+    assert train.train(again, interrupted) == history
+    assert all(torch.equal(again.state_dict()[key], tensor) for key, tensor in model.state_dict().items())
+
+
+def dying(real: Any, after: int) -> Any:
+    """`real`, but the process dies after that many batches of all epochs."""
+    left = [after]
+
+    def training(*args: Any, **kwargs: Any) -> Iterator[Any]:
+        for batch in real(*args, **kwargs):
+            if not left[0]:
+                raise Killed
+            left[0] -= 1
+            yield batch
+
+    return training
+
+
+def test_a_stage_that_its_schedule_ended_is_not_trained_on(store: Store, tmp_path: Path):
+    """A process that dies between the last checkpoint and the stage's result does not train it further."""
+    ending = replace(course(store, tmp_path)[1].stage.schedule, patience=1, threshold=1.0, lr_min=1.0)
+    model, short = course(store, tmp_path / "c", schedule=ending)
+    history = train.train(model, short)
+    assert len(history) == 1  # of three: nothing improves by 100 %
+    weights = {key: tensor.clone() for key, tensor in model.state_dict().items()}
+    assert train.train(model, short) == history
+    assert all(torch.equal(model.state_dict()[key], tensor) for key, tensor in weights.items())
+
+
+@pytest.mark.parametrize("what", ["loss", "gradient"])
+def test_what_is_not_finite_never_reaches_the_weights_and_names_its_step(
+    what: str, store: Store, tmp_path: Path
+):
+    steps = [0]
+    model, usual = course(store, tmp_path / "c")
+    frozen: dict[str, torch.Tensor] = {}
+
+    def bad(model: Any, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        steps[0] += 1
+        loss = usual.stage.loss(model, images, labels)
+        if steps[0] == 3:
+            frozen.update({key: value.detach().clone() for key, value in model.named_parameters()})
+            zero = model.classifier.bias.sum() * 0
+            return (
+                loss * math.nan if what == "loss" else loss + zero.sqrt()
+            )  # the slope of a root at 0 is infinite
+        return loss
+
+    with pytest.raises(
+        InputError, match=r"not finite at stage main, epoch 1, step 3: lower the learning rate"
+    ):
+        train.train(model, replace(usual, stage=replace(usual.stage, loss=bad)))
+    assert (
+        steps[0] == usual.steps
+    )  # it is reported at the log line, without a wait for the device at each step
+    assert all(torch.equal(value, frozen[key]) for key, value in model.named_parameters())
+    assert not (tmp_path / "c").exists()
+
+
+def test_fewer_images_than_a_batch_are_an_error_and_not_an_empty_training(store: Store, tmp_path: Path):
+    model, large = course(store, tmp_path / "c", batch_size=1000)
+    with pytest.raises(
+        InputError, match=r"too few images: \d+ to learn from in batches of 1000, \d+ held out"
+    ):
+        train.train(model, large)
+
+
+def test_history_states_rate_loss_and_what_the_held_out_images_say(store: Store, tmp_path: Path):
+    history = train.train(*course(store, tmp_path / "c"))
+    assert [row["epoch"] for row in history] == [1, 2, 3]
+    assert set(history[0]) == {"epoch", "lr", "loss", "held_out_loss", "held_out_mAP"}
+    assert all(0 < row["held_out_mAP"] <= 100 and row["loss"] > 0 for row in history)
+
+
+def test_the_first_epochs_loss_is_the_mean_over_its_batches(store: Store, tmp_path: Path):
+    losses: list[float] = []
+    model, usual = course(store, tmp_path / "c", epochs=1)
+
+    def noted(model: Any, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        loss = usual.stage.loss(model, images, labels)
+        if torch.is_grad_enabled():
+            losses.append(loss.item())
+        return loss
+
+    (row,) = train.train(model, replace(usual, stage=replace(usual.stage, loss=noted)))
+    assert len(losses) == usual.steps
+    assert row["loss"] == pytest.approx(sum(losses) / len(losses), rel=1e-6)

@@ -1,0 +1,102 @@
+"""The trunk: X is the third stage's rectified output; weights are what was asked for, or a clear error."""
+
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+import safetensors.torch
+import timm
+import torch
+
+from bench.errors import InputError
+from methods import _trunk
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet10_narrow", "resnetv2_50"])
+def test_x_and_features_have_the_sides_and_channels_they_say(name: str):
+    trunk = _trunk.load(name, from_scratch=True).eval()
+    x, features = trunk(torch.randn(1, 3, 64, 64))
+    assert x.shape == (1, trunk.x_channels, _trunk.x_side(64), _trunk.x_side(64))
+    assert features.shape == (1, trunk.channels, 2, 2)
+    assert x.min() >= 0
+    assert features.min() >= 0
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnetv2_50"])
+def test_the_parts_together_are_timms_network(name: str):
+    """features() is timm's own forward_features, X is what its fourth stage begins with."""
+    trunk = _trunk.load(name, from_scratch=True).eval()
+    resnet = timm.create_model(name, num_classes=0).eval()
+    parts = [*trunk.middle.state_dict().values(), *trunk.last.state_dict().values()]
+    resnet.load_state_dict(dict(zip(resnet.state_dict(), parts, strict=True)))
+    images = torch.randn(2, 3, 96, 96)
+    x, features = trunk(images)
+    torch.testing.assert_close(features, resnet.forward_features(images))
+    torch.testing.assert_close(trunk.features(images), features)
+    torch.testing.assert_close(trunk.x(images), x)
+
+
+def test_a_preactivation_trunk_takes_in_each_batchs_statistics_once():
+    trunk = _trunk.load("resnetv2_50", from_scratch=True).train()
+    trunk(torch.randn(2, 3, 64, 64))
+    counts = {
+        int(value) for name, value in trunk.state_dict().items() if name.endswith("num_batches_tracked")
+    }
+    assert counts == {1}
+
+
+def test_weights_of_a_file_are_loaded_without_its_classifier(tmp_path: Path):
+    other = timm.create_model("resnet18", num_classes=7)
+    safetensors.torch.save_file(other.state_dict(), tmp_path / "w.safetensors")
+    torch.save(other.state_dict(), tmp_path / "w.pth")
+    for name in ("w.safetensors", "w.pth"):
+        trunk = _trunk.load("resnet18", weights=str(tmp_path / name))
+        assert torch.equal(trunk.middle[0].weight, other.conv1.weight)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("content", [b"", b"not tensors", b"\x80\x04cos\nsystem\n"])
+@pytest.mark.parametrize("name", ["w.safetensors", "w.pth"])
+def test_a_file_that_holds_no_tensors_is_refused(tmp_path: Path, content: bytes, name: str):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=f"{name} does not hold this trunk's weights"):
+        _trunk.load("resnet18", weights=str(tmp_path / name))
+
+
+def test_weights_of_another_network_and_a_missing_file_are_refused(tmp_path: Path):
+    safetensors.torch.save_file(timm.create_model("resnet34").state_dict(), tmp_path / "w.safetensors")
+    with pytest.raises(InputError, match=r"Unexpected key.*layer1\.2"):
+        _trunk.load("resnet18", weights=str(tmp_path / "w.safetensors"))
+    with pytest.raises(InputError, match="nowhere.pth does not hold"):
+        _trunk.load("resnet18", weights=str(tmp_path / "nowhere.pth"))
+
+
+def test_without_network_the_remedy_is_said_and_no_random_weights_are_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def unreachable(*_: Any, **__: Any) -> NoReturn:
+        raise urllib.error.URLError("no network")
+
+    monkeypatch.setattr(urllib.request, "urlopen", unreachable)
+    monkeypatch.setattr(_trunk.hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(
+        InputError, match=r"resnet101.tv_in1k cannot be .*--trunk-weights FILE, or --from-scratch"
+    ):
+        _trunk.load("resnet101.tv_in1k")
+
+
+def test_a_bare_name_does_not_silently_take_timms_newest_weights():
+    with pytest.raises(InputError, match="which weights\\? name timm's tag, as in resnet101.tv_in1k"):
+        _trunk.load("resnet101")
+
+
+def test_a_small_trunk_has_no_weights_to_load():
+    with pytest.raises(InputError, match="resnet10_narrow has no pretrained weights: add --from-scratch"):
+        _trunk.load("resnet10_narrow")
+
+
+@pytest.mark.parametrize("name", ["vit_base_patch16_224", "resnet1001", "resnet101.none_such"])
+def test_what_is_no_resnet_of_timms_is_refused(name: str):
+    with pytest.raises(InputError, match="unknown trunk"):
+        _trunk.load(name, from_scratch=True)
