@@ -12,6 +12,10 @@ from bench.errors import InputError
 class Parser(argparse.ArgumentParser):
     """An argument parser whose complaint is one line, like every other complaint of the suite."""
 
+    def __init__(self, *, prog: str, description: str | None) -> None:
+        layout = argparse.RawDescriptionHelpFormatter  # a module's docstring is laid out already
+        super().__init__(prog=prog, description=description, formatter_class=layout, allow_abbrev=False)
+
     def error(self, message: str) -> NoReturn:
         raise InputError(message)
 

@@ -7,6 +7,11 @@ from typing import Self
 from tqdm import tqdm
 
 
+def say(line: str) -> None:
+    """One line beside the bars."""
+    tqdm.write(line, file=sys.stderr)
+
+
 class Progress:
     """Counts a stage's steps; states loss, learning rate, images per second and time left."""
 
@@ -14,7 +19,7 @@ class Progress:
         self.title, self.epochs, self.steps, self.batch_size = title, epochs, steps, batch_size
         self.terminal = sys.stderr.isatty()
         self.began, self.done = time.monotonic(), 0
-        self.bar = tqdm(total=epochs * steps, desc=title, unit="step", disable=not self.terminal, leave=False)
+        self.bar = tqdm(total=epochs * steps, desc=title, unit="step", disable=not self.terminal)
 
     def __enter__(self) -> Self:
         return self
@@ -43,6 +48,4 @@ class Progress:
         self.bar.set_postfix_str(facts)
         if not self.terminal:
             at = f"{self.title} {epoch}/{self.epochs}"
-            print(
-                f"{at}: {facts}, at most {left // 60:.0f}:{left % 60:02.0f} left", file=sys.stderr, flush=True
-            )
+            say(f"{at}: {facts}, at most {left // 60:.0f}:{left % 60:02.0f} left")

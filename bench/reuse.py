@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from bench import checkpoint, device, sources, stages
+from bench import checkpoint, device, progress, sources, stages
 from bench.batches import Pixels
 from bench.method import Method
 from bench.stages import Stage
@@ -74,6 +74,7 @@ def learn(
             state = dict(stages.learned(model, stage))
             for name, tensor in tensors.items():
                 state[name].copy_(tensor)
+            progress.say(f"{title} {stage.name}: taken as it was trained before, {len(facts['epochs'])} epochs")
         else:
             if workshop.fresh:
                 unfinished.unlink(missing_ok=True)

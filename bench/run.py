@@ -156,8 +156,9 @@ def main(argv: list[str] | None = None) -> int:
     for one in wanted:
         made, worked = reproduce(one, workshop, folder)
         scores = made["metrics"][card.evaluation.profile]
-        state = "recorded" if worked else "unchanged, nothing to train;"
-        print(f"{one.title}: {state} mAP {scores['mAP']:.2f} in {folder / record.file_name(made)}")
+        state = "recorded," if worked else "unchanged, nothing to train;"
+        where = record.shown(folder / record.file_name(made))
+        print(f"{one.title}: {state} mAP {scores['mAP']:.2f} in {where}", flush=True)
     return 0
 
 

@@ -15,6 +15,7 @@ from PIL import Image
 
 from bench import cards
 from bench.cards import Card, Split
+from bench.formats import LeftOut, Sample
 
 Labels = Mapping[str, Mapping[str, tuple[str, ...]]]  # split -> image -> its positive labels
 
@@ -89,6 +90,20 @@ def with_options(mine: Card, **changes: Any) -> Card:
     return replace(mine, options={**mine.options, **changes})
 
 
+def positives(mine: Card, samples: Iterable[Sample | LeftOut]) -> dict[str, tuple[str, ...]]:
+    """Image -> the labels that are 1, in the order read; what is left out is not there."""
+    return {
+        sample.id: tuple(name for name, value in zip(mine.labels, sample.labels_C, strict=True) if value == 1)
+        for sample in samples
+        if isinstance(sample, Sample)
+    }
+
+
+def left_out(samples: Iterable[Sample | LeftOut]) -> dict[str, str]:
+    """Image -> why it is left out."""
+    return {sample.id: sample.reason for sample in samples if isinstance(sample, LeftOut)}
+
+
 def coco(root: Path) -> Path:
     """MS-COCO 2014: category ids with holes, a crowd, images without any object, one grey image."""
     ids = [number for number in range(1, 91) if number not in COCO_HOLES]
@@ -120,7 +135,7 @@ def _annotation(image: int, category: int, *, crowd: bool) -> dict[str, Any]:
 
 
 def nuswide(root: Path, *, images: str = "Flickr", flat: bool = False) -> Path:
-    """NUS-WIDE: lists with back-slashes, a file for each concept; an image that is gone, and a placeholder."""
+    """NUS-WIDE: lists with back-slashes, a file for each concept, an image that is gone, a placeholder."""
     labels = cards.load("nuswide").labels
     write(root / "ConceptsList" / "Concepts81.txt", labels)
     for split in ("train", "test"):

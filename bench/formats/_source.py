@@ -61,7 +61,7 @@ def read_json(path: Path, *, keep: Callable[[dict[str, Any]], dict[str, Any]] | 
 
 
 def entries(content: Any, name: str, fields: Mapping[str, type], *, path: Path) -> list[dict[str, Any]]:
-    """The list `name` of a JSON file; InputError names the first entry without these fields of these types."""
+    """The list `name` of a JSON file; InputError names the first entry without fields of these types."""
     found = content.get(name) if isinstance(content, dict) else None
     if not isinstance(found, list):
         raise InputError(f"{path} has no list {name!r}; an object with {name!r} is expected")

@@ -1,0 +1,145 @@
+"""The reader nuswide-lists: the owner's lists, every layout of the images, what is left out and why."""
+
+import doctest
+from pathlib import Path
+
+import pytest
+
+from bench.errors import InputError
+from bench.formats import MISSING, NO_LABEL, PLACEHOLDER, Sample, nuswide_lists
+from tests import trees
+
+CARD = trees.card("nuswide")
+KEPT = ["actor/0001_2124494179.jpg", "zoo/0003_1000000001.jpg"]
+GROUNDTRUTH = "Groundtruth/TrainTestLabels"
+
+
+def test_the_doctests_hold():
+    assert doctest.testmod(nuswide_lists).failed == 0
+
+
+@pytest.mark.parametrize(
+    ("images", "flat"),
+    [("Flickr", False), ("images", False), ("images", True), ("Flickr", True), (".", True)],
+)
+def test_images_are_found_in_every_layout_and_labels_follow_the_list(tmp_path: Path, images: str, flat: bool):
+    source = trees.nuswide(tmp_path, images=images, flat=flat)
+    samples = list(nuswide_lists.read(CARD, "train", source))
+    assert trees.positives(CARD, samples) == {name: trees.NUSWIDE["train"][name] for name in KEPT}
+    for sample in samples:
+        if isinstance(sample, Sample):
+            assert isinstance(sample.image, Path)
+            assert sample.image.is_file()
+
+
+def test_what_is_left_out_says_why(tmp_path: Path):
+    samples = nuswide_lists.read(CARD, "train", trees.nuswide(tmp_path))
+    assert trees.left_out(samples) == {
+        "zoo/0002_174174086.jpg": NO_LABEL,
+        trees.NUSWIDE_GONE: MISSING,
+        trees.NUSWIDE_PLACEHOLDER: PLACEHOLDER,
+    }
+
+
+def test_keep_all_keeps_images_without_a_label_but_not_those_that_are_gone(tmp_path: Path):
+    mine = trees.with_options(CARD, keep="all")
+    samples = list(nuswide_lists.read(mine, "train", trees.nuswide(tmp_path)))
+    assert list(trees.positives(mine, samples)) == [KEPT[0], "zoo/0002_174174086.jpg", KEPT[1]]
+    assert trees.left_out(samples) == {trees.NUSWIDE_GONE: MISSING, trees.NUSWIDE_PLACEHOLDER: PLACEHOLDER}
+
+
+def test_a_photograph_in_two_folders_is_one_group(tmp_path: Path):
+    samples = nuswide_lists.read(CARD, "train", trees.nuswide(tmp_path))
+    groups = [sample.group for sample in samples if isinstance(sample, Sample)]
+    assert groups == ["2124494179", "1000000001"]
+
+
+def test_a_large_png_is_a_photograph_and_no_placeholder(tmp_path: Path):
+    source = trees.nuswide(tmp_path)
+    path = source / "Flickr" / trees.NUSWIDE_PLACEHOLDER
+    path.write_bytes(b"\x89PNG" + bytes(nuswide_lists.PLACEHOLDER_BYTES))
+    assert trees.NUSWIDE_PLACEHOLDER in trees.positives(CARD, nuswide_lists.read(CARD, "train", source))
+
+
+def test_the_lists_that_users_of_srn_exchange_are_read_too(tmp_path: Path):
+    trees.nuswide(tmp_path)
+    source = trees.exchanged(tmp_path, trees.NUSWIDE, CARD.labels, "nus_wide_")
+    (source / "ImageList" / "TrainImagelist.txt").unlink()
+    mine = trees.with_options(CARD, lists="exchanged")
+    samples = list(nuswide_lists.read(mine, "train", source))
+    assert trees.positives(mine, samples) == {name: trees.NUSWIDE["train"][name] for name in KEPT}
+    assert len(trees.left_out(samples)) == 3
+
+
+def test_windows_line_ends_and_blank_lines_at_the_end_do_not_matter(tmp_path: Path):
+    source = trees.nuswide(tmp_path)
+    for path in [*source.rglob("*_Train.txt"), source / "ImageList" / "TrainImagelist.txt"]:
+        path.write_bytes(path.read_bytes().replace(b"\n", b" \r\n") + b"\r\n\r\n")
+    assert list(trees.positives(CARD, nuswide_lists.read(CARD, "train", source))) == KEPT
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "message"),
+    [
+        (
+            f"{GROUNDTRUTH}/Labels_zebra_Train.txt",
+            ("0\n0\n1\n", "0\n1\n"),
+            "Labels_zebra_Train.txt has 4 lines, but {root}/ImageList/TrainImagelist.txt lists 5 images",
+        ),
+        (
+            f"{GROUNDTRUTH}/Labels_zebra_Train.txt",
+            ("0\n0\n1\n", "0\n\n1\n"),
+            "Labels_zebra_Train.txt: line 2 is ''; 0 or 1 is expected",
+        ),
+        (
+            f"{GROUNDTRUTH}/Labels_zebra_Train.txt",
+            ("0\n0\n1\n", "0\n0\n2\n"),
+            "Labels_zebra_Train.txt: line 3 is '2'; 0 or 1 is expected",
+        ),
+        (
+            "ConceptsList/Concepts81.txt",
+            ("animal\nbeach", "beach\nanimal"),
+            "Concepts81.txt: label 2 is 'beach', in nuswide.toml 'animal'; order counts",
+        ),
+        (
+            "ImageList/TrainImagelist.txt",
+            ("zoo\\0002_174174086.jpg", ""),
+            "TrainImagelist.txt: line 2 is empty; an image is expected on every line",
+        ),
+    ],
+)
+def test_lists_that_do_not_fit_are_refused_by_file_and_line(
+    tmp_path: Path, file: str, change: tuple[str, str], message: str
+):
+    path = trees.nuswide(tmp_path) / file
+    before = path.read_text(encoding="utf-8")
+    path.write_text(before.replace(*change), encoding="utf-8")
+    assert path.read_text(encoding="utf-8") != before
+    with pytest.raises(InputError) as caught:
+        list(nuswide_lists.read(CARD, "train", tmp_path))
+    assert message.format(root=tmp_path) in str(caught.value)
+
+
+def test_a_concept_without_a_file_is_named(tmp_path: Path):
+    (trees.nuswide(tmp_path) / GROUNDTRUTH / "Labels_zebra_Train.txt").unlink()
+    with pytest.raises(InputError, match=r"has no Groundtruth/TrainTestLabels/Labels_zebra_Train.txt; ask "):
+        list(nuswide_lists.read(CARD, "train", tmp_path))
+
+
+def test_an_empty_list_is_refused(tmp_path: Path):
+    (trees.nuswide(tmp_path) / "ImageList" / "TrainImagelist.txt").write_text("", encoding="utf-8")
+    with pytest.raises(InputError, match=r"TrainImagelist.txt: line 1 is empty"):
+        list(nuswide_lists.read(CARD, "train", tmp_path))
+
+
+def test_a_list_that_is_no_text_is_refused(tmp_path: Path):
+    (trees.nuswide(tmp_path) / "ImageList" / "TrainImagelist.txt").write_bytes(b"\xff\xd8\xff")
+    with pytest.raises(InputError, match=r"TrainImagelist.txt cannot be read as text: "):
+        list(nuswide_lists.read(CARD, "train", tmp_path))
+
+
+def test_a_folder_with_none_of_the_images_is_refused_with_advice(tmp_path: Path):
+    source = trees.nuswide(tmp_path, images="elsewhere")
+    (source / "Flickr").mkdir()
+    with pytest.raises(InputError, match=r"Flickr holds none of the images in the list; ask .*--source DIR"):
+        list(nuswide_lists.read(CARD, "train", source))

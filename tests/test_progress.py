@@ -1,0 +1,36 @@
+"""What a stage says of itself: loss, learning rate, images per second and time left, on a terminal or not."""
+
+import re
+
+import pytest
+
+from bench import progress
+from bench.progress import Progress
+
+
+def test_without_a_terminal_there_is_a_plain_line_for_each_epoch(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    clock = iter([0.0, 8.0, 8.0, 8.0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    with Progress("SRN seed 0 main", epochs=3, steps=2, batch_size=96) as bar:
+        bar.step()
+        bar.step()
+        bar.epoch(1, loss=2.5, held_out=2.75, lr=0.001)
+    assert capsys.readouterr().err == (
+        "SRN seed 0 main 1/3: loss 2.5000, held out 2.7500, lr 0.001, 24 images/s, at most 0:16 left\n"
+    )
+
+
+def test_on_a_terminal_a_bar_states_the_same(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(progress.sys.stderr, "isatty", lambda: True, raising=False)
+    with Progress("SRN seed 0 main", epochs=3, steps=2, batch_size=96) as bar:
+        bar.step()
+        bar.loss(2.5)
+        bar.epoch(1, loss=2.5, held_out=2.75, lr=0.001)
+    printed = capsys.readouterr().err
+    assert "SRN seed 0 main" in printed
+    assert re.search(r"\d+:\d+<.*loss 2.5000, held out 2.7500, lr 0.001, [\d,]+ images/s", printed)
+    assert "at most" not in printed

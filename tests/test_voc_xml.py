@@ -1,0 +1,107 @@
+"""The reader voc-xml: labels from lists or XML, difficult objects, test labels that the owner keeps."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.errors import InputError
+from bench.formats import voc_xml
+from tests import trees
+
+CARD = trees.card("voc2007")
+MAIN = "VOCdevkit/VOC2007/ImageSets/Main"
+
+
+@pytest.mark.parametrize("lists", [True, False], ids=["lists", "xml"])
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_lists_and_xml_give_the_same_labels(tmp_path: Path, split: str, lists: bool):
+    samples = list(voc_xml.read(CARD, split, trees.voc(tmp_path, lists=lists)))
+    assert trees.positives(CARD, samples) == dict(trees.VOC[split])
+    for sample in samples:
+        zeros = {CARD.labels[column] for column in np.flatnonzero(sample.labels_C == 0)}
+        assert zeros == set(trees.VOC_DIFFICULT.get(sample.id, ()))
+
+
+def test_difficult_objects_may_be_positive_in_training_but_are_never_in_the_test_set(tmp_path: Path):
+    mine = trees.with_options(CARD, difficult="positive-in-training")
+    source = trees.voc(tmp_path)
+    assert trees.positives(mine, voc_xml.read(mine, "train", source))["000009"] == ("person",)
+    first = next(voc_xml.read(mine, "test", source))
+    assert first.labels_C[CARD.labels.index("cat")] == 0
+
+
+def test_test_labels_that_the_owner_keeps_are_all_0_and_no_file_is_asked_for(tmp_path: Path):
+    mine = trees.card("voc2012")
+    samples = list(voc_xml.read(mine, "test", trees.voc(tmp_path, year=2012)))
+    assert [sample.id for sample in samples] == list(trees.VOC["test"])
+    assert not any(sample.labels_C.any() for sample in samples)
+    assert trees.positives(mine, voc_xml.read(mine, "train", tmp_path)) == dict(trees.VOC["train"])
+
+
+@pytest.mark.parametrize("source", [".", "VOCdevkit", "VOCdevkit/VOC2007"])
+def test_the_devkit_may_be_given_from_above_or_within(tmp_path: Path, source: str):
+    samples = list(voc_xml.read(CARD, "test", trees.voc(tmp_path) / source))
+    assert [sample.id for sample in samples] == ["000001", "000002"]
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "message"),
+    [
+        ("car_trainval.txt", ("000009 -1\n", ""), "car_trainval.txt has 2 lines; the image set has 3 images"),
+        (
+            "car_trainval.txt",
+            ("000007  1", "000008  1"),
+            "car_trainval.txt: line 2 is '000008  1'; 000007 and 1, 0 or -1 is expected",
+        ),
+        (
+            "car_trainval.txt",
+            ("000007  1", "000007  2"),
+            "car_trainval.txt: line 2 is '000007  2'; 000007 and 1, 0 or -1 is expected",
+        ),
+        (
+            "car_trainval.txt",
+            ("000007  1", "000007"),
+            "car_trainval.txt: line 2 is '000007'; 000007 and 1, 0",
+        ),
+        ("trainval.txt", ("000007", ""), "trainval.txt: line 2 is empty; an image is expected on every line"),
+    ],
+)
+def test_lists_that_do_not_fit_are_refused_by_file_and_line(
+    tmp_path: Path, file: str, change: tuple[str, str], message: str
+):
+    path = trees.voc(tmp_path) / MAIN / file
+    before = path.read_text(encoding="utf-8")
+    path.write_text(before.replace(*change), encoding="utf-8")
+    assert path.read_text(encoding="utf-8") != before
+    with pytest.raises(InputError) as caught:
+        list(voc_xml.read(CARD, "train", tmp_path))
+    assert str(path.parent) in str(caught.value)
+    assert message in str(caught.value)
+
+
+def test_one_missing_list_is_not_made_up_from_the_xml(tmp_path: Path):
+    (trees.voc(tmp_path) / MAIN / "car_trainval.txt").unlink()
+    with pytest.raises(InputError, match=r"car_trainval.txt cannot be read as text: .*No such file"):
+        list(voc_xml.read(CARD, "train", tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("<object>", "<object"), "000007.xml cannot be read as XML: "),
+        (("<name>car<", "<name>lorry<"), "000007.xml: unknown class 'lorry'; choose from: aeroplane, "),
+    ],
+)
+def test_xml_that_does_not_fit_is_refused_by_file(tmp_path: Path, change: tuple[str, str], message: str):
+    path = trees.voc(tmp_path, lists=False) / "VOCdevkit" / "VOC2007" / "Annotations" / "000007.xml"
+    path.write_text(path.read_text(encoding="utf-8").replace(*change), encoding="utf-8")
+    with pytest.raises(InputError) as caught:
+        list(voc_xml.read(CARD, "train", tmp_path))
+    assert message in str(caught.value)
+
+
+def test_a_missing_annotation_is_named(tmp_path: Path):
+    (trees.voc(tmp_path, lists=False) / "VOCdevkit/VOC2007/Annotations/000007.xml").unlink()
+    with pytest.raises(InputError, match=r"000007.xml cannot be read as XML: .*No such file"):
+        list(voc_xml.read(CARD, "train", tmp_path))
