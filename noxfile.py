@@ -39,17 +39,34 @@ def reproduce(card: str) -> Callable[[nox.Session], None]:
     """The session that reproduces the paper's comparison on one data set."""
 
     def session_of_card(session: nox.Session) -> None:
+        require_data(session, card)
         install(session)
-        session.run("python", "-m", "bench.run", "--dataset", card, "--method", "all", *session.posargs)
-        if not session.posargs:
+        command = ("python", "-m", "bench.run", "--dataset", card)
+        session.run(*command, "--method", "all", *session.posargs)
+        if card == "demo" and not session.posargs:
             # The control: ResNet-101 trained on for the epochs that SRN's further stages take.
-            control = ("--method", "resnet101", "--budget", "equal")
-            session.run("python", "-m", "bench.run", "--dataset", card, *control)
-        session.run("python", "-m", "bench.table", "--dataset", card)
-        session.run("python", "-m", "bench.check", "--dataset", card)
+            session.run(*command, "--method", "resnet101", "--budget", "equal")
+        runs = option(session.posargs, "--runs")
+        session.run("python", "-m", "bench.table", "--dataset", card, *runs)
+        session.run("python", "-m", "bench.check", "--dataset", card, *runs)
 
     session_of_card.__doc__ = f"{card}: prepare, train all methods, table, check; options go to bench.run."
     return session_of_card
+
+
+def require_data(session: nox.Session, card: str) -> None:
+    """Stop before anything is installed where the owner's files are needed and neither they nor a store are
+    named.
+    """
+    obtain = nox.project.load_toml(f"datasets/{card}.toml").get("obtain")
+    stores = Path(*option(session.posargs, "--data")[1:] or ["data"])
+    if obtain and not (stores / card / "manifest.json").exists() and not option(session.posargs, "--source"):
+        session.error(f"{obtain}; then: nox -s reproduce-{card} -- --source DIR")
+
+
+def option(words: list[str], name: str) -> list[str]:
+    """An option with its value as it stands among the words; nothing where it is not there."""
+    return words[words.index(name) : words.index(name) + 2] if name in words else []
 
 
 for name in CARDS:

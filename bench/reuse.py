@@ -74,7 +74,8 @@ def learn(
             state = dict(stages.learned(model, stage))
             for name, tensor in tensors.items():
                 state[name].copy_(tensor)
-            progress.say(f"{title} {stage.name}: taken as it was trained before, {len(facts['epochs'])} epochs")
+            trained = f"{len(facts['epochs'])} epochs"
+            progress.say(f"{title} {stage.name}: taken as it was trained before, {trained}")
         else:
             if workshop.fresh:
                 unfinished.unlink(missing_ok=True)

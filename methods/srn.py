@@ -4,8 +4,8 @@ Attention maps A (one for each label) and confidence maps S are learned from ima
 the weighted maps U = sigmoid(S) * A across labels, then across places; its logits are averaged with
 ResNet-101's. Beyond the paper's text, after the authors' released network: two bottleneck blocks before both
 maps (`attention_blocks`; the text's "about 6 million additional parameters" needs them: 6.1 M with, 3.9 M
-without, C = 80), and batch norm before each ReLU. `confidence_hidden = 512` and `joint_loss = "separate"` are that network's
-variants.
+without, C = 80), and batch norm before each ReLU. `confidence_hidden = 512` and `joint_loss = "separate"`
+are that network's variants.
 
 Legend: B images, C labels, D channels, H = W = the side of X (14 at 224).
 """
