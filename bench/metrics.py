@@ -7,20 +7,18 @@ probabilities. What differs from paper to paper is data: `bench.profiles`.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, get_args
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from bench import profiles
 from bench.average_precision import as_floats, average_precision
 from bench.cards import Top3, Unspecified
 from bench.errors import InputError, unknown
+from bench.matrices import Array, Mark, blocks, checked
 from bench.profiles import Profile
-
-Array = NDArray[Any]
-Mark = Callable[[Array], Array]  # a block of rows -> one truth value for each of its entries
 
 COLUMNS = ("F1-C", "P-C", "R-C", "F1-O", "P-O", "R-O")
 COMPARE = {">": np.greater, ">=": np.greater_equal}
@@ -52,16 +50,17 @@ def evaluate(
     rules = profile if isinstance(profile, Profile) else profiles.find(profile)
     _known("top-3 rule", top3, get_args(Top3))
     _known("treatment of unspecified labels", unspecified, get_args(Unspecified))
-    logits, labels = _checked(logits_NC, labels_NC)
+    logits, labels = checked(logits_NC, labels_NC)
 
     def six(rule: Top3 | None) -> dict[str, float]:
-        decide = _decision(rules, rule, k)
+        decide = decision(rules, rule, k=k)
         if decide is None:
             return dict.fromkeys(COLUMNS, math.nan)
-        return _columns(_count(logits, labels, decide, excluded=unspecified == "excluded"), rules)
+        counts_3C = count(logits, labels, decide, excluded=unspecified == "excluded")
+        return {name: float(value) for name, value in columns(counts_3C, rules).items()}
 
     AP_C = _average_precisions(logits, labels, rules, drop=unspecified is not None)
-    result = {"mAP": _mean_ap(AP_C, rules), **six(None), "AP": AP_C}
+    result = {"mAP": float(mean_ap(AP_C, rules)), **six(None), "AP": AP_C}
     return result if top3 is None else {**result, "top3": six(top3)}
 
 
@@ -131,49 +130,6 @@ def _known(kind: str, given: str | None, choices: tuple[str, ...]) -> None:
         raise unknown(kind, given, choices)
 
 
-def _checked(logits_NC: ArrayLike, labels_NC: ArrayLike) -> tuple[Array, Array]:
-    """Both as matrices that can be scored, uncopied where they are arrays of the usual types."""
-    logits, labels = _matrix(logits_NC, "logits"), _matrix(labels_NC, "labels")
-    if logits.shape != labels.shape:
-        raise InputError(f"logits have shape {logits.shape}, labels {labels.shape}; they must be the same")
-    _refuse(logits, lambda block: ~np.isfinite(block), "logits: {} in {}; every logit must be finite")
-    _refuse(labels, _is_no_label, "labels: {} in {}; a label is 1, 0 or -1")
-    return as_floats(logits), labels
-
-
-def _matrix(values: ArrayLike, kind: str) -> Array:
-    try:
-        array = np.asarray(values)
-    except (TypeError, ValueError) as mistake:
-        raise InputError(f"{kind} are no matrix of numbers: {mistake}") from mistake
-    if array.ndim != 2 or not array.size or array.dtype.kind not in "biuf":
-        raise InputError(
-            f"{kind} have shape {array.shape} and type {array.dtype}; give numbers, images x classes"
-        )
-    return array
-
-
-def _refuse(matrix_NC: Array, wrong: Mark, message: str) -> None:
-    """InputError with the value and the place of the first entry that is wrong."""
-    for rows, block_BC in _blocks(matrix_NC):
-        wrong_BC = wrong(block_BC)
-        if wrong_BC.any():
-            row, column = np.argwhere(wrong_BC)[0]
-            place = f"row {rows.start + row}, column {column} (counted from 0)"
-            raise InputError(message.format(block_BC[row, column], place))
-
-
-def _is_no_label(block_BC: Array) -> Array:
-    return np.asarray((block_BC != 0) & (block_BC != 1) & (block_BC != -1))
-
-
-def _blocks(matrix_NC: Array, size: int = 8192) -> Iterator[tuple[slice, Array]]:
-    """Blocks of rows: intermediate results stay in the cache, and memory is bounded."""
-    for start in range(0, len(matrix_NC), size):
-        rows = slice(start, start + size)
-        yield rows, matrix_NC[rows]
-
-
 def _by_class(matrix_NC: Array, width: int = 16) -> Iterator[Array]:
     """Contiguous columns. Several are copied at once: every one of them alone would read the whole matrix."""
     for start in range(0, matrix_NC.shape[1], width):
@@ -186,16 +142,16 @@ def _average_precisions(logits_NC: Array, labels_NC: Array, rules: Profile, *, d
     for c, (scores_N, labels_N) in enumerate(zip(_by_class(logits_NC), _by_class(labels_NC), strict=True)):
         used = labels_N != 0 if drop else slice(None)
         AP_C[c] = average_precision(scores_N[used], labels_N[used] == 1, area=rules.area, ties=rules.ties)
-    return np.asarray(_percent(AP_C))
+    return percent(AP_C)
 
 
-def _mean_ap(AP_C: Array, rules: Profile) -> float:
-    """NaN, too, where every class would be left out."""
-    counted_C = AP_C[~np.isnan(AP_C)] if rules.no_positives == "left out" else np.nan_to_num(AP_C)
-    return float(counted_C.mean()) if counted_C.size else math.nan
+def mean_ap(AP_C: Array, rules: Profile) -> Array:
+    """Mean over classes, the last axis; NaN, too, where every class would be left out."""
+    counted_C = ~np.isnan(AP_C) if rules.no_positives == "left out" else np.ones(AP_C.shape, dtype=bool)
+    return _divide(np.nan_to_num(AP_C).sum(axis=-1), counted_C.sum(axis=-1), zero=math.nan)
 
 
-def _decision(rules: Profile, top3: Top3 | None, k: int) -> Mark | None:
+def decision(rules: Profile, top3: Top3 | None, *, k: int = 3) -> Mark | None:
     """Which entries count as predicted; None where the profile does not say."""
     if rules.positive is None or (top3 and not rules.top3):
         return None
@@ -208,33 +164,43 @@ def _decision(rules: Profile, top3: Top3 | None, k: int) -> Mark | None:
     return choose[top3]
 
 
-def _count(logits_NC: Array, labels_NC: Array, decide: Mark, *, excluded: bool) -> Array:
+def count(logits_NC: Array, labels_NC: Array, decide: Mark, *, excluded: bool) -> Array:
     """tp, pp, gp of every class, shape 3 x C; `excluded`: entries labelled 0 are not counted at all."""
     counts_3C = np.zeros((3, labels_NC.shape[1]), dtype=np.int64)
-    for rows, labels_BC in _blocks(labels_NC):
-        predicted_BC, true_BC = decide(logits_NC[rows]), labels_BC == 1
-        if excluded:
-            predicted_BC &= labels_BC != 0
-        marks = predicted_BC & true_BC, predicted_BC, true_BC
-        counts_3C += [np.count_nonzero(mark_BC, axis=0) for mark_BC in marks]
+    for _, marks_3BC in marks(logits_NC, labels_NC, decide, excluded=excluded):
+        counts_3C += [np.count_nonzero(mark_BC, axis=0) for mark_BC in marks_3BC]
     return counts_3C
 
 
-def _columns(counts_3C: Array, rules: Profile) -> dict[str, float]:
-    """The six columns in percent: "-C" per class, then averaged; "-O" over all decisions at once."""
+def marks(
+    logits_NC: Array, labels_NC: Array, decide: Mark, *, excluded: bool
+) -> Iterator[tuple[slice, tuple[Array, Array, Array]]]:
+    """Block by block its rows and which of their entries are tp, which pp, which gp."""
+    for rows, labels_BC in blocks(labels_NC):
+        predicted_BC, true_BC = decide(logits_NC[rows]), labels_BC == 1
+        if excluded:
+            predicted_BC &= labels_BC != 0
+        yield rows, (predicted_BC & true_BC, predicted_BC, true_BC)
+
+
+def columns(counts_3C: Array, rules: Profile) -> dict[str, Array]:
+    """The six columns in percent: "-C" per class, then averaged; "-O" over all decisions at once.
+
+    Shapes: tp, pp, gp along the first axis, classes along the last; each column has the axes between.
+    """
     tp_C, pp_C, gp_C = counts_3C
     pp_C = np.maximum(pp_C, rules.least_predicted)
     P_C, R_C, F_C = precision_recall_f1(tp_C, pp_C, gp_C, eps=rules.eps)
-    P_O, R_O, F_O = precision_recall_f1(tp_C.sum(), pp_C.sum(), gp_C.sum(), eps=rules.eps)
-    P, R = P_C.mean(), R_C.mean()
-    F = F_C.mean() if rules.f1_c == "mean" else harmonic_mean(P, R)
-    return {name: float(_percent(x)) for name, x in zip(COLUMNS, (F, P, R, F_O, P_O, R_O), strict=True)}
+    P_O, R_O, F_O = precision_recall_f1(tp_C.sum(-1), pp_C.sum(-1), gp_C.sum(-1), eps=rules.eps)
+    P, R = P_C.mean(-1), R_C.mean(-1)
+    F = F_C.mean(-1) if rules.f1_c == "mean" else harmonic_mean(P, R)
+    return {name: percent(x) for name, x in zip(COLUMNS, (F, P, R, F_O, P_O, R_O), strict=True)}
 
 
-def _percent(fraction: Any) -> Any:
+def percent(fraction: ArrayLike) -> Array:
     # eps and rounding take a perfect score an ulp beyond 1: nothing in a table is above 100
-    return np.minimum(100 * fraction, 100)
+    return np.minimum(100 * np.asarray(fraction), 100)
 
 
-def _divide(a: Array, b: Array) -> Array:
-    return np.divide(a, b, out=np.zeros(np.shape(b)), where=b != 0)
+def _divide(a: Array, b: Array, *, zero: float = 0.0) -> Array:
+    return np.divide(a, b, out=np.full(np.shape(b), zero), where=b != 0)

@@ -14,18 +14,14 @@ from bench.files import write_atomically
 
 
 def write(folder: Path, card: Card, ids: Sequence[str], logits_NC: NDArray[np.float32]) -> list[Path]:
-    """Write `card.evaluation.result_files` for every label: lines `<id> <confidence>`, the sigmoid of the logit.
+    """Write `card.evaluation.result_files` for every label: lines `<id> <confidence>`, the confidence a logit.
 
-    The form is that of the PASCAL VOC development kit (`comp1_cls_test_<class>.txt`); only the order of the
-    confidences counts there, so they are written with all their digits.
+    The form is that of the PASCAL VOC development kit (`comp1_cls_test_<class>.txt`): any real number is a
+    confidence, and only the order counts.
     """
-    confidences_NC = 1 / (1 + np.exp(-logits_NC.astype(np.float64)))
     paths = []
-    for label, confidences_N in zip(card.labels, confidences_NC.T, strict=True):
-        lines = [
-            f"{name} {confidence!r}\n" for name, confidence in zip(ids, confidences_N.tolist(), strict=True)
-        ]
-        paths.append(
-            write_atomically(folder / card.evaluation.result_files.format(label=label), "".join(lines))
-        )
+    for label, logits_N in zip(card.labels, logits_NC.T, strict=True):
+        lines = [f"{name} {logit!r}\n" for name, logit in zip(ids, logits_N.tolist(), strict=True)]
+        path = folder / card.evaluation.result_files.format(label=label)
+        paths.append(write_atomically(path, "".join(lines)))
     return paths

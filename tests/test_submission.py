@@ -15,12 +15,12 @@ def test_a_file_for_each_label_with_an_id_and_a_confidence_a_line(tmp_path: Path
     assert [path.name for path in paths] == ["comp1_cls_test_cat.txt", "comp1_cls_test_dog.txt"]
     lines = [line.split() for line in paths[1].read_text(encoding="utf-8").splitlines()]
     assert [name for name, _ in lines] == ["2008_000006", "2008_000011"]
-    assert np.allclose([float(confidence) for _, confidence in lines], 1 / (1 + np.exp([-3.0, -1.0])))
+    assert np.allclose([float(confidence) for _, confidence in lines], [3.0, 1.0])
 
 
 def test_images_whose_logits_differ_least_keep_their_order(tmp_path: Path):
     voc = replace(cards.load("voc2012"), labels=("cat",))
-    logits = np.array([[12.0], [np.nextafter(np.float32(12), np.float32(13))]], np.float32)
+    logits = np.array([[40.0], [np.nextafter(np.float32(40), np.float32(50))]], np.float32)
     (path,) = submission.write(tmp_path, voc, ["a", "b"], logits)
     first, second = (float(line.split()[1]) for line in path.read_text(encoding="utf-8").splitlines())
     assert first < second
