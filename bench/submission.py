@@ -14,7 +14,7 @@ from bench.files import write_atomically
 
 
 def write(folder: Path, card: Card, ids: Sequence[str], logits_NC: NDArray[np.float32]) -> list[Path]:
-    """Write `card.evaluation.result_files` for every label: lines `<id> <confidence>`, the confidence a logit.
+    """Write `card.evaluation.result_files` for every label: lines `<id> <confidence>`, with logits.
 
     The form is that of the PASCAL VOC development kit (`comp1_cls_test_<class>.txt`): any real number is a
     confidence, and only the order counts.
