@@ -108,22 +108,25 @@ def to_device(values: NDArray[Any], device: torch.device) -> Tensor:
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
 
 
+def plan(indices_N: NDArray[np.int64], *, stage: Stage, seed: int, epoch: int) -> list[NDArray[np.int64]]:
+    """The images of each of the epoch's batches; the incomplete last batch is dropped."""
+    order_N = order(indices_N, seed=seed, stage=stage.name, epoch=epoch)
+    whole = len(order_N) // stage.batch_size * stage.batch_size
+    return np.split(order_N[:whole], range(stage.batch_size, whole, stage.batch_size))
+
+
 def training(
     view: View,
-    indices_N: NDArray[np.int64],
+    chosen: list[NDArray[np.int64]],
     *,
     stage: Stage,
     seed: int,
     epoch: int,
     pixels: Pixels,
-    first: int = 0,
 ) -> Iterator[Batch]:
-    """The epoch's batches from number `first` on; the incomplete last one is dropped."""
-    order_N = order(indices_N, seed=seed, stage=stage.name, epoch=epoch)
+    """A batch for each list of images, cropped and mirrored as each image is in this epoch."""
     crops = draw_crops(len(view), stage.augmentation, seed=seed, stage=stage.name, epoch=epoch)
-    whole = len(order_N) // stage.batch_size * stage.batch_size
-    chosen = np.split(order_N[:whole], range(stage.batch_size, whole, stage.batch_size))
-    for indices_B, images_BCHW, labels_BC in read_ahead(view, chosen[first:], pixels.device):
+    for indices_B, images_BCHW, labels_BC in read_ahead(view, chosen, pixels.device):
         images = images_BCHW.float()
         if stage.augmentation != WHOLE or images.shape[-1] != stage.input_size:
             boxes_B4 = to_device(crops.boxes_N4[indices_B], pixels.device) * (images.shape[-1] / 256)

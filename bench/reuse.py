@@ -6,13 +6,14 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from bench import checkpoint, device, progress, sources, stages
+from bench import checkpoint, device, locks, progress, sources, stages
 from bench.batches import Pixels
 from bench.method import Method
 from bench.stages import Stage
@@ -64,31 +65,53 @@ def learn(
 ) -> Iterator[dict[str, Any]]:
     """Bring the model through its stages; yields the facts of each: name, key, epochs, seconds, whether
     reused.
+
+    Of several processes that want the same stage one learns it, the others wait and take its result.
     """
     for stage, key in plan:
         finished = workshop.folder / f"{key}.safetensors"
-        unfinished = workshop.folder / f"{key}.unfinished.safetensors"
-        reused = finished.exists() and (not workshop.fresh or key in workshop.made)
-        if reused:
-            tensors, facts = checkpoint.load(finished)
-            state = dict(stages.learned(model, stage))
-            for name, tensor in tensors.items():
-                state[name].copy_(tensor)
-            trained = f"{len(facts['epochs'])} epochs"
-            progress.say(f"{title} {stage.name}: taken as it was trained before, {trained}")
-        else:
-            if workshop.fresh:
-                unfinished.unlink(missing_ok=True)
-            began = time.monotonic()
-            course = Course(
-                stage, workshop.store, seed, pixels(model, workshop), unfinished, f"{title} {stage.name}"
-            )
-            epochs = train(model, course)
-            facts = {"name": stage.name, "key": key, "epochs": epochs, "seconds": time.monotonic() - began}
-            checkpoint.save(finished, dict(stages.learned(model, stage)), facts)
-            unfinished.unlink(missing_ok=True)
-            workshop.made.add(key)
+        here = f"{title} {stage.name}"
+        wait = partial(progress.say, f"{here}: another process is learning this stage; waiting for it")
+        with locks.held(workshop.folder / f".{key}.lock", waiting=wait):
+            reused = finished.exists() and (not workshop.fresh or key in workshop.made)
+            if reused:
+                facts = _take(model, stage, finished, title=here)
+            else:
+                course = Course(
+                    stage, workshop.store, seed, pixels(model, workshop), _unfinished(finished), here
+                )
+                facts = _make(model, course, finished, fresh=workshop.fresh)
+                workshop.made.add(key)
         yield {**facts, "reused": reused}
+
+
+def _take(model: nn.Module, stage: Stage, finished: Path, *, title: str) -> dict[str, Any]:
+    """Give the model what the stage's result holds; returns the stage's facts."""
+    tensors, facts = checkpoint.load(finished)
+    state = dict(stages.learned(model, stage))
+    for name, tensor in tensors.items():
+        state[name].copy_(tensor)
+    progress.say(f"{title}: taken as it was trained before, {len(facts['epochs'])} epochs")
+    return facts
+
+
+def _make(model: nn.Module, course: Course, finished: Path, *, fresh: bool) -> dict[str, Any]:
+    """Train the stage and store its result; returns the stage's facts."""
+    for torn in finished.parent.glob(f".{finished.stem}.*.safetensors.*"):
+        torn.unlink()  # what a process that was killed while it saved has left
+    if fresh:
+        course.file.unlink(missing_ok=True)
+    began = time.monotonic()
+    epochs = train(model, course)
+    seconds = time.monotonic() - began
+    facts = {"name": course.stage.name, "key": finished.stem, "epochs": epochs, "seconds": seconds}
+    checkpoint.save(finished, dict(stages.learned(model, course.stage)), facts)
+    course.file.unlink(missing_ok=True)
+    return facts
+
+
+def _unfinished(finished: Path) -> Path:
+    return finished.with_suffix(".unfinished.safetensors")
 
 
 def pixels(model: nn.Module, workshop: Workshop) -> Pixels:

@@ -16,7 +16,20 @@ from typing import Any
 import torch
 from torch import nn
 
-from bench import cards, device, method, metrics, names, predict, prepare, profiles, record, reuse, sources
+from bench import (
+    cards,
+    device,
+    method,
+    metrics,
+    names,
+    predict,
+    prepare,
+    profiles,
+    record,
+    reuse,
+    signals,
+    sources,
+)
 from bench.cards import Card
 from bench.command import Parser, run
 from bench.errors import InputError
@@ -221,4 +234,5 @@ def _seeds(text: str) -> list[int]:
 
 
 if __name__ == "__main__":
+    signals.exit_on_sigterm()
     run(main)
