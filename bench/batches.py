@@ -5,7 +5,7 @@ Legend: N images of a view, B of a batch, C labels, H = W = S side in pixels.
 
 import hashlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from bench.distribute import ALONE, Crew
 from bench.stages import Augmentation, Stage
 from bench.store import View
 
@@ -117,7 +118,7 @@ def plan(indices_N: NDArray[np.int64], *, stage: Stage, seed: int, epoch: int) -
 
 def training(
     view: View,
-    chosen: list[NDArray[np.int64]],
+    chosen: Sequence[NDArray[np.int64]],
     *,
     stage: Stage,
     seed: int,
@@ -136,15 +137,18 @@ def training(
         yield Batch(pixels.normalise(images), labels_BC)
 
 
-def evaluation(view: View, *, batch_size: int, pixels: Pixels) -> Iterator[Batch]:
-    """Every image of a view once, in the view's order, as it is; the last batch may be smaller."""
-    chosen = np.split(np.arange(len(view)), range(batch_size, len(view), batch_size))
+def evaluation(view: View, *, batch_size: int, pixels: Pixels, crew: Crew = ALONE) -> Iterator[Batch]:
+    """Every image of a view once, in the view's order, as it is; the last batch may be smaller.
+
+    Of a crew each process gets whole batches, dealt one by one.
+    """
+    chosen = crew.deal(np.split(np.arange(len(view)), range(batch_size, len(view), batch_size)))
     for _, images_BCHW, labels_BC in read_ahead(view, chosen, pixels.device):
         yield Batch(pixels.normalise(images_BCHW.float()), labels_BC)
 
 
 def read_ahead(
-    view: View, chosen: list[NDArray[np.int64]], device: torch.device, depth: int = 3
+    view: View, chosen: Sequence[NDArray[np.int64]], device: torch.device, depth: int = 3
 ) -> Iterator[tuple[NDArray[np.int64], Tensor, Tensor]]:
     """(indices, uint8 images, labels) for each list of indices, read by one thread that is `depth` batches
     ahead.

@@ -34,13 +34,14 @@ def autocast(device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=reduced)
 
 
-def hardware(device: torch.device) -> str:
-    """What a record says it was made on."""
-    return (
+def hardware(device: torch.device, processes: int = 1) -> str:
+    """What a record says it was made on, as `4 x NVIDIA H200` where several processes shared the work."""
+    one = (
         torch.cuda.get_device_name(device)
         if device.type == "cuda"
         else platform.processor() or platform.machine()
     )
+    return one if processes == 1 else f"{processes} x {one}"
 
 
 def keep_memory() -> None:

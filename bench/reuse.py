@@ -5,6 +5,7 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from torch import nn
 
 from bench import checkpoint, device, locks, progress, sources, stages
 from bench.batches import Pixels
+from bench.distribute import ALONE, Crew
 from bench.method import Method
 from bench.stages import Stage
 from bench.store import Store
@@ -33,6 +35,7 @@ class Workshop:
     device: torch.device
     folder: Path
     fresh: bool = False
+    crew: Crew = ALONE
     made: set[str] = field(default_factory=set)
 
 
@@ -56,6 +59,8 @@ def keys(method: Method, config: Any, workshop: Workshop, seed: int) -> list[str
         facts = {name: value for name, value in vars(stage).items() if name not in ("logits", "loss")}
         functions = [f"{call.__module__}.{call.__qualname__}" for call in (stage.logits, stage.loss)]
         key = digest(key, facts, functions, sources.digest(stage.owner))
+        if stage.batch_norm == "local" and workshop.crew.size > 1:
+            key = digest(key, workshop.crew.size)  # statistics of a share are others than those of the batch
         found.append(key)
     return found
 
@@ -71,15 +76,18 @@ def learn(
     for stage, key in plan:
         finished = workshop.folder / f"{key}.safetensors"
         here = f"{title} {stage.name}"
-        wait = partial(progress.say, f"{here}: another process is learning this stage; waiting for it")
-        with locks.held(workshop.folder / f".{key}.lock", waiting=wait):
-            reused = finished.exists() and (not workshop.fresh or key in workshop.made)
+        crew, wait = (
+            workshop.crew,
+            partial(progress.say, f"{here}: another process is learning this stage; waiting for it"),
+        )
+        lock = locks.held(workshop.folder / f".{key}.lock", waiting=wait) if crew.leads else nullcontext()
+        with lock:
+            reused = crew.lead(finished.exists() and (not workshop.fresh or key in workshop.made))
             if reused:
-                facts = _take(model, stage, finished, title=here)
+                facts = _take(model, stage, finished, title=here if crew.leads else "")
             else:
-                course = Course(
-                    stage, workshop.store, seed, pixels(model, workshop), _unfinished(finished), here
-                )
+                unfinished = _unfinished(finished)
+                course = Course(stage, workshop.store, seed, pixels(model, workshop), unfinished, here, crew)
                 facts = _make(model, course, finished, fresh=workshop.fresh)
                 workshop.made.add(key)
         yield {**facts, "reused": reused}
@@ -91,23 +99,32 @@ def _take(model: nn.Module, stage: Stage, finished: Path, *, title: str) -> dict
     state = dict(stages.learned(model, stage))
     for name, tensor in tensors.items():
         state[name].copy_(tensor)
-    progress.say(f"{title}: taken as it was trained before, {len(facts['epochs'])} epochs")
+    if title:
+        progress.say(f"{title}: taken as it was trained before, {len(facts['epochs'])} epochs")
     return facts
 
 
 def _make(model: nn.Module, course: Course, finished: Path, *, fresh: bool) -> dict[str, Any]:
     """Train the stage and store its result; returns the stage's facts."""
-    for torn in finished.parent.glob(f".{finished.stem}.*.safetensors.*"):
-        torn.unlink()  # what a process that was killed while it saved has left
-    if fresh:
-        course.file.unlink(missing_ok=True)
+    if course.crew.leads:
+        _clear(finished, course.file if fresh else None)
+    course.crew.lead(None)  # the others look for a checkpoint when the first is done with its own
     began = time.monotonic()
     epochs = train(model, course)
     seconds = time.monotonic() - began
     facts = {"name": course.stage.name, "key": finished.stem, "epochs": epochs, "seconds": seconds}
-    checkpoint.save(finished, dict(stages.learned(model, course.stage)), facts)
-    course.file.unlink(missing_ok=True)
+    if course.crew.leads:
+        checkpoint.save(finished, dict(stages.learned(model, course.stage)), facts)
+        course.file.unlink(missing_ok=True)
     return facts
+
+
+def _clear(finished: Path, unfinished: Path | None) -> None:
+    """Sweep up what a process that was killed while saving has left, and a checkpoint that is not wanted."""
+    for torn in finished.parent.glob(f".{finished.stem}.*.safetensors.*"):
+        torn.unlink()
+    if unfinished:
+        unfinished.unlink(missing_ok=True)
 
 
 def _unfinished(finished: Path) -> Path:

@@ -19,6 +19,7 @@ from torch import nn
 from bench import (
     cards,
     device,
+    distribute,
     method,
     metrics,
     names,
@@ -66,7 +67,8 @@ def reproduce(wanted: Run, workshop: Workshop, folder: Path) -> tuple[dict[str, 
     }
     key = reuse.digest(keys[-1], sources.digest(*sources.SCORING), dataclasses.asdict(wanted.card.evaluation))
     path = folder / record.file_name(head)
-    if path.exists() and not workshop.fresh and (known := record.read(path))["key"] == key:
+    known = record.read(path) if path.exists() and not workshop.fresh else {"key": None}
+    if (known := workshop.crew.lead(known))["key"] == key:
         return known, False
     model = method.build(module, config, method.labels_of(workshop.store), wanted.seed)
     model.to(workshop.device).to(memory_format=torch.channels_last)
@@ -80,23 +82,27 @@ def reproduce(wanted: Run, workshop: Workshop, folder: Path) -> tuple[dict[str, 
         "epochs": sum(len(stage["epochs"]) for stage in stages),
         "stages": stages,
         "timing": {"seconds": {stage["name"]: stage["seconds"] for stage in done} | {"test": seconds}},
-        "provenance": provenance(hardware=device.hardware(workshop.device), threads=torch.get_num_threads()),
+        "provenance": provenance(
+            hardware=device.hardware(workshop.device, workshop.crew.size), threads=torch.get_num_threads()
+        ),
     }
-    record.write(made, folder)
+    if workshop.crew.leads:
+        record.write(made, folder)
     return made, True
 
 
 def _score(model: nn.Module, card: Card, workshop: Workshop, file: Path) -> tuple[dict[str, Any], float]:
     """(the metrics of every profile, seconds): test images predicted, the predictions kept in the file."""
     began = time.monotonic()
-    logits_NC = predict.predict(model, workshop.store.test, reuse.pixels(model, workshop))
+    logits_NC = predict.predict(model, workshop.store.test, reuse.pixels(model, workshop), crew=workshop.crew)
     labels_NC, protocol = workshop.store.test.labels_NC, card.evaluation
     facts = {
         "dataset": card.name,
         "label_names": card.labels,
         "ids": workshop.store.test.column("id").tolist(),
     }
-    predict.write(file.with_suffix(".safetensors"), predict.Predictions(logits_NC, labels_NC, facts))
+    if workshop.crew.leads:
+        predict.write(file.with_suffix(".safetensors"), predict.Predictions(logits_NC, labels_NC, facts))
     scores = {}
     for profile in profiles.PROFILES:
         found = metrics.evaluate(
@@ -162,17 +168,22 @@ def main(argv: list[str] | None = None) -> int:
     ]
     for one in wanted:
         method.recipe(method.load(one.name), card.name, one.changes)  # a wrong field is said before any work
-    on = device.choose(args.device)
     folder = args.runs / card.name
-    store = prepare.prepare(card, source=args.source, data=args.data)
-    workshop = Workshop(store, on, folder / "stages", fresh=args.fresh)
-    for one in wanted:
-        made, worked = reproduce(one, workshop, folder)
-        scores = made["metrics"][card.evaluation.profile]
-        state = "recorded," if worked else "unchanged, nothing to train;"
-        where = record.shown(folder / record.file_name(made))
-        print(f"{one.title}: {state} mAP {scores['mAP']:.2f} in {where}", flush=True)
+    with distribute.joined(args.device) as (crew, on):
+        with crew.leader_first():
+            store = prepare.prepare(card, source=args.source, data=args.data)
+        workshop = Workshop(store, on, folder / "stages", fresh=args.fresh, crew=crew)
+        for one in wanted:
+            made, worked = reproduce(one, workshop, folder)
+            if crew.leads:
+                _report(one, made, worked, record.shown(folder / record.file_name(made)))
     return 0
+
+
+def _report(one: Run, made: dict[str, Any], worked: bool, where: str) -> None:
+    scores = made["metrics"][one.card.evaluation.profile]
+    state = "recorded," if worked else "unchanged, nothing to train;"
+    print(f"{one.title}: {state} mAP {scores['mAP']:.2f} in {where}", flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -13,10 +13,12 @@ LINE = "stopped by SIGTERM; the same command goes on where it was"
 class Stop:
     """Remembers the first signal that asks the process to stop; the same signal again acts at once.
 
+    again: what a launcher of several processes repeats is not taken for haste; then False.
     Only a program's main thread may be told of signals: elsewhere nothing is changed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, again: bool = True) -> None:
+        self.again = again
         self.asked = 0  # the signal's number
         self._before: dict[int, object] = {}
 
@@ -32,17 +34,19 @@ class Stop:
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
         self.asked = number
-        self._restore(number)
+        if self.again:
+            self._restore(number)
 
     def _restore(self, number: int) -> None:
         signal.signal(number, self._before.pop(number, signal.SIG_DFL))  # type: ignore[arg-type]
 
 
-def leave(number: int) -> NoReturn:
+def leave(number: int, *, quiet: bool = False) -> NoReturn:
     """End the process as its user expects of the signal; for Ctrl-C the command's door has the last word."""
     if number == signal.SIGINT:
         raise KeyboardInterrupt
-    progress.say(LINE)
+    if not quiet:
+        progress.say(LINE)
     raise SystemExit(128 + number)
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from bench import batches, device, metrics, signals, stages
 from bench.batches import Pixels
+from bench.distribute import ALONE, Crew, objective, synchronise_statistics
 from bench.errors import InputError
 from bench.position import Keeper
 from bench.progress import Progress
@@ -32,6 +33,7 @@ class Course:
     pixels: Pixels
     file: Path
     title: str
+    crew: Crew = ALONE
 
     @property
     def steps(self) -> int:
@@ -52,7 +54,7 @@ def train(model: nn.Module, course: Course) -> list[dict[str, Any]]:
             course.stage.batch_size,
         )
         raise InputError(f"too few images: {fitted} to learn from in batches of {batch}, {held_out} held out")
-    with signals.Stop() as stop:
+    with signals.Stop(again=course.crew.size == 1) as stop:
         return _Training(model, course, stop).run()
 
 
@@ -62,6 +64,8 @@ class _Training:
     def __init__(self, model: nn.Module, course: Course, stop: signals.Stop) -> None:
         self.model, self.course, self.stop = model, course, stop
         stage = course.stage
+        if stage.batch_norm == "sync":
+            synchronise_statistics(model, course.pixels.device, course.crew)
         stages.prepare(model, stage)
         groups = stages.parameter_groups(model, stage)
         self.optimizer = torch.optim.SGD(
@@ -69,8 +73,13 @@ class _Training:
         )
         self.keeper = Keeper(course.file, stage, model, self.optimizer)
         self.at = self.keeper.resume()
+        self.objective = objective(model, stage, course.crew)
         self.progress = Progress(
-            course.title, epochs=stage.epochs, steps=course.steps, batch_size=stage.batch_size
+            course.title,
+            epochs=stage.epochs,
+            steps=course.steps,
+            batch_size=stage.batch_size,
+            quiet=not course.crew.leads,
         )
 
     def run(self) -> list[dict[str, Any]]:
@@ -86,7 +95,7 @@ class _Training:
                 goes_on = at.plateau.step(stage.schedule, epoch=at.epoch, loss=held_out_loss)
                 at.ended = not goes_on or at.epoch == stage.epochs
                 at.epoch, at.step, at.total = at.epoch + 1, 0, 0.0
-                self._save_where_due(at_once=at.ended)
+                self._save_where_due(self.course.crew.highest(self.stop.asked), at_once=at.ended)
         return at.history
 
     def _epoch(self) -> None:
@@ -97,7 +106,7 @@ class _Training:
         plan = batches.plan(course.store.fitted, stage=stage, seed=course.seed, epoch=at.epoch)
         todo = batches.training(
             course.store.train,
-            plan[at.step :],
+            [indices_B[course.crew.share(len(indices_B))] for indices_B in plan[at.step :]],
             stage=stage,
             seed=course.seed,
             epoch=at.epoch,
@@ -106,19 +115,20 @@ class _Training:
         tally = _Tally(at.total, on)
         for batch in todo:
             with device.autocast(on):
-                loss = stage.loss(self.model, batch.images_BCHW, batch.labels_BC)
+                loss = self.objective(batch.images_BCHW, batch.labels_BC)
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
             # Once anything is not finite no update is made, on the device: weights stay as they were.
-            self.optimizer.found_inf = tally.add(loss.detach(), self._gradients())  # type: ignore[attr-defined]
+            self.optimizer.found_inf = tally.add(course.crew.mean(loss.detach()), self._gradients())  # type: ignore[attr-defined]
             self.optimizer.step()
             at.step += 1
             self.progress.step()
-            if at.step % LOG_STEPS == 0 or at.step == course.steps or self.stop.asked:
+            stop = course.crew.highest(self.stop.asked)
+            if at.step % LOG_STEPS == 0 or at.step == course.steps or stop:
                 at.total = self._look(tally)
                 self.progress.loss(at.total / at.step)
                 if at.step < course.steps:
-                    self._save_where_due()
+                    self._save_where_due(stop)
 
     def _gradients(self) -> list[Tensor]:
         return [
@@ -134,12 +144,14 @@ class _Training:
         where = f"stage {self.course.stage.name}, epoch {at.epoch}, step {step}"
         raise InputError(f"loss or gradient is not finite at {where}: lower the learning rate (--set lr=...)")
 
-    def _save_where_due(self, *, at_once: bool = False) -> None:
-        """A checkpoint, if it is time or the process is to stop; which it then does."""
-        if at_once or self.stop.asked or self.keeper.due:
+    def _save_where_due(self, stop: int, *, at_once: bool = False) -> None:
+        """A checkpoint, if it is time or a signal asks to stop; in which case the process then leaves."""
+        crew = self.course.crew
+        if crew.leads and (at_once or stop or self.keeper.due):
             self.keeper.save(self.at)
-        if self.stop.asked:
-            signals.leave(self.stop.asked)
+        if stop:
+            crew.lead(stop)  # none leaves before the checkpoint is there: a launcher ends all with the first
+            signals.leave(stop, quiet=not crew.leads)
 
 
 class _Tally:
@@ -162,14 +174,21 @@ class _Tally:
 
 @torch.no_grad()
 def validate(model: nn.Module, course: Course) -> tuple[float, float | None]:
-    """(loss, mAP in percent) on the held-out training images; None where no label of theirs is positive."""
-    stage, total = course.stage, 0.0
+    """(loss, mAP in percent) on the held-out training images; None where no label of theirs is positive.
+
+    The same for any number of processes: each takes whole batches, which are put together in order.
+    """
+    stage, view, crew = course.stage, course.store.held_out, course.crew
+    crew.same_statistics(model)
     model.eval()
-    logits: list[Tensor] = []
-    for batch in batches.evaluation(course.store.held_out, batch_size=stage.batch_size, pixels=course.pixels):
+    dealt = []
+    for batch in batches.evaluation(view, batch_size=stage.batch_size, pixels=course.pixels, crew=crew):
         with device.autocast(course.pixels.device):
-            total += float(stage.loss(model, batch.images_BCHW, batch.labels_BC)) * len(batch.labels_BC)
-            logits.append(stage.logits(model, batch.images_BCHW).float().cpu())
+            loss = stage.loss(model, batch.images_BCHW, batch.labels_BC)
+            dealt.append((loss, stage.logits(model, batch.images_BCHW).float()))
     stages.prepare(model, stage)
-    scores = metrics.evaluate(torch.cat(logits).numpy(), course.store.held_out.labels_NC)
-    return total / len(course.store.held_out), scores["mAP"] if math.isfinite(scores["mAP"]) else None
+    # Only now is a GPU waited for.
+    found = crew.gather([(float(loss) * len(logits_BC), logits_BC.cpu()) for loss, logits_BC in dealt])
+    scores = metrics.evaluate(torch.cat([logits_BC for _, logits_BC in found]).numpy(), view.labels_NC)
+    total = sum(loss for loss, _ in found)
+    return total / len(view), scores["mAP"] if math.isfinite(scores["mAP"]) else None
