@@ -110,6 +110,8 @@ class Objective(nn.Module):
     forward = loss(b images) N b / B; the mean of its gradient over N processes is that of the B images' loss.
     """
 
+    weight: float
+
     def __init__(self, model: nn.Module, stage: Stage, crew: Crew) -> None:
         super().__init__()
         self.model, self.loss = model, stage.loss

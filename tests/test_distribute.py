@@ -2,6 +2,8 @@
 
 import doctest
 import json
+import os
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -19,6 +21,7 @@ from bench.store import Store
 from tests import crew as work
 from tests.conftest import small_recipe
 from tests.killing import course
+from tests.test_signals import COMMAND
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +72,29 @@ def test_all_stages_of_a_method_end_alike_on_every_process(made: Path):
     assert [len(epochs) for epochs in facts["epochs"]] == [2, 1, 1, 1]
     assert all(torch.equal(one[name], other[name]) for name in one)
     assert len(list((made / "stages-2").iterdir())) == 4
+
+
+@pytest.mark.slow
+def test_sigterm_to_the_launcher_saves_and_the_same_command_goes_on(small_cards: Path, tmp_path: Path):
+    (tmp_path / "command.py").write_text(COMMAND, encoding="utf-8")
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    launch += [str(tmp_path / "command.py"), str(small_cards), "--dataset", "demo", "--method", "resnet101"]
+    launch += ["--set", "batch_size=32", "--set", "epochs=6", "--device", "cpu"]
+    launch += ["--data", str(tmp_path / "data"), "--runs", str(tmp_path / "runs")]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(
+        launch, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+    ) as process:
+        assert process.stdout
+        while "main 1/6" not in process.stdout.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        said = process.stdout.read()
+    assert said.count("stopped by SIGTERM; the same command goes on where it was") == 1
+    assert len(list((tmp_path / "runs" / "demo" / "stages").glob("*.unfinished.safetensors"))) == 1
+    again = subprocess.run(launch, capture_output=True, text=True, check=True, env=environment)
+    assert "main 1/6" not in again.stderr
+    assert again.stdout.count("recorded, mAP") == 1
 
 
 class TestNorms:
