@@ -2,6 +2,7 @@
 
 import ctypes
 import platform
+import resource
 from contextlib import suppress
 
 import torch
@@ -42,6 +43,13 @@ def hardware(device: torch.device, processes: int = 1) -> str:
         else platform.processor() or platform.machine()
     )
     return one if processes == 1 else f"{processes} x {one}"
+
+
+def peak_memory(device: torch.device) -> int:
+    """The most bytes that were in use so far: a GPU's tensors, or this process's memory."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def keep_memory() -> None:

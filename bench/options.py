@@ -28,6 +28,9 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     words.add_argument(
         "--jobs", type=int, default=1, metavar="N", help="methods and seeds that train at a time, a GPU each"
     )
+    words.add_argument(
+        "--tensorboard", action="store_true", help="TensorBoard's files as well, under runs/NAME/tensorboard"
+    )
     words.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda, cuda:1")
     words.add_argument(
         "--source", type=Path, metavar="DIR", help="the owner's files, if they are not prepared yet"

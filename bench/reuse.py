@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,6 +17,7 @@ from torch import nn
 from bench import checkpoint, device, locks, progress, sources, stages
 from bench.batches import Pixels
 from bench.distribute import ALONE, Crew
+from bench.log import Log
 from bench.method import Method
 from bench.stages import Stage
 from bench.store import Store
@@ -66,7 +67,13 @@ def keys(method: Method, config: Any, workshop: Workshop, seed: int) -> list[str
 
 
 def learn(
-    model: nn.Module, plan: list[tuple[Stage, str]], workshop: Workshop, *, seed: int, title: str
+    model: nn.Module,
+    plan: list[tuple[Stage, str]],
+    workshop: Workshop,
+    *,
+    seed: int,
+    title: str,
+    log: Log | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Bring the model through its stages; yields the facts of each: name, key, epochs, seconds, whether
     reused.
@@ -87,10 +94,26 @@ def learn(
                 facts = _take(model, stage, finished, title=here if crew.leads else "")
             else:
                 unfinished = _unfinished(finished)
-                course = Course(stage, workshop.store, seed, pixels(model, workshop), unfinished, here, crew)
+                course = Course(
+                    stage,
+                    workshop.store,
+                    seed,
+                    pixels(model, workshop),
+                    unfinished,
+                    here,
+                    crew,
+                    _noted(log, stage, key),
+                )
                 facts = _make(model, course, finished, fresh=workshop.fresh)
                 workshop.made.add(key)
+        if log and reused:
+            log.recall(stage.name, key, facts["epochs"])
         yield {**facts, "reused": reused}
+
+
+def _noted(log: Log | None, stage: Stage, key: str) -> Callable[[dict[str, Any]], None]:
+    """What takes an epoch's row into the log, if there is one."""
+    return lambda row: log.write({"stage": stage.name, "key": key[:12], **row}) if log else None
 
 
 def _take(model: nn.Module, stage: Stage, finished: Path, *, title: str) -> dict[str, Any]:

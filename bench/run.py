@@ -36,6 +36,7 @@ from bench import (
 )
 from bench.cards import Card
 from bench.command import run
+from bench.log import Log
 from bench.provenance import provenance
 from bench.reuse import Workshop
 
@@ -54,7 +55,9 @@ class Run:
         return f"{names.title(self.name)} seed {self.seed}"
 
 
-def reproduce(wanted: Run, workshop: Workshop, folder: Path) -> tuple[dict[str, Any], bool]:
+def reproduce(
+    wanted: Run, workshop: Workshop, folder: Path, *, tensorboard: bool = False
+) -> tuple[dict[str, Any], bool]:
     """(the run's record, whether anything was done): trained, predicted, scored, written to the folder."""
     module = method.load(wanted.name)
     config = method.recipe(module, wanted.card.name, wanted.changes)
@@ -74,7 +77,9 @@ def reproduce(wanted: Run, workshop: Workshop, folder: Path) -> tuple[dict[str, 
     model = method.build(module, config, method.labels_of(workshop.store), wanted.seed)
     model.to(workshop.device).to(memory_format=torch.channels_last)
     plan = list(zip(module.stages(config), keys, strict=True))
-    done = list(reuse.learn(model, plan, workshop, seed=wanted.seed, title=wanted.title))
+    board = folder / "tensorboard" / path.stem if tensorboard else None
+    log = Log(path.with_suffix(".jsonl"), tensorboard=board) if workshop.crew.leads else None
+    done = list(reuse.learn(model, plan, workshop, seed=wanted.seed, title=wanted.title, log=log))
     scores, seconds = _score(model, wanted.card, workshop, folder / "predictions" / path.name)
     made = {**head, **_body(wanted.card, workshop, config), "metrics": scores, "key": key}
     stages = [{name: stage[name] for name in ("name", "key", "epochs")} for stage in done]
@@ -181,7 +186,7 @@ def main(argv: list[str] | None = None) -> int:
             store = prepare.prepare(card, source=args.source, data=args.data)
         workshop = Workshop(store, on, folder / "stages", fresh=args.fresh, crew=crew)
         for one in wanted:
-            made, worked = reproduce(one, workshop, folder)
+            made, worked = reproduce(one, workshop, folder, tensorboard=args.tensorboard)
             if crew.leads:
                 _report(one, made, worked, record.shown(folder / record.file_name(made)))
     return 0

@@ -4,6 +4,8 @@ Legend: B images of a batch, C labels.
 """
 
 import math
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,7 @@ class Course:
     file: Path
     title: str
     crew: Crew = ALONE
+    note: Callable[[dict[str, Any]], None] = lambda _row: None  # told of every epoch
 
     @property
     def steps(self) -> int:
@@ -88,9 +91,11 @@ class _Training:
         with self.progress:
             while not at.ended:
                 self._epoch()
+                speed = self._speed(at.step)
                 held_out_loss, held_out_map = validate(self.model, self.course)
                 row = {"epoch": at.epoch, "lr": at.plateau.lr, "loss": at.total / self.course.steps}
                 at.history.append({**row, "held_out_loss": held_out_loss, "held_out_mAP": held_out_map})
+                self.course.note({**at.history[-1], **speed})
                 self.progress.epoch(at.epoch, loss=row["loss"], held_out=held_out_loss, lr=at.plateau.lr)
                 goes_on = at.plateau.step(stage.schedule, epoch=at.epoch, loss=held_out_loss)
                 at.ended = not goes_on or at.epoch == stage.epochs
@@ -113,6 +118,7 @@ class _Training:
             pixels=course.pixels,
         )
         tally = _Tally(at.total, on)
+        self.first, self.began = at.step, time.monotonic()
         for batch in todo:
             with device.autocast(on):
                 loss = self.objective(batch.images_BCHW, batch.labels_BC)
@@ -129,6 +135,16 @@ class _Training:
                 self.progress.loss(at.total / at.step)
                 if at.step < course.steps:
                     self._save_where_due(stop)
+
+    def _speed(self, steps: int) -> dict[str, Any]:
+        """What the log says of an epoch beside its history: the figures of this machine and this moment."""
+        course, seconds = self.course, time.monotonic() - self.began
+        return {
+            "images_per_second": (steps - self.first) * course.stage.batch_size / seconds,
+            "memory_bytes": device.peak_memory(course.pixels.device),
+            "seconds": seconds,
+            "processes": course.crew.size,
+        }
 
     def _gradients(self) -> list[Tensor]:
         return [
