@@ -5,7 +5,7 @@ Legend: N images of a view, B of a batch, C labels, H = W = S side in pixels.
 
 import hashlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from bench.distribute import ALONE, Crew
 from bench.stages import Augmentation, Stage
 from bench.store import View
 
@@ -108,22 +109,25 @@ def to_device(values: NDArray[Any], device: torch.device) -> Tensor:
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
 
 
+def plan(indices_N: NDArray[np.int64], *, stage: Stage, seed: int, epoch: int) -> list[NDArray[np.int64]]:
+    """The images of each of the epoch's batches; the incomplete last batch is dropped."""
+    order_N = order(indices_N, seed=seed, stage=stage.name, epoch=epoch)
+    whole = len(order_N) // stage.batch_size * stage.batch_size
+    return np.split(order_N[:whole], range(stage.batch_size, whole, stage.batch_size))
+
+
 def training(
     view: View,
-    indices_N: NDArray[np.int64],
+    chosen: Sequence[NDArray[np.int64]],
     *,
     stage: Stage,
     seed: int,
     epoch: int,
     pixels: Pixels,
-    first: int = 0,
 ) -> Iterator[Batch]:
-    """The epoch's batches from number `first` on; the incomplete last one is dropped."""
-    order_N = order(indices_N, seed=seed, stage=stage.name, epoch=epoch)
+    """A batch for each list of images, cropped and mirrored as each image is in this epoch."""
     crops = draw_crops(len(view), stage.augmentation, seed=seed, stage=stage.name, epoch=epoch)
-    whole = len(order_N) // stage.batch_size * stage.batch_size
-    chosen = np.split(order_N[:whole], range(stage.batch_size, whole, stage.batch_size))
-    for indices_B, images_BCHW, labels_BC in read_ahead(view, chosen[first:], pixels.device):
+    for indices_B, images_BCHW, labels_BC in read_ahead(view, chosen, pixels.device):
         images = images_BCHW.float()
         if stage.augmentation != WHOLE or images.shape[-1] != stage.input_size:
             boxes_B4 = to_device(crops.boxes_N4[indices_B], pixels.device) * (images.shape[-1] / 256)
@@ -133,15 +137,18 @@ def training(
         yield Batch(pixels.normalise(images), labels_BC)
 
 
-def evaluation(view: View, *, batch_size: int, pixels: Pixels) -> Iterator[Batch]:
-    """Every image of a view once, in the view's order, as it is; the last batch may be smaller."""
-    chosen = np.split(np.arange(len(view)), range(batch_size, len(view), batch_size))
+def evaluation(view: View, *, batch_size: int, pixels: Pixels, crew: Crew = ALONE) -> Iterator[Batch]:
+    """Every image of a view once, in the view's order, as it is; the last batch may be smaller.
+
+    Of a crew each process gets whole batches, dealt one by one.
+    """
+    chosen = crew.deal(np.split(np.arange(len(view)), range(batch_size, len(view), batch_size)))
     for _, images_BCHW, labels_BC in read_ahead(view, chosen, pixels.device):
         yield Batch(pixels.normalise(images_BCHW.float()), labels_BC)
 
 
 def read_ahead(
-    view: View, chosen: list[NDArray[np.int64]], device: torch.device, depth: int = 3
+    view: View, chosen: Sequence[NDArray[np.int64]], device: torch.device, depth: int = 3
 ) -> Iterator[tuple[NDArray[np.int64], Tensor, Tensor]]:
     """(indices, uint8 images, labels) for each list of indices, read by one thread that is `depth` batches
     ahead.

@@ -2,6 +2,7 @@
 
 import ctypes
 import platform
+import resource
 from contextlib import suppress
 
 import torch
@@ -34,13 +35,21 @@ def autocast(device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=reduced)
 
 
-def hardware(device: torch.device) -> str:
-    """What a record says it was made on."""
-    return (
+def hardware(device: torch.device, processes: int = 1) -> str:
+    """What a record says it was made on, as `4 x NVIDIA H200` where several processes shared the work."""
+    one = (
         torch.cuda.get_device_name(device)
         if device.type == "cuda"
         else platform.processor() or platform.machine()
     )
+    return one if processes == 1 else f"{processes} x {one}"
+
+
+def peak_memory(device: torch.device) -> int:
+    """The most bytes that were in use so far: a GPU's tensors, or this process's memory."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def keep_memory() -> None:

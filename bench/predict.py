@@ -10,16 +10,20 @@ from torch import nn
 
 from bench import batches, device
 from bench.batches import Pixels
+from bench.distribute import ALONE, Crew
 from bench.store import View
 
 
 @torch.no_grad()
-def predict(model: nn.Module, view: View, pixels: Pixels, *, batch_size: int = 96) -> NDArray[np.float32]:
+def predict(
+    model: nn.Module, view: View, pixels: Pixels, *, batch_size: int = 96, crew: Crew = ALONE
+) -> NDArray[np.float32]:
     """The final logits (N, C) of every image of a view, in its order."""
+    crew.same_statistics(model)
     model.eval()
-    logits = []
-    for batch in batches.evaluation(view, batch_size=batch_size, pixels=pixels):
+    dealt = []
+    for batch in batches.evaluation(view, batch_size=batch_size, pixels=pixels, crew=crew):
         with device.autocast(pixels.device):
-            logits.append(model.logits(batch.images_BCHW).float().cpu())  # type: ignore[operator]
-    logits_NC: NDArray[np.float32] = torch.cat(logits).numpy()
+            dealt.append(model.logits(batch.images_BCHW).float())  # type: ignore[operator]
+    logits_NC: NDArray[np.float32] = torch.cat(crew.gather([logits_BC.cpu() for logits_BC in dealt])).numpy()
     return logits_NC

@@ -13,11 +13,14 @@ def say(line: str) -> None:
 
 
 class Progress:
-    """Counts a stage's steps; states loss, learning rate, images per second and time left."""
+    """Counts a stage's steps; states loss, learning rate, images per second and time left.
 
-    def __init__(self, title: str, *, epochs: int, steps: int, batch_size: int) -> None:
+    quiet: another process of the same training says it.
+    """
+
+    def __init__(self, title: str, *, epochs: int, steps: int, batch_size: int, quiet: bool = False) -> None:
         self.title, self.epochs, self.steps, self.batch_size = title, epochs, steps, batch_size
-        self.terminal = sys.stderr.isatty()
+        self.terminal, self.quiet = sys.stderr.isatty() and not quiet, quiet
         self.began, self.done = time.monotonic(), 0
         self.bar = tqdm(total=epochs * steps, desc=title, unit="step", disable=not self.terminal)
 
@@ -46,6 +49,6 @@ class Progress:
         left = (self.epochs - epoch) * self.steps * self.batch_size / max(self.images_per_second, 1e-9)
         facts = f"loss {loss:.4f}, held out {held_out:.4f}, lr {lr:g}, {self.images_per_second:,.0f} images/s"
         self.bar.set_postfix_str(facts)
-        if not self.terminal:
+        if not self.terminal and not self.quiet:
             at = f"{self.title} {epoch}/{self.epochs}"
             say(f"{at}: {facts}, at most {left // 60:.0f}:{left % 60:02.0f} left")

@@ -26,6 +26,7 @@ from bench import (
     submission,
 )
 from bench.cards import Card
+from bench.log import Log
 from bench.provenance import provenance
 from bench.reuse import Workshop
 
@@ -44,36 +45,38 @@ class Run:
         return f"{names.title(self.name)} seed {self.seed}"
 
 
-def reproduce(wanted: Run, workshop: Workshop, folder: Path) -> str:
+def reproduce(wanted: Run, workshop: Workshop, folder: Path, *, tensorboard: bool = False) -> str:
     """Train, predict, score and record one run in the folder; returns what was done, in a line.
 
     Where the data set's owner keeps the test labels, result files for the evaluation server take the place of
     scores and record.
     """
-    module, card = method.load(wanted.name), wanted.card
+    module, card, crew = method.load(wanted.name), wanted.card, workshop.crew
     config = method.recipe(module, card.name, wanted.changes)
     keys = reuse.keys(module, config, workshop, wanted.seed)
     head = _head(wanted, module, workshop)
     key = reuse.digest(keys[-1], sources.digest(*sources.SCORING), _protocol(card))
     path = folder / record.file_name(head)
-    if path.exists() and not workshop.fresh and (known := record.read(path))["key"] == key:
+    known = record.read(path) if crew.leads and path.exists() and not workshop.fresh else {"key": None}
+    if (known := crew.lead(known))["key"] == key:
         return f"{wanted.title}: unchanged, nothing to train; {_headline(known, path)}"
     model = method.build(module, config, method.labels_of(workshop.store), wanted.seed)
     model.to(workshop.device).to(memory_format=torch.channels_last)
     plan = list(zip(module.stages(config), keys, strict=True))
-    done = list(reuse.learn(model, plan, workshop, seed=wanted.seed, title=wanted.title))
+    board = folder / "tensorboard" / path.stem if tensorboard else None
+    log = Log(path.with_suffix(".jsonl"), tensorboard=board) if crew.leads else None
+    done = list(reuse.learn(model, plan, workshop, seed=wanted.seed, title=wanted.title, log=log))
     began = time.monotonic()
-    logits_NC = predict.predict(model, workshop.store.test, reuse.pixels(model, workshop))
+    logits_NC = predict.predict(model, workshop.store.test, reuse.pixels(model, workshop), crew=crew)
+    if not crew.leads:
+        return ""
     if card.evaluation.result_files:
         files = submission.write(folder / "results" / path.stem, card, _ids(workshop), logits_NC)
         where = record.shown(files[0].parent)
         return f"{wanted.title}: {len(files)} files for the evaluation server in {where}"
     scores = _score(card, workshop, logits_NC, folder / "predictions" / path.name)
     made = {**head, **_body(card, workshop, config), **_learned(model, done), "metrics": scores, "key": key}
-    seconds = {stage["name"]: stage["seconds"] for stage in done}
-    made["timing"] = {"seconds": {**seconds, "test": time.monotonic() - began}}
-    made["provenance"] = provenance(device.hardware(workshop.device), threads=torch.get_num_threads())
-    record.write(made, folder)
+    record.write({**made, **_circumstances(workshop, done, time.monotonic() - began)}, folder)
     return f"{wanted.title}: recorded, {_headline(made, path)}"
 
 
@@ -142,6 +145,15 @@ def _body(card: Card, workshop: Workshop, config: Any) -> dict[str, Any]:
             "fingerprint": manifest["fingerprint"],
             "partial": manifest["partial"],
         },
+    }
+
+
+def _circumstances(workshop: Workshop, done: list[dict[str, Any]], test: float) -> dict[str, Any]:
+    """What may differ between two runs of one command."""
+    hardware = device.hardware(workshop.device, workshop.crew.size)
+    return {
+        "timing": {"seconds": {**{stage["name"]: stage["seconds"] for stage in done}, "test": test}},
+        "provenance": provenance(hardware, threads=torch.get_num_threads()),
     }
 
 

@@ -4,16 +4,20 @@ import dataclasses
 import hashlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from bench import checkpoint, device, progress, sources, stages
+from bench import checkpoint, device, locks, progress, sources, stages
 from bench.batches import Pixels
+from bench.distribute import ALONE, Crew
+from bench.log import Log
 from bench.method import Method
 from bench.stages import Stage
 from bench.store import Store
@@ -32,6 +36,7 @@ class Workshop:
     device: torch.device
     folder: Path
     fresh: bool = False
+    crew: Crew = ALONE
     made: set[str] = field(default_factory=set)
 
 
@@ -55,40 +60,87 @@ def keys(method: Method, config: Any, workshop: Workshop, seed: int) -> list[str
         facts = {name: value for name, value in vars(stage).items() if name not in ("logits", "loss")}
         functions = [f"{call.__module__}.{call.__qualname__}" for call in (stage.logits, stage.loss)]
         key = digest(key, facts, functions, sources.digest(stage.owner))
+        if stage.batch_norm == "local" and workshop.crew.size > 1:
+            key = digest(key, workshop.crew.size)  # statistics of a share are others than those of the batch
         found.append(key)
     return found
 
 
 def learn(
-    model: nn.Module, plan: list[tuple[Stage, str]], workshop: Workshop, *, seed: int, title: str
+    model: nn.Module,
+    plan: list[tuple[Stage, str]],
+    workshop: Workshop,
+    *,
+    seed: int,
+    title: str,
+    log: Log | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Bring the model through its stages; yields the facts of each: name, key, epochs, seconds, whether
     reused.
+
+    Of several processes that want the same stage one learns it, the others wait and take its result.
     """
     for stage, key in plan:
         finished = workshop.folder / f"{key}.safetensors"
-        unfinished = workshop.folder / f"{key}.unfinished.safetensors"
-        reused = finished.exists() and (not workshop.fresh or key in workshop.made)
-        if reused:
-            tensors, facts = checkpoint.load(finished)
-            state = dict(stages.learned(model, stage))
-            for name, tensor in tensors.items():
-                state[name].copy_(tensor)
-            trained = f"{len(facts['epochs'])} epochs"
-            progress.say(f"{title} {stage.name}: taken as it was trained before, {trained}")
-        else:
-            if workshop.fresh:
-                unfinished.unlink(missing_ok=True)
-            began = time.monotonic()
-            course = Course(
-                stage, workshop.store, seed, pixels(model, workshop), unfinished, f"{title} {stage.name}"
-            )
-            epochs = train(model, course)
-            facts = {"name": stage.name, "key": key, "epochs": epochs, "seconds": time.monotonic() - began}
-            checkpoint.save(finished, dict(stages.learned(model, stage)), facts)
-            unfinished.unlink(missing_ok=True)
-            workshop.made.add(key)
+        here, crew = f"{title} {stage.name}", workshop.crew
+        wait = partial(progress.say, f"{here}: another process is learning this stage; waiting for it")
+        lock = locks.held(workshop.folder / f".{key}.lock", waiting=wait) if crew.leads else nullcontext()
+        with lock:
+            reused = crew.lead(finished.exists() and (not workshop.fresh or key in workshop.made))
+            if reused:
+                facts = _take(model, stage, finished, title=here if crew.leads else "")
+            else:
+                place, note = _unfinished(finished), _noted(log, stage, key)
+                look = pixels(model, workshop)
+                course = Course(stage, workshop.store, seed, look, place, here, crew, note)
+                facts = _make(model, course, finished, fresh=workshop.fresh)
+                workshop.made.add(key)
+        if log and reused:
+            log.recall(stage.name, key, facts["epochs"])
         yield {**facts, "reused": reused}
+
+
+def _noted(log: Log | None, stage: Stage, key: str) -> Callable[[dict[str, Any]], None]:
+    """What takes an epoch's row into the log, if there is one."""
+    return lambda row: log.write({"stage": stage.name, "key": key[:12], **row}) if log else None
+
+
+def _take(model: nn.Module, stage: Stage, finished: Path, *, title: str) -> dict[str, Any]:
+    """Give the model what the stage's result holds; returns the stage's facts."""
+    tensors, facts = checkpoint.load(finished)
+    state = dict(stages.learned(model, stage))
+    for name, tensor in tensors.items():
+        state[name].copy_(tensor)
+    if title:
+        progress.say(f"{title}: taken as it was trained before, {len(facts['epochs'])} epochs")
+    return facts
+
+
+def _make(model: nn.Module, course: Course, finished: Path, *, fresh: bool) -> dict[str, Any]:
+    """Train the stage and store its result; returns the stage's facts."""
+    if course.crew.leads:
+        _clear(finished, course.file if fresh else None)
+    course.crew.lead(None)  # the others look for a checkpoint when the first is done with its own
+    began = time.monotonic()
+    epochs = train(model, course)
+    seconds = time.monotonic() - began
+    facts = {"name": course.stage.name, "key": finished.stem, "epochs": epochs, "seconds": seconds}
+    if course.crew.leads:
+        checkpoint.save(finished, dict(stages.learned(model, course.stage)), facts)
+        course.file.unlink(missing_ok=True)
+    return facts
+
+
+def _clear(finished: Path, unfinished: Path | None) -> None:
+    """Sweep up what a process that was killed while saving has left, and a checkpoint that is not wanted."""
+    for torn in finished.parent.glob(f".{finished.stem}.*.safetensors.*"):
+        torn.unlink()
+    if unfinished:
+        unfinished.unlink(missing_ok=True)
+
+
+def _unfinished(finished: Path) -> Path:
+    return finished.with_suffix(".unfinished.safetensors")
 
 
 def pixels(model: nn.Module, workshop: Workshop) -> Pixels:

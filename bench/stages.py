@@ -5,12 +5,14 @@ Legend: B images of a batch, C labels.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
 from bench.errors import InputError
 from bench.schedule import Schedule
+
+BatchNorm = Literal["local", "sync", "frozen"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class Stage:
     epoch.
     loss: (model, images_BCHW, labels_BC) -> scalar; sums over labels, divides by the batch.
     epochs: the most there are; the schedule may end the stage earlier.
+    batch_norm: a trained part's statistics are those of each process's share of the batch ("local"), of the
+    whole batch ("sync", the same on one process), or stay what they were ("frozen").
     settings: what of the method's configuration this stage's result depends on beside what stands here.
     """
 
@@ -52,6 +56,7 @@ class Stage:
     augmentation: Augmentation
     momentum: float
     weight_decay: float
+    batch_norm: BatchNorm = "local"
     settings: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -74,7 +79,7 @@ def prepare(model: nn.Module, stage: Stage) -> None:
     model.eval()
     for name, module in model.named_modules():
         if trained(name, stage) is not None:
-            module.training = True
+            module.training = not (stage.batch_norm == "frozen" and hasattr(module, "running_mean"))
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(trained(name, stage) is not None)
 

@@ -3,8 +3,9 @@
 Legend: B images of a batch, C labels.
 """
 
-import dataclasses
 import math
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,30 +13,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench import batches, checkpoint, device, metrics, stages
+from bench import batches, device, metrics, signals, stages
 from bench.batches import Pixels
+from bench.distribute import ALONE, Crew, objective, synchronise_statistics
 from bench.errors import InputError
+from bench.position import Keeper
 from bench.progress import Progress
-from bench.schedule import Plateau
 from bench.stages import Stage
 from bench.store import Store
 
 LOG_STEPS = 50  # how often the loss is looked at, which makes a GPU wait
-CHECKPOINT_STEPS = 500
-
-
-@dataclass
-class Position:
-    """Where a stage stands: all that a checkpoint holds beside tensors. `total` is the epoch's loss so
-    far.
-    """
-
-    plateau: Plateau
-    epoch: int = 1
-    step: int = 0
-    total: float = 0.0
-    ended: bool = False
-    history: list[dict[str, Any]] = dataclasses.field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -48,6 +35,8 @@ class Course:
     pixels: Pixels
     file: Path
     title: str
+    crew: Crew = ALONE
+    note: Callable[[dict[str, Any]], None] = lambda _row: None  # told of every epoch
 
     @property
     def steps(self) -> int:
@@ -58,119 +47,164 @@ class Course:
 def train(model: nn.Module, course: Course) -> list[dict[str, Any]]:
     """Train the stage to its end, from its checkpoint if there is one; returns a row for each epoch.
 
-    Raises InputError where there are too few images for a batch or for validation, and for a loss or gradient
-    that is not finite.
+    SIGTERM and Ctrl-C save at the next step and leave. Raises InputError where there are too few images for a
+    batch or for validation, and for a loss or gradient that is not finite.
     """
-    stage = course.stage
     if not course.steps or not len(course.store.held_out):
-        held_out, fitted = len(course.store.held_out), len(course.store.fitted)
-        raise InputError(
-            f"too few images: {fitted} to learn from in batches of {stage.batch_size}, {held_out} held out"
+        held_out, fitted, batch = (
+            len(course.store.held_out),
+            len(course.store.fitted),
+            course.stage.batch_size,
         )
-    stages.prepare(model, stage)
-    groups = stages.parameter_groups(model, stage)
-    optimizer = torch.optim.SGD(
-        groups, lr=stage.schedule.lr, momentum=stage.momentum, weight_decay=stage.weight_decay, fused=True
-    )
-    at = _resume(model, optimizer, course)
-    with Progress(
-        course.title, epochs=stage.epochs, steps=course.steps, batch_size=stage.batch_size
-    ) as progress:
-        while not at.ended:
-            _epoch(model, optimizer, course, at, progress)
-            held_out_loss, held_out_map = validate(model, course)
-            row = {"epoch": at.epoch, "lr": at.plateau.lr, "loss": at.total / course.steps}
-            at.history.append({**row, "held_out_loss": held_out_loss, "held_out_mAP": held_out_map})
-            progress.epoch(at.epoch, loss=row["loss"], held_out=held_out_loss, lr=at.plateau.lr)
-            goes_on = at.plateau.step(stage.schedule, epoch=at.epoch, loss=held_out_loss)
-            at.ended = not goes_on or at.epoch == stage.epochs
-            at.epoch, at.step, at.total = at.epoch + 1, 0, 0.0
-            _save(model, optimizer, course, at)
-    return at.history
+        raise InputError(f"too few images: {fitted} to learn from in batches of {batch}, {held_out} held out")
+    with signals.Stop(again=course.crew.size == 1) as stop:
+        return _Training(model, course, stop).run()
 
 
-def _epoch(
-    model: nn.Module, optimizer: torch.optim.SGD, course: Course, at: Position, progress: Progress
-) -> None:
-    """Learn from the rest of the epoch's batches; `at` follows. One path for CPU and GPU."""
-    stage, on = course.stage, course.pixels.device
-    for group in optimizer.param_groups:
-        group["lr"] = at.plateau.lr * group["factor"]
-    total = torch.tensor(at.total, device=on, dtype=torch.float64)
-    sound = torch.ones((), device=on, dtype=torch.bool)
-    survived = torch.zeros((), device=on, dtype=torch.int64)
-    todo = batches.training(
-        course.store.train,
-        course.store.fitted,
-        stage=stage,
-        seed=course.seed,
-        epoch=at.epoch,
-        pixels=course.pixels,
-        first=at.step,
-    )
-    first = at.step
-    for batch in todo:
-        with device.autocast(on):
-            loss = stage.loss(model, batch.images_BCHW, batch.labels_BC)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        # Once anything is not finite no update is made, on the device: weights stay as they were.
-        gradients = [
-            p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None
+class _Training:
+    """A stage that is being trained: the loop and what it keeps in hand."""
+
+    def __init__(self, model: nn.Module, course: Course, stop: signals.Stop) -> None:
+        self.model, self.course, self.stop = model, course, stop
+        stage = course.stage
+        if stage.batch_norm == "sync":
+            synchronise_statistics(model, course.pixels.device, course.crew)
+        stages.prepare(model, stage)
+        groups = stages.parameter_groups(model, stage)
+        self.optimizer = torch.optim.SGD(
+            groups, lr=stage.schedule.lr, momentum=stage.momentum, weight_decay=stage.weight_decay, fused=True
+        )
+        self.keeper = Keeper(course.file, stage, model, self.optimizer)
+        self.at = self.keeper.resume()
+        self.objective = objective(model, stage, course.crew)
+        self.progress = Progress(
+            course.title,
+            epochs=stage.epochs,
+            steps=course.steps,
+            batch_size=stage.batch_size,
+            quiet=not course.crew.leads,
+        )
+
+    def run(self) -> list[dict[str, Any]]:
+        """Epochs until the schedule or the recipe ends them; each is learned, validated and saved."""
+        at, stage = self.at, self.course.stage
+        with self.progress:
+            while not at.ended:
+                self._epoch()
+                speed = self._speed(at.step)
+                held_out_loss, held_out_map = validate(self.model, self.course)
+                row = {"epoch": at.epoch, "lr": at.plateau.lr, "loss": at.total / self.course.steps}
+                at.history.append({**row, "held_out_loss": held_out_loss, "held_out_mAP": held_out_map})
+                self.course.note({**at.history[-1], **speed})
+                self.progress.epoch(at.epoch, loss=row["loss"], held_out=held_out_loss, lr=at.plateau.lr)
+                goes_on = at.plateau.step(stage.schedule, epoch=at.epoch, loss=held_out_loss)
+                at.ended = not goes_on or at.epoch == stage.epochs
+                at.epoch, at.step, at.total = at.epoch + 1, 0, 0.0
+                self._save_where_due(self.course.crew.highest(self.stop.asked), at_once=at.ended)
+        return at.history
+
+    def _epoch(self) -> None:
+        """Learn from the rest of the epoch's batches; `at` follows. One path for CPU and GPU."""
+        at, course, stage, on = self.at, self.course, self.course.stage, self.course.pixels.device
+        for group in self.optimizer.param_groups:
+            group["lr"] = at.plateau.lr * group["factor"]
+        plan = batches.plan(course.store.fitted, stage=stage, seed=course.seed, epoch=at.epoch)
+        todo = batches.training(
+            course.store.train,
+            [indices_B[course.crew.share(len(indices_B))] for indices_B in plan[at.step :]],
+            stage=stage,
+            seed=course.seed,
+            epoch=at.epoch,
+            pixels=course.pixels,
+        )
+        tally = _Tally(at.total, on)
+        self.first, self.began = at.step, time.monotonic()
+        for batch in todo:
+            with device.autocast(on):
+                loss = self.objective(batch.images_BCHW, batch.labels_BC)
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            # Once anything is not finite no update is made, on the device: weights stay as they were.
+            self.optimizer.found_inf = tally.add(course.crew.mean(loss.detach()), self._gradients())  # type: ignore[attr-defined]
+            self.optimizer.step()
+            at.step += 1
+            self.progress.step()
+            stop = course.crew.highest(self.stop.asked)
+            if at.step % LOG_STEPS == 0 or at.step == course.steps or stop:
+                at.total = self._look(tally)
+                self.progress.loss(at.total / at.step)
+                if at.step < course.steps:
+                    self._save_where_due(stop)
+
+    def _speed(self, steps: int) -> dict[str, Any]:
+        """What the log says of an epoch beside its history: the figures of this machine and this moment."""
+        course, seconds = self.course, time.monotonic() - self.began
+        return {
+            "images_per_second": (steps - self.first) * course.stage.batch_size / seconds,
+            "memory_bytes": device.peak_memory(course.pixels.device),
+            "seconds": seconds,
+            "processes": course.crew.size,
+        }
+
+    def _gradients(self) -> list[Tensor]:
+        return [
+            p.grad for group in self.optimizer.param_groups for p in group["params"] if p.grad is not None
         ]
-        sound &= (loss.detach() + torch.nn.utils.get_total_norm(gradients)).isfinite()
-        optimizer.found_inf = (~sound).float()  # type: ignore[attr-defined]
-        optimizer.step()
-        total += loss.detach()
-        survived += sound
-        at.step += 1
-        progress.step()
-        if at.step % LOG_STEPS == 0 or at.step == course.steps:
-            at.total = float(total)
-            if not sound:
-                where = f"stage {stage.name}, epoch {at.epoch}, step {first + int(survived) + 1}"
-                raise InputError(
-                    f"loss or gradient is not finite at {where}: lower the learning rate (--set lr=...)"
-                )
-            progress.loss(at.total / at.step)
-            if at.step % CHECKPOINT_STEPS == 0 and at.step < course.steps:
-                _save(model, optimizer, course, at)
+
+    def _look(self, tally: "_Tally") -> float:
+        """The epoch's loss so far; InputError where it, or a gradient, was not finite."""
+        if tally.sound:
+            return float(tally.total)
+        at = self.at
+        step = at.step - tally.steps + int(tally.survived) + 1
+        where = f"stage {self.course.stage.name}, epoch {at.epoch}, step {step}"
+        raise InputError(f"loss or gradient is not finite at {where}: lower the learning rate (--set lr=...)")
+
+    def _save_where_due(self, stop: int, *, at_once: bool = False) -> None:
+        """A checkpoint, if it is time or a signal asks to stop; in which case the process then leaves."""
+        crew = self.course.crew
+        if crew.leads and (at_once or stop or self.keeper.due):
+            self.keeper.save(self.at)
+        if stop:
+            crew.lead(stop)  # none leaves before the checkpoint is there: a launcher ends all with the first
+            signals.leave(stop, quiet=not crew.leads)
+
+
+class _Tally:
+    """What is summed on the device, so that no step waits for it: the loss, and whether all was finite."""
+
+    def __init__(self, total: float, on: torch.device) -> None:
+        self.total = torch.tensor(total, device=on, dtype=torch.float64)
+        self.sound = torch.ones((), device=on, dtype=torch.bool)
+        self.survived = torch.zeros((), device=on, dtype=torch.int64)
+        self.steps = 0
+
+    def add(self, loss: Tensor, gradients: list[Tensor]) -> Tensor:
+        """Take in a step; returns 1.0 from the first step on that is not finite, 0.0 before."""
+        self.sound &= (loss + torch.nn.utils.get_total_norm(gradients)).isfinite()
+        self.total += loss
+        self.survived += self.sound
+        self.steps += 1
+        return (~self.sound).float()
 
 
 @torch.no_grad()
 def validate(model: nn.Module, course: Course) -> tuple[float, float | None]:
-    """(loss, mAP in percent) on the held-out training images; None where no label of theirs is positive."""
-    stage, total = course.stage, 0.0
+    """(loss, mAP in percent) on the held-out training images; None where no label of theirs is positive.
+
+    The same for any number of processes: each takes whole batches, which are put together in order.
+    """
+    stage, view, crew = course.stage, course.store.held_out, course.crew
+    crew.same_statistics(model)
     model.eval()
-    logits: list[Tensor] = []
-    for batch in batches.evaluation(course.store.held_out, batch_size=stage.batch_size, pixels=course.pixels):
+    dealt = []
+    for batch in batches.evaluation(view, batch_size=stage.batch_size, pixels=course.pixels, crew=crew):
         with device.autocast(course.pixels.device):
-            total += float(stage.loss(model, batch.images_BCHW, batch.labels_BC)) * len(batch.labels_BC)
-            logits.append(stage.logits(model, batch.images_BCHW).float().cpu())
+            loss = stage.loss(model, batch.images_BCHW, batch.labels_BC)
+            dealt.append((loss, stage.logits(model, batch.images_BCHW).float()))
     stages.prepare(model, stage)
-    scores = metrics.evaluate(torch.cat(logits).numpy(), course.store.held_out.labels_NC)
-    return total / len(course.store.held_out), scores["mAP"] if math.isfinite(scores["mAP"]) else None
-
-
-def _save(model: nn.Module, optimizer: torch.optim.SGD, course: Course, at: Position) -> None:
-    tensors = {f"model.{name}": tensor for name, tensor in stages.learned(model, course.stage)}
-    for number, parameter in enumerate(p for group in optimizer.param_groups for p in group["params"]):
-        if (buffer := optimizer.state[parameter].get("momentum_buffer")) is not None:
-            tensors[f"momentum.{number}"] = buffer
-    checkpoint.save(course.file, tensors, dataclasses.asdict(at))
-
-
-def _resume(model: nn.Module, optimizer: torch.optim.SGD, course: Course) -> Position:
-    """Weights, momentum and position from the stage's checkpoint; the beginning where there is none."""
-    if not course.file.exists():
-        return Position(Plateau(lr=course.stage.schedule.lr))
-    tensors, facts = checkpoint.load(course.file)
-    named = dict(model.state_dict())
-    for name, tensor in tensors.items():
-        if name.startswith("model."):
-            named[name.removeprefix("model.")].copy_(tensor)
-    for number, parameter in enumerate(p for group in optimizer.param_groups for p in group["params"]):
-        if f"momentum.{number}" in tensors:
-            buffer = torch.empty_like(parameter).copy_(tensors[f"momentum.{number}"])
-            optimizer.state[parameter]["momentum_buffer"] = buffer
-    return Position(**{**facts, "plateau": Plateau(**facts["plateau"])})
+    # Only now is a GPU waited for.
+    found = crew.gather([(float(loss) * len(logits_BC), logits_BC.cpu()) for loss, logits_BC in dealt])
+    scores = metrics.evaluate(torch.cat([logits_BC for _, logits_BC in found]).numpy(), view.labels_NC)
+    total = sum(loss for loss, _ in found)
+    return total / len(view), scores["mAP"] if math.isfinite(scores["mAP"]) else None

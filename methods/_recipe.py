@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from bench.schedule import Schedule
-from bench.stages import Augmentation, Stage
+from bench.stages import Augmentation, BatchNorm, Stage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +21,7 @@ class Recipe:
     trunk: timm's name with its tag; trunk_weights: a file instead; from_scratch: no pretrained weights.
     crops, max_distort, mirror: see bench.stages.Augmentation.
     patience, threshold, milestones: see bench.schedule.Schedule; milestones are shares of a stage's epochs.
+    batch_norm: see bench.stages.Stage; the paper's Caffe keeps statistics on each GPU ("local").
     new_layers_lr: factor on the learning rate of layers that begin at random.
     epochs: the first stage; the other three are SRN's further stages.
     budget: "equal" trains a method without these stages on for as many epochs at SRN's joint schedule.
@@ -40,6 +41,7 @@ class Recipe:
     threshold: float = 1e-3
     milestones: tuple[float, ...] = ()
     momentum: float = 0.9
+    batch_norm: BatchNorm = "local"
     weight_decay: float = 5e-4
     new_layers_lr: float = 1.0
     epochs: int = 30
@@ -87,6 +89,7 @@ class Recipe:
             augmentation=Augmentation(self.crops, self.max_distort, self.mirror),
             momentum=self.momentum,
             weight_decay=self.weight_decay,
+            batch_norm=self.batch_norm,
             settings={field: getattr(self, field) for field in settings},
         )
 

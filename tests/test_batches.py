@@ -29,9 +29,10 @@ def stage() -> Stage:
     return only
 
 
-def epoch(store: Store, stage: Stage, **changes: Any) -> list[batches.Batch]:
-    given = {"seed": 0, "epoch": 1, "pixels": PIXELS} | changes
-    return list(batches.training(store.train, store.fitted, stage=stage, **given))
+def epoch(store: Store, stage: Stage, *, first: int = 0, **changes: Any) -> list[batches.Batch]:
+    given = {"stage": stage, "seed": 0, "epoch": 1} | changes
+    chosen = batches.plan(store.fitted, **given)[first:]
+    return list(batches.training(store.train, chosen, pixels=PIXELS, **given))
 
 
 def test_whole_batches_of_fitted_images_in_an_order_of_their_own(store: Store, stage: Stage):

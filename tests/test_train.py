@@ -8,26 +8,15 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
 
-from bench import batches, method, train
-from bench.batches import Pixels
+from bench import batches, position, train
 from bench.errors import InputError
 from bench.store import Store
-from bench.train import Course
-from tests.conftest import small_recipe
+from tests.killing import course
 
 
 class Killed(BaseException):
     """Stands for SIGKILL: nothing of ours catches it."""
-
-
-def course(store: Store, file: Path, **changes: Any) -> tuple[nn.Module, Course]:
-    module, config = method.load("resnet101"), small_recipe("resnet101", epochs=3)
-    model = method.build(module, config, method.labels_of(store), 0).to(memory_format=torch.channels_last)
-    pixels = Pixels(model.trunk.mean, model.trunk.std, torch.device("cpu"))  # type: ignore[union-attr, arg-type]
-    stage = replace(module.stages(config)[0], **changes)
-    return model, Course(stage, store, 0, pixels, file, "test")
 
 
 @pytest.mark.parametrize("at", [1, 3, 4, 7, 11])
@@ -35,7 +24,7 @@ def test_killed_at_any_step_it_goes_on_to_the_same_weights_and_history(
     at: int, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(train, "LOG_STEPS", 1)
-    monkeypatch.setattr(train, "CHECKPOINT_STEPS", 2)
+    monkeypatch.setattr(position, "SAVING_SHARE", math.inf)
     model, whole = course(store, tmp_path / "whole")
     history = train.train(model, whole)
 
