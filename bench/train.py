@@ -36,6 +36,7 @@ class Course:
     file: Path
     title: str
     crew: Crew = ALONE
+    compiled: bool = False
     note: Callable[[dict[str, Any]], None] = lambda _row: None  # told of every epoch
 
     @property
@@ -76,7 +77,7 @@ class _Training:
         )
         self.keeper = Keeper(course.file, stage, model, self.optimizer)
         self.at = self.keeper.resume()
-        self.objective = objective(model, stage, course.crew)
+        self.objective = objective(model, stage, course.crew, compiled=course.compiled)
         self.progress = Progress(
             course.title,
             epochs=stage.epochs,
