@@ -58,7 +58,7 @@ def peak_memory(device: torch.device) -> int:
 
 
 class Courier:
-    """Brings data to the device beside its work: `send` in a thread of its own, `receive` where they are used.
+    """Brings data to the device beside its work: `send` in a thread of its own, `receive` where it is used.
 
     To a GPU they go from pinned memory on a stream of their own, and nobody waits; on the CPU they stay.
     """

@@ -5,7 +5,7 @@ Legend: B images of a batch, C labels.
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from bench import batches, device, metrics, signals, stages
-from bench.batches import Pixels
+from bench.batches import Batch, Pixels
 from bench.distribute import ALONE, Crew, objective, synchronise_statistics
 from bench.errors import InputError
 from bench.position import Keeper
@@ -37,6 +37,7 @@ class Course:
     title: str
     crew: Crew = ALONE
     compiled: bool = False
+    feed: Callable[..., Iterable[Batch]] = batches.training
     note: Callable[[dict[str, Any]], None] = lambda _row: None  # told of every epoch
 
     @property
@@ -110,7 +111,7 @@ class _Training:
         for group in self.optimizer.param_groups:
             group["lr"] = at.plateau.lr * group["factor"]
         plan = batches.plan(course.store.fitted, stage=stage, seed=course.seed, epoch=at.epoch)
-        todo = batches.training(
+        todo = course.feed(
             course.store.train,
             [indices_B[course.crew.share(len(indices_B))] for indices_B in plan[at.step :]],
             stage=stage,

@@ -29,10 +29,8 @@ def test_killed_at_any_step_it_goes_on_to_the_same_weights_and_history(
     history = train.train(model, whole)
 
     killed, interrupted = course(store, tmp_path / "interrupted")
-    with monkeypatch.context() as patch:
-        patch.setattr(batches, "training", dying(batches.training, at))
-        with pytest.raises(Killed):
-            train.train(killed, interrupted)
+    with pytest.raises(Killed):
+        train.train(killed, replace(interrupted, feed=dying(batches.training, at)))
     again, _ = course(store, tmp_path / "interrupted")
     assert train.train(again, interrupted) == history
     assert all(torch.equal(again.state_dict()[key], tensor) for key, tensor in model.state_dict().items())
