@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from bench import checkpoint, device, locks, progress, sources, stages
+from bench import checkpoint, device, locks, position, progress, sources, stages
 from bench.batches import Pixels
 from bench.distribute import ALONE, Crew
 from bench.log import Log
@@ -141,6 +141,8 @@ def _make(model: nn.Module, course: Course, finished: Path, *, fresh: bool) -> d
     epochs = train(model, course)
     seconds = time.monotonic() - began
     facts = {"name": course.stage.name, "key": finished.stem, "epochs": epochs, "seconds": seconds}
+    ends = {"last": epochs[-1]["epoch"], "best": position.best(epochs)}
+    facts["held_out"] = {**ends, "selected": ends[course.stage.select]}
     if course.crew.leads:
         checkpoint.save(finished, dict(stages.learned(model, course.stage)), facts)
         course.file.unlink(missing_ok=True)

@@ -82,7 +82,7 @@ def reproduce(
     done = list(reuse.learn(model, plan, workshop, seed=wanted.seed, title=wanted.title, log=log))
     scores, seconds = _score(model, wanted.card, workshop, folder / "predictions" / path.name)
     made = {**head, **_body(wanted.card, workshop, config), "metrics": scores, "key": key}
-    stages = [{name: stage[name] for name in ("name", "key", "epochs")} for stage in done]
+    stages = [{name: stage[name] for name in ("name", "key", "epochs", "held_out")} for stage in done]
     made |= {
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "epochs": sum(len(stage["epochs"]) for stage in stages),

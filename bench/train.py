@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench import batches, device, metrics, signals, stages
+from bench import batches, device, metrics, position, signals, stages
 from bench.batches import Batch, Pixels
 from bench.distribute import ALONE, Crew, objective, synchronise_statistics
 from bench.errors import InputError
@@ -97,12 +97,15 @@ class _Training:
                 held_out_loss, held_out_map = validate(self.model, self.course)
                 row = {"epoch": at.epoch, "lr": at.plateau.lr, "loss": at.total / self.course.steps}
                 at.history.append({**row, "held_out_loss": held_out_loss, "held_out_mAP": held_out_map})
+                if position.best(at.history) == at.epoch:
+                    self.keeper.remember()
                 self.course.note({**at.history[-1], **speed})
                 self.progress.epoch(at.epoch, loss=row["loss"], held_out=held_out_loss, lr=at.plateau.lr)
                 goes_on = at.plateau.step(stage.schedule, epoch=at.epoch, loss=held_out_loss)
                 at.ended = not goes_on or at.epoch == stage.epochs
                 at.epoch, at.step, at.total = at.epoch + 1, 0, 0.0
                 self._save_where_due(self.course.crew.highest(self.stop.asked), at_once=at.ended)
+        self.keeper.select()
         return at.history
 
     def _epoch(self) -> None:
