@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from functools import cache, cached_property
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from bench.device import Courier, Sent
 from bench.distribute import ALONE, Crew
 from bench.stages import Augmentation, Stage
 from bench.store import View
@@ -42,10 +43,14 @@ class Pixels:
     device: torch.device
 
     def normalise(self, images_BCHW: Tensor) -> Tensor:
-        mean, std = (
-            torch.tensor(value, device=self.device).view(1, -1, 1, 1) for value in (self.mean, self.std)
-        )
+        mean, std = self._constants
         return (images_BCHW / 255 - mean) / std
+
+    @cached_property
+    def _constants(self) -> tuple[Tensor, Tensor]:
+        """Made once: to put a number on a GPU makes the process wait for it."""
+        mean, std = (torch.tensor(value, device=self.device) for value in (self.mean, self.std))
+        return mean.view(1, -1, 1, 1), std.view(1, -1, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -91,7 +96,7 @@ def crop(images_BCHW: Tensor, boxes_B4: Tensor, mirrored_B: Tensor, size: int) -
     (i + 0.5) * extent / n - 0.5, clamped to the box, as OpenCV's INTER_LINEAR does on the box alone.
     """
     side = images_BCHW.shape[-1]
-    steps_n = (torch.arange(size, device=images_BCHW.device) + 0.5) / size
+    steps_n = _steps(size, images_BCHW.device)
     mirrored_Bn = torch.where(mirrored_B[:, None], steps_n.flip(0), steps_n)
     axes = []
     for axis, steps in ((0, mirrored_Bn), (1, steps_n.expand_as(mirrored_Bn))):
@@ -100,13 +105,14 @@ def crop(images_BCHW: Tensor, boxes_B4: Tensor, mirrored_B: Tensor, size: int) -
         axes.append((start + inside) * 2 / (side - 1) - 1)  # -1 and 1 are the centres of the outer pixels
     x_BHW, y_BHW = axes[0][:, None, :].expand(-1, size, -1), axes[1][:, :, None].expand(-1, -1, size)
     grid_BHW2 = torch.stack([x_BHW, y_BHW], dim=-1)
-    return F.grid_sample(images_BCHW, grid_BHW2, mode="bilinear", padding_mode="border", align_corners=True)
+    found = F.grid_sample(images_BCHW, grid_BHW2, mode="bilinear", padding_mode="border", align_corners=True)
+    return found.contiguous(memory_format=torch.channels_last)
 
 
-def to_device(values: NDArray[Any], device: torch.device) -> Tensor:
-    """An array as a tensor on the device; the copy to a GPU is pinned and asynchronous."""
-    tensor = torch.from_numpy(values)
-    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
+@cache
+def _steps(size: int, device: torch.device) -> Tensor:
+    """The centres of `size` pixels along a side of length 1."""
+    return (torch.arange(size, device=device) + 0.5) / size
 
 
 def plan(indices_N: NDArray[np.int64], *, stage: Stage, seed: int, epoch: int) -> list[NDArray[np.int64]]:
@@ -127,13 +133,10 @@ def training(
 ) -> Iterator[Batch]:
     """A batch for each list of images, cropped and mirrored as each image is in this epoch."""
     crops = draw_crops(len(view), stage.augmentation, seed=seed, stage=stage.name, epoch=epoch)
-    for indices_B, images_BCHW, labels_BC in read_ahead(view, chosen, pixels.device):
-        images = images_BCHW.float()
+    for images_BHWC, labels_BC, boxes_B4, mirrored_B in read_ahead(view, chosen, pixels.device, crops=crops):
+        images = images_BHWC.permute(0, 3, 1, 2).float()
         if stage.augmentation != WHOLE or images.shape[-1] != stage.input_size:
-            boxes_B4 = to_device(crops.boxes_N4[indices_B], pixels.device) * (images.shape[-1] / 256)
-            images = crop(
-                images, boxes_B4, to_device(crops.mirrored_N[indices_B], pixels.device), stage.input_size
-            )
+            images = crop(images, boxes_B4 * (images.shape[-1] / 256), mirrored_B, stage.input_size)
         yield Batch(pixels.normalise(images), labels_BC)
 
 
@@ -143,27 +146,34 @@ def evaluation(view: View, *, batch_size: int, pixels: Pixels, crew: Crew = ALON
     Of a crew each process gets whole batches, dealt one by one.
     """
     chosen = crew.deal(np.split(np.arange(len(view)), range(batch_size, len(view), batch_size)))
-    for _, images_BCHW, labels_BC in read_ahead(view, chosen, pixels.device):
-        yield Batch(pixels.normalise(images_BCHW.float()), labels_BC)
+    for images_BHWC, labels_BC in read_ahead(view, chosen, pixels.device):
+        yield Batch(pixels.normalise(images_BHWC.permute(0, 3, 1, 2).float()), labels_BC)
 
 
 def read_ahead(
-    view: View, chosen: Sequence[NDArray[np.int64]], device: torch.device, depth: int = 3
-) -> Iterator[tuple[NDArray[np.int64], Tensor, Tensor]]:
-    """(indices, uint8 images, labels) for each list of indices, read by one thread that is `depth` batches
-    ahead.
+    view: View,
+    chosen: Sequence[NDArray[np.int64]],
+    device: torch.device,
+    *,
+    crops: Crops | None = None,
+    depth: int = 3,
+) -> Iterator[list[Tensor]]:
+    """[uint8 images, labels] for each list of indices, and with crops [..., boxes, mirrored].
+
+    One thread reads, and copies to the device, `depth` batches ahead.
     """
     positive_NC = (view.labels_NC == 1).astype(np.float32)
+    courier = Courier(device)
 
-    def fetch(indices_B: NDArray[np.int64]) -> tuple[NDArray[np.int64], Tensor, Tensor]:
-        images_BCHW = to_device(view.images(indices_B), device).permute(0, 3, 1, 2)
-        return indices_B, images_BCHW, to_device(positive_NC[indices_B], device)
+    def fetch(indices_B: NDArray[np.int64]) -> Sent:
+        drawn = () if crops is None else (crops.boxes_N4[indices_B], crops.mirrored_N[indices_B])
+        return courier.send(view.images(indices_B), positive_NC[indices_B], *drawn)
 
-    pending: deque[Future[tuple[NDArray[np.int64], Tensor, Tensor]]] = deque()
+    pending: deque[Future[Sent]] = deque()
     with ThreadPoolExecutor(max_workers=1) as thread:
         for indices_B in chosen:
             pending.append(thread.submit(fetch, indices_B))
             if len(pending) > depth:
-                yield pending.popleft().result()
+                yield courier.receive(pending.popleft().result())
         while pending:
-            yield pending.popleft().result()
+            yield courier.receive(pending.popleft().result())

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -123,16 +123,18 @@ class Objective(nn.Module):
         return loss * self.weight
 
 
-def objective(model: nn.Module, stage: Stage, crew: Crew) -> nn.Module:
-    """The stage's loss, distributed over the crew; InputError where that cannot be."""
+def objective(model: nn.Module, stage: Stage, crew: Crew, *, compiled: bool = False) -> nn.Module:
+    """The stage's loss, compiled where asked, distributed over the crew; InputError where that cannot be."""
     if stage.batch_size < crew.size:
         raise InputError(
             f"a batch of {stage.batch_size} cannot be shared by {crew.size} processes: start fewer of them"
         )
-    alone = Objective(model, stage, crew)
-    if crew.size == 1:
-        return alone
-    return DistributedDataParallel(alone, broadcast_buffers=False, gradient_as_bucket_view=True)
+    alone: Any = Objective(model, stage, crew)
+    if compiled:
+        alone = torch.compile(alone)
+    if crew.size > 1:
+        alone = DistributedDataParallel(alone, broadcast_buffers=False, gradient_as_bucket_view=True)
+    return cast("nn.Module", alone)
 
 
 def synchronise_statistics(model: nn.Module, on: torch.device, crew: Crew) -> None:

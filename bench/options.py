@@ -31,6 +31,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     words.add_argument(
         "--tensorboard", action="store_true", help="TensorBoard's files as well, under runs/NAME/tensorboard"
     )
+    words.add_argument("--compile", action="store_true", help="torch.compile the training step")
     words.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda, cuda:1")
     words.add_argument(
         "--source", type=Path, metavar="DIR", help="the owner's files, if they are not prepared yet"

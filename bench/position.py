@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,17 +31,39 @@ class Position:
     history: list[dict[str, Any]] = dataclasses.field(default_factory=list)
 
 
+def best(history: Sequence[Mapping[str, Any]]) -> int:
+    """The epoch with the highest held-out mAP; of equals, and where there is none, with the lowest loss.
+
+    >>> best([{"epoch": n, "held_out_mAP": m, "held_out_loss": 2.0} for n, m in ((1, 60.0), (2, 70.0))])
+    2
+    """
+    row = max(history, key=lambda row: (row["held_out_mAP"] or 0.0, -row["held_out_loss"]))
+    return int(row["epoch"])
+
+
 class Keeper:
     """Keeps a stage's checkpoint in a file, so seldom that saving takes its share of the time at most."""
 
     def __init__(self, file: Path, stage: Stage, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         self.file, self.stage, self.model, self.optimizer = file, stage, model, optimizer
+        self.best: dict[str, Tensor] = {}
         self._saved, self._took = time.monotonic(), 0.0
 
     @property
     def due(self) -> bool:
         """Whether the share allows another one."""
         return time.monotonic() - self._saved >= self._took / SAVING_SHARE
+
+    def remember(self) -> None:
+        """Keep the weights as they are now for the best so far, where the stage asks for them."""
+        if self.stage.select == "best":
+            self.best = {name: tensor.clone() for name, tensor in stages.learned(self.model, self.stage)}
+
+    def select(self) -> None:
+        """Give the model the weights that the stage ends with."""
+        named = self.model.state_dict()
+        for name, tensor in self.best.items():
+            named[name].copy_(tensor)
 
     def save(self, at: Position) -> None:
         """Put the stage's tensors and its position into the file."""
@@ -50,6 +72,7 @@ class Keeper:
         for number, parameter in self._parameters():
             if (buffer := self.optimizer.state[parameter].get("momentum_buffer")) is not None:
                 tensors[f"momentum.{number}"] = buffer
+        tensors |= {f"best.{name}": tensor for name, tensor in self.best.items()}
         checkpoint.save(self.file, tensors, dataclasses.asdict(at))
         self._saved = time.monotonic()
         self._took = self._saved - began
@@ -63,6 +86,9 @@ class Keeper:
         for name, tensor in tensors.items():
             if name.startswith("model."):
                 named[name.removeprefix("model.")].copy_(tensor)
+            elif name.startswith("best."):
+                own = name.removeprefix("best.")
+                self.best[own] = torch.empty_like(named[own]).copy_(tensor)
         for number, parameter in self._parameters():
             if f"momentum.{number}" in tensors:
                 buffer = torch.empty_like(parameter).copy_(tensors[f"momentum.{number}"])

@@ -162,7 +162,7 @@ def _learned(model: nn.Module, done: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "epochs": sum(len(stage["epochs"]) for stage in done),
-        "stages": [{name: stage[name] for name in ("name", "key", "epochs")} for stage in done],
+        "stages": [{name: stage[name] for name in ("name", "key", "epochs", "held_out")} for stage in done],
     }
 
 

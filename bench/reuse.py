@@ -5,7 +5,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from bench import checkpoint, device, locks, progress, sources, stages
+from bench import checkpoint, device, locks, position, progress, sources, stages
 from bench.batches import Pixels
 from bench.distribute import ALONE, Crew
 from bench.log import Log
@@ -37,6 +37,7 @@ class Workshop:
     folder: Path
     fresh: bool = False
     crew: Crew = ALONE
+    compiled: bool = False
     made: set[str] = field(default_factory=set)
 
 
@@ -55,6 +56,8 @@ def keys(method: Method, config: Any, workshop: Workshop, seed: int) -> list[str
         sources.digest(*sources.LEARNING),
         seed,
     )
+    if workshop.compiled:
+        key = digest(key, "compiled")
     found = []
     for stage in method.stages(config):
         facts = {name: value for name, value in vars(stage).items() if name not in ("logits", "loss")}
@@ -80,19 +83,25 @@ def learn(
 
     Of several processes that want the same stage one learns it, the others wait and take its result.
     """
+    crew = workshop.crew
     for stage, key in plan:
+        course = Course(
+            stage=stage,
+            store=workshop.store,
+            seed=seed,
+            pixels=pixels(model, workshop),
+            file=workshop.folder / f"{key}.unfinished.safetensors",
+            title=f"{title} {stage.name}",
+            crew=crew,
+            compiled=workshop.compiled,
+            note=_noted(log, stage, key),
+        )
         finished = workshop.folder / f"{key}.safetensors"
-        here, crew = f"{title} {stage.name}", workshop.crew
-        wait = partial(progress.say, f"{here}: another process is learning this stage; waiting for it")
-        lock = locks.held(workshop.folder / f".{key}.lock", waiting=wait) if crew.leads else nullcontext()
-        with lock:
+        with _only_one(finished, course):
             reused = crew.lead(finished.exists() and (not workshop.fresh or key in workshop.made))
             if reused:
-                facts = _take(model, stage, finished, title=here if crew.leads else "")
+                facts = _take(model, course, finished)
             else:
-                place, note = _unfinished(finished), _noted(log, stage, key)
-                look = pixels(model, workshop)
-                course = Course(stage, workshop.store, seed, look, place, here, crew, note)
                 facts = _make(model, course, finished, fresh=workshop.fresh)
                 workshop.made.add(key)
         if log and reused:
@@ -100,19 +109,26 @@ def learn(
         yield {**facts, "reused": reused}
 
 
+def _only_one(finished: Path, course: Course) -> AbstractContextManager[None]:
+    """Of all that want the stage, this process or crew alone."""
+    wait = partial(progress.say, f"{course.title}: another process is learning this stage; waiting for it")
+    lock = finished.with_name(f".{finished.stem}.lock")
+    return locks.held(lock, waiting=wait) if course.crew.leads else nullcontext()
+
+
 def _noted(log: Log | None, stage: Stage, key: str) -> Callable[[dict[str, Any]], None]:
     """What takes an epoch's row into the log, if there is one."""
     return lambda row: log.write({"stage": stage.name, "key": key[:12], **row}) if log else None
 
 
-def _take(model: nn.Module, stage: Stage, finished: Path, *, title: str) -> dict[str, Any]:
+def _take(model: nn.Module, course: Course, finished: Path) -> dict[str, Any]:
     """Give the model what the stage's result holds; returns the stage's facts."""
     tensors, facts = checkpoint.load(finished)
-    state = dict(stages.learned(model, stage))
+    state = dict(stages.learned(model, course.stage))
     for name, tensor in tensors.items():
         state[name].copy_(tensor)
-    if title:
-        progress.say(f"{title}: taken as it was trained before, {len(facts['epochs'])} epochs")
+    if course.crew.leads:
+        progress.say(f"{course.title}: taken as it was trained before, {len(facts['epochs'])} epochs")
     return facts
 
 
@@ -125,6 +141,8 @@ def _make(model: nn.Module, course: Course, finished: Path, *, fresh: bool) -> d
     epochs = train(model, course)
     seconds = time.monotonic() - began
     facts = {"name": course.stage.name, "key": finished.stem, "epochs": epochs, "seconds": seconds}
+    ends = {"last": epochs[-1]["epoch"], "best": position.best(epochs)}
+    facts["held_out"] = {**ends, "selected": ends[course.stage.select]}
     if course.crew.leads:
         checkpoint.save(finished, dict(stages.learned(model, course.stage)), facts)
         course.file.unlink(missing_ok=True)
@@ -137,10 +155,6 @@ def _clear(finished: Path, unfinished: Path | None) -> None:
         torn.unlink()
     if unfinished:
         unfinished.unlink(missing_ok=True)
-
-
-def _unfinished(finished: Path) -> Path:
-    return finished.with_suffix(".unfinished.safetensors")
 
 
 def pixels(model: nn.Module, workshop: Workshop) -> Pixels:

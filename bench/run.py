@@ -31,7 +31,7 @@ def main(argv: list[str] | None = None) -> int:
     with distribute.joined(args.device) as (crew, on):
         with crew.leader_first():
             store = prepare.prepare(card, source=args.source, data=args.data)
-        workshop = Workshop(store, on, folder / "stages", fresh=args.fresh, crew=crew)
+        workshop = Workshop(store, on, folder / "stages", fresh=args.fresh, crew=crew, compiled=args.compile)
         for one in wanted:
             done = reproduce(one, workshop, folder, tensorboard=args.tensorboard)
             if crew.leads:

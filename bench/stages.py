@@ -13,6 +13,7 @@ from bench.errors import InputError
 from bench.schedule import Schedule
 
 BatchNorm = Literal["local", "sync", "frozen"]
+Select = Literal["last", "best"]
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Stage:
     epochs: the most there are; the schedule may end the stage earlier.
     batch_norm: a trained part's statistics are those of each process's share of the batch ("local"), of the
     whole batch ("sync", the same on one process), or stay what they were ("frozen").
+    select: the epoch whose weights are the result: the last, or the best on the held-out images.
     settings: what of the method's configuration this stage's result depends on beside what stands here.
     """
 
@@ -57,6 +59,7 @@ class Stage:
     momentum: float
     weight_decay: float
     batch_norm: BatchNorm = "local"
+    select: Select = "last"
     settings: Mapping[str, object] = field(default_factory=dict)
 
 

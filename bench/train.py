@@ -5,7 +5,7 @@ Legend: B images of a batch, C labels.
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench import batches, device, metrics, signals, stages
-from bench.batches import Pixels
+from bench import batches, device, metrics, position, signals, stages
+from bench.batches import Batch, Pixels
 from bench.distribute import ALONE, Crew, objective, synchronise_statistics
 from bench.errors import InputError
 from bench.position import Keeper
@@ -36,6 +36,8 @@ class Course:
     file: Path
     title: str
     crew: Crew = ALONE
+    compiled: bool = False
+    feed: Callable[..., Iterable[Batch]] = batches.training
     note: Callable[[dict[str, Any]], None] = lambda _row: None  # told of every epoch
 
     @property
@@ -76,7 +78,7 @@ class _Training:
         )
         self.keeper = Keeper(course.file, stage, model, self.optimizer)
         self.at = self.keeper.resume()
-        self.objective = objective(model, stage, course.crew)
+        self.objective = objective(model, stage, course.crew, compiled=course.compiled)
         self.progress = Progress(
             course.title,
             epochs=stage.epochs,
@@ -95,12 +97,15 @@ class _Training:
                 held_out_loss, held_out_map = validate(self.model, self.course)
                 row = {"epoch": at.epoch, "lr": at.plateau.lr, "loss": at.total / self.course.steps}
                 at.history.append({**row, "held_out_loss": held_out_loss, "held_out_mAP": held_out_map})
+                if position.best(at.history) == at.epoch:
+                    self.keeper.remember()
                 self.course.note({**at.history[-1], **speed})
                 self.progress.epoch(at.epoch, loss=row["loss"], held_out=held_out_loss, lr=at.plateau.lr)
                 goes_on = at.plateau.step(stage.schedule, epoch=at.epoch, loss=held_out_loss)
                 at.ended = not goes_on or at.epoch == stage.epochs
                 at.epoch, at.step, at.total = at.epoch + 1, 0, 0.0
                 self._save_where_due(self.course.crew.highest(self.stop.asked), at_once=at.ended)
+        self.keeper.select()
         return at.history
 
     def _epoch(self) -> None:
@@ -109,7 +114,7 @@ class _Training:
         for group in self.optimizer.param_groups:
             group["lr"] = at.plateau.lr * group["factor"]
         plan = batches.plan(course.store.fitted, stage=stage, seed=course.seed, epoch=at.epoch)
-        todo = batches.training(
+        todo = course.feed(
             course.store.train,
             [indices_B[course.crew.share(len(indices_B))] for indices_B in plan[at.step :]],
             stage=stage,

@@ -154,6 +154,17 @@ def test_a_crop_equals_torchs_interpolation_of_the_patch():
     )
 
 
+def test_crops_are_channels_last_as_the_trunk_wants_them():
+    image = torch.rand(2, 16, 16, 3).permute(0, 3, 1, 2)
+    found = crop(image, torch.tensor([[0.0, 0, 8, 8]] * 2), torch.zeros(2, dtype=torch.bool), 12)
+    assert found.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_numbers_are_put_on_the_device_once():
+    assert PIXELS._constants[0] is PIXELS._constants[0]
+    assert batches._steps(7, PIXELS.device) is batches._steps(7, PIXELS.device)
+
+
 def test_the_doctests_hold():
     assert doctest.testmod(batches).failed == 0
 

@@ -133,6 +133,19 @@ class TestNorms:
         assert all((a != b) == differ for a, b in zip(one, two, strict=True))
 
 
+def test_compiled_the_loss_is_the_same(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """With torch's tracing, and without its code generation, which needs a compiler."""
+    real = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda module: real(module, backend="eager", fullgraph=True))
+    model, usual = course(store, tmp_path / "c")
+    stages.prepare(model, usual.stage)
+    images, labels = torch.randn(32, 3, 64, 64), torch.ones(32, 10)
+    eager, compiled = (objective(model, usual.stage, ALONE, compiled=flag) for flag in (False, True))
+    assert type(eager) is not type(compiled)
+    torch.testing.assert_close(compiled(images, labels), eager(images, labels))
+    assert not any(name.startswith("_orig_mod") for name in model.state_dict())
+
+
 def test_more_processes_than_images_in_a_batch_are_refused(store: Store, tmp_path: Path):
     model, usual = course(store, tmp_path / "c", batch_size=2)
     with pytest.raises(InputError, match="a batch of 2 cannot be shared by 3 processes: start fewer of them"):

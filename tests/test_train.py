@@ -1,5 +1,6 @@
 """The loop: taken up where it was, stopped by what is not finite, and only by that."""
 
+import doctest
 import math
 from collections.abc import Iterator
 from dataclasses import replace
@@ -29,10 +30,8 @@ def test_killed_at_any_step_it_goes_on_to_the_same_weights_and_history(
     history = train.train(model, whole)
 
     killed, interrupted = course(store, tmp_path / "interrupted")
-    with monkeypatch.context() as patch:
-        patch.setattr(batches, "training", dying(batches.training, at))
-        with pytest.raises(Killed):
-            train.train(killed, interrupted)
+    with pytest.raises(Killed):
+        train.train(killed, replace(interrupted, feed=dying(batches.training, at)))
     again, _ = course(store, tmp_path / "interrupted")
     assert train.train(again, interrupted) == history
     assert all(torch.equal(again.state_dict()[key], tensor) for key, tensor in model.state_dict().items())
@@ -121,3 +120,48 @@ def test_the_first_epochs_loss_is_the_mean_over_its_batches(store: Store, tmp_pa
     (row,) = train.train(model, replace(usual, stage=replace(usual.stage, loss=noted)))
     assert len(losses) == usual.steps
     assert row["loss"] == pytest.approx(sum(losses) / len(losses), rel=1e-6)
+
+
+class TestSelection:
+    """Held-out mAP that rises and falls: the second epoch of three is the best."""
+
+    @pytest.fixture(autouse=True)
+    def scores(self, monkeypatch: pytest.MonkeyPatch) -> dict[int, dict[str, torch.Tensor]]:
+        seen: dict[int, dict[str, torch.Tensor]] = {}
+
+        def validate(model: Any, _course: Any) -> tuple[float, float | None]:
+            epoch = len(seen) + 1
+            seen[epoch] = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+            return 2.0, {1: 60.0, 2: 70.0, 3: 65.0}[epoch]
+
+        monkeypatch.setattr(train, "validate", validate)
+        return seen
+
+    @pytest.mark.parametrize(("select", "epoch"), [("last", 3), ("best", 2)])
+    def test_a_stage_ends_with_the_weights_it_asks_for(
+        self, select: Any, epoch: int, scores: dict[int, Any], store: Store, tmp_path: Path
+    ):
+        model, usual = course(store, tmp_path / "c", select=select)
+        history = train.train(model, usual)
+        assert position.best(history) == 2
+        assert all(torch.equal(scores[epoch][key], tensor) for key, tensor in model.state_dict().items())
+        again, _ = course(store, tmp_path / "c", select=select)
+        assert train.train(again, usual) == history  # from its checkpoint, which holds both
+        assert all(torch.equal(scores[epoch][key], tensor) for key, tensor in again.state_dict().items())
+
+    def test_killed_after_the_best_epoch_it_still_ends_with_it(
+        self, scores: dict[int, Any], store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setattr(position, "SAVING_SHARE", math.inf)
+        model, usual = course(store, tmp_path / "c", select="best")
+        with pytest.raises(Killed):
+            train.train(model, replace(usual, feed=dying(batches.training, 9)))
+        again, _ = course(store, tmp_path / "c", select="best")
+        train.train(again, usual)
+        assert all(torch.equal(scores[2][key], tensor) for key, tensor in again.state_dict().items())
+
+
+def test_the_best_epoch_without_mean_average_precision_has_the_lowest_loss():
+    rows = [{"epoch": n, "held_out_mAP": None, "held_out_loss": loss} for n, loss in ((1, 3.0), (2, 2.0))]
+    assert position.best(rows) == 2
+    assert doctest.testmod(position).failed == 0

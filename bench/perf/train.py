@@ -1,0 +1,241 @@
+"""Images per second of every stage of every method: full and frozen training, evaluation, and the input.
+
+`python -m bench.perf train` measures on the device there is, with made-up images of the store's shape in
+memory. "Pipeline" reads, copies, crops and normalises every batch as a run does; "resident" is the same step
+on one batch that is on the device already: their ratio is what the input costs. On the CPU the network and
+the images are small ones, whose figures say nothing of the real ones.
+"""
+
+import argparse
+import datetime as dt
+import json
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from bench import batches, cards, device, method, names
+from bench.batches import Batch, Pixels
+from bench.command import Parser, run
+from bench.errors import InputError
+from bench.files import write_atomically
+from bench.method import Labels
+from bench.paths import ROOT
+from bench.predict import predict
+from bench.provenance import provenance
+from bench.stages import Stage
+from bench.store import HELD_OUT_SHARE, Store
+from bench.train import Course, train
+
+SCHEMA = "multilabel-bench/perf-train/1"
+LABELS = 80
+DATASETS = ("coco", "nuswide", "wider")
+
+
+@dataclass(frozen=True)
+class Size:
+    """What is measured: the trunk, sides of stored and test images, batches of so many, steps of an epoch."""
+
+    trunk: str
+    stored: int
+    side: int
+    batch: int
+    steps: int
+
+
+FULL = Size("resnet101", stored=256, side=224, batch=96, steps=100)
+SMALL = Size("resnet10_narrow", stored=80, side=64, batch=32, steps=6)
+
+
+class View:
+    """Images in memory, as the store's views give them; there are few, and every index stands for one."""
+
+    def __init__(self, number: int, side: int, *, kept: int) -> None:
+        rng = np.random.default_rng(0)
+        self.number = number
+        self.kept_NHWC = rng.integers(0, 256, (min(kept, number), side, side, 3), dtype=np.uint8)
+        self.labels_NC = (rng.random((number, LABELS)) < 0.04).astype(np.int8)
+        self.labels_NC[0] = 1  # every label has a positive
+
+    def __len__(self) -> int:
+        return self.number
+
+    def images(self, indices_B: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Pixels (B, S, S, 3), copied out as from a memory map."""
+        return self.kept_NHWC[indices_B % len(self.kept_NHWC)]
+
+
+class Made:
+    """A store of made-up images."""
+
+    def __init__(self, size: Size) -> None:
+        self.train = View(size.batch * size.steps, size.stored, kept=10 * size.batch)
+        self.held_out = View(size.batch, size.side, kept=size.batch)
+        self.test = View(size.batch * size.steps, size.side, kept=10 * size.batch)
+        self.fitted = np.arange(len(self.train))
+
+
+class Resident:
+    """One batch that is on the device, given again and again."""
+
+    def __init__(self) -> None:
+        self.batch: Batch | None = None
+
+    def __call__(self, view: Any, chosen: list[NDArray[np.int64]], **how: Any) -> Iterator[Batch]:
+        if self.batch is None:
+            (self.batch,) = batches.training(view, chosen[:1], **how)
+        yield from [self.batch] * len(chosen)
+
+
+class Timed:
+    """The real pipeline, which notes when the first step was done."""
+
+    def __init__(self) -> None:
+        self.began, self.first = time.monotonic(), 0.0
+
+    def __call__(self, view: Any, chosen: list[NDArray[np.int64]], **how: Any) -> Iterator[Batch]:
+        for number, batch in enumerate(batches.training(view, chosen, **how)):
+            if number == 1 and not self.first:
+                _wait(how["pixels"].device)
+                self.first = time.monotonic() - self.began
+            yield batch
+
+
+def _wait(on: torch.device) -> None:
+    if on.type == "cuda":
+        torch.cuda.synchronize(on)
+
+
+def build(name: str, size: Size, on: torch.device) -> tuple[nn.Module, tuple[Stage, ...]]:
+    """A method's model from scratch on the device, and its stages, with the paper's crops."""
+    module = method.load(name)
+    config = replace(
+        module.Config(), trunk=size.trunk, from_scratch=True, input_size=size.side, batch_size=size.batch
+    )
+    labels = Labels(tuple(map(str, range(LABELS))), np.ones((LABELS, LABELS), np.int64))
+    model = method.build(module, config, labels, seed=0)
+    return model.to(on).to(memory_format=torch.channels_last), module.stages(config)
+
+
+def measure_stage(model: nn.Module, stage: Stage, made: Made, pixels: Pixels, *, compiled: bool) -> Any:
+    """A stage's figures: the second of two epochs, as the first one warms up."""
+    found: dict[str, Any] = {}
+    timed = Timed()
+    with tempfile.TemporaryDirectory() as folder:
+        for kind, feed in (("pipeline", timed), ("resident", Resident())):
+            if pixels.device.type == "cuda":
+                torch.cuda.reset_peak_memory_stats(pixels.device)
+            rows: list[dict[str, Any]] = []
+            course = Course(
+                replace(stage, epochs=2, schedule=replace(stage.schedule, patience=None)),
+                cast("Store", made),
+                seed=0,
+                pixels=pixels,
+                file=Path(folder) / kind,
+                title=f"{stage.name}, {kind}",
+                compiled=compiled,
+                feed=feed,
+                note=rows.append,
+            )
+            train(model, course)
+            found |= {kind: rows[-1]["images_per_second"], "memory_bytes": rows[-1]["memory_bytes"]}
+    return {**found, "first_step_seconds": timed.first}
+
+
+def measure_evaluation(model: nn.Module, made: Made, pixels: Pixels) -> float:
+    """Images per second of prediction, from the store to the logits in memory."""
+    for _ in range(2):  # the first warms up
+        began = time.monotonic()
+        predict(model, cast("Any", made.test), pixels)
+    return len(made.test) / (time.monotonic() - began)
+
+
+def measure(methods: list[str], size: Size, on: torch.device, *, compiled: bool) -> dict[str, Any]:
+    """{method: {stages: {name: figures}, evaluation}}."""
+    made, found = Made(size), {}
+    for name in methods:
+        model, stages = build(name, size, on)
+        pixels = Pixels(model.trunk.mean, model.trunk.std, on)  # type: ignore[arg-type]
+        rates = {s.name: measure_stage(model, s, made, pixels, compiled=compiled) for s in stages}
+        found[name] = {"stages": rates, "evaluation": measure_evaluation(model, made, pixels)}
+    return found
+
+
+def hours(found: dict[str, Any], images: int) -> dict[str, float]:
+    """Hours of training by method on so many training images, and in `all` with equal stages trained once.
+
+    Every stage's epochs at its own rate, and after each the held-out share twice: for its loss, its logits.
+    """
+    spent: dict[tuple[Any, ...], float] = {}
+    total: dict[str, float] = {}
+    for name, figures in found.items():
+        chain: tuple[Any, ...] = ()
+        total[name] = 0.0
+        for stage in method.load(name).stages(method.load(name).Config()):
+            learn = images * (1 - HELD_OUT_SHARE) / figures["stages"][stage.name]["pipeline"]
+            check = 2 * images * HELD_OUT_SHARE / figures["evaluation"]
+            chain = (*chain, stage.name, stage.owner, tuple(stage.settings.items()))
+            spent[chain] = stage.epochs * (learn + check) / 3600
+            total[name] += spent[chain]
+    return {**total, "all": sum(spent.values())}
+
+
+def lines(record: dict[str, Any]) -> Iterator[str]:
+    """The record as a table."""
+    size = record["size"]
+    yield f"{size['trunk']} on {record['provenance']['hardware']}, batches of {size['batch']}"
+    yield f"{'images/s':<34}{'pipeline':>10}{'resident':>10}{'ratio':>7}{'memory':>10}{'first step':>12}"
+    for way, found in record["images_per_second"].items():
+        for name, figures in found.items():
+            for stage, rate in figures["stages"].items():
+                ratio, memory = rate["pipeline"] / rate["resident"], rate["memory_bytes"] / 2**30
+                yield (
+                    f"{f'{name} {stage}, {way}':<34}{rate['pipeline']:>10,.0f}{rate['resident']:>10,.0f}"
+                    f"{ratio:>7.2f}{memory:>6.1f} GiB{rate['first_step_seconds']:>10.1f} s"
+                )
+            yield f"{f'{name} evaluation, {way}':<34}{figures['evaluation']:>10,.0f}"
+    for dataset, by_method in record["projected_hours"].items():
+        each = ", ".join(f"{name} {value:.2f}" for name, value in by_method.items())
+        yield f"projected hours, {dataset}: {each}"
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = _parser().parse_args(argv)
+    if args.steps is not None and args.steps < 2:
+        raise InputError(f"--steps {args.steps}: at least 2, as the first is timed on its own")
+    methods = names.in_order() if args.method == "all" else [names.find_method(args.method)]
+    on = device.choose(args.device)
+    size = FULL if on.type == "cuda" else SMALL
+    size = replace(size, steps=args.steps or size.steps)
+    ways = {"eager": False} | ({"compiled": True} if args.compile else {})
+    found = {way: measure(methods, size, on, compiled=compiled) for way, compiled in ways.items()}
+    projected = {name: hours(found["eager"], cards.load(name).train.images) for name in DATASETS}
+    made = provenance(hardware=device.hardware(on), threads=torch.get_num_threads())
+    record = {"schema": SCHEMA, "size": asdict(size), "images_per_second": found}
+    record |= {"projected_hours": projected if size.trunk == FULL.trunk else {}, "provenance": made}
+    file = f"train-{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%SZ}-{on.type}.json"
+    write_atomically(args.output / file, json.dumps(record, indent=1) + "\n")
+    print(*lines(record), f"written to {args.output / file}", sep="\n")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(prog="python -m bench.perf train", description=__doc__)
+    parser.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda")
+    parser.add_argument("--method", default="all", metavar="NAME", help="one method only (default: all)")
+    parser.add_argument("--steps", type=int, metavar="N", help="of each measurement (default: 100, CPU: 6)")
+    parser.add_argument("--compile", action="store_true", help="measure torch.compile's step as well")
+    folder = ROOT / "results" / "perf"
+    parser.add_argument("--output", type=Path, default=folder, metavar="DIR", help="default: results/perf")
+    return parser
+
+
+if __name__ == "__main__":
+    run(main)

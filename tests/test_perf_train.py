@@ -1,0 +1,85 @@
+"""The measurement of training: a small one on the CPU, with torch, timm, torchvision and numpy alone."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from bench import batches
+from bench.batches import Pixels
+from bench.errors import InputError
+from bench.paths import ROOT
+from bench.perf import train as perf
+
+BARE = """
+import sys
+for name in ("datasets", "sklearn", "scipy", "tabulate", "pyarrow", "pandas", "matplotlib"):
+    sys.modules[name] = None
+from bench.perf import train
+train.main(["--device", "cpu", "--method", "srn", "--steps", "2", "--output", sys.argv[1]])
+"""
+
+
+def test_on_the_cpu_it_measures_a_small_network_and_writes_a_dated_record(tmp_path: Path):
+    """Without the packages that only data, tables and comparisons need."""
+    done = subprocess.run(
+        [sys.executable, "-c", BARE, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    (path,) = tmp_path.glob("train-*-cpu.json")
+    record = json.loads(path.read_text(encoding="utf-8"))
+    assert record["schema"] == perf.SCHEMA
+    figures = record["images_per_second"]["eager"]["srn"]
+    assert list(figures["stages"]) == ["main", "attention", "regularization", "joint"]
+    for stage in figures["stages"].values():
+        assert set(stage) == {"pipeline", "resident", "memory_bytes", "first_step_seconds"}
+        assert min(stage.values()) > 0
+    assert figures["evaluation"] > 0
+    assert record["projected_hours"] == {}  # a small network's say nothing
+    assert record["provenance"]["threads"] >= 1
+    assert "srn joint, eager" in done.stdout
+    assert f"written to {path}" in done.stdout
+
+
+def test_hours_add_up_and_equal_stages_count_once():
+    stages = {key: {"pipeline": 1000.0} for key in ("main", "attention", "regularization", "joint")}
+    found: dict[str, Any] = {
+        name: {"stages": stages, "evaluation": 10_000.0} for name in ("resnet101", "srn_att", "srn")
+    }
+    hours = perf.hours(found, 100_000)
+    epoch = (95_000 / 1000 + 2 * 5_000 / 10_000) / 3600
+    assert hours["resnet101"] == pytest.approx(30 * epoch)
+    assert hours["srn"] == hours["srn_att"] == pytest.approx(60 * epoch)
+    assert hours["all"] == pytest.approx((30 + 10 + 2 * 20) * epoch)  # main and attention are shared
+
+
+def test_the_table_names_projected_hours_and_ratios():
+    rate = {"pipeline": 97.0, "resident": 100.0, "memory_bytes": 2**30, "first_step_seconds": 1.5}
+    figures = {"srn": {"stages": {"main": rate}, "evaluation": 5.0}}
+    record = {"size": {"trunk": "t", "batch": 96}, "provenance": {"hardware": "H"}}
+    record |= {"images_per_second": {"eager": figures}, "projected_hours": {"coco": {"srn": 1.25}}}
+    text = "\n".join(perf.lines(record))
+    assert "0.97   1.0 GiB" in text
+    assert "projected hours, coco: srn 1.25" in text
+
+
+def test_a_resident_batch_is_the_pipelines_first():
+    made = perf.Made(perf.SMALL)
+    _, stages = perf.build("resnet101", perf.SMALL, torch.device("cpu"))
+    pixels = Pixels((0.5,) * 3, (0.2,) * 3, torch.device("cpu"))
+    how: dict[str, Any] = {"stage": stages[0], "seed": 0, "epoch": 1}
+    chosen = batches.plan(made.fitted, **how)
+    found = list(perf.Resident()(made.train, chosen, pixels=pixels, **how))
+    first = next(batches.training(made.train, chosen, pixels=pixels, **how))  # type: ignore[arg-type]
+    assert len(found) == perf.SMALL.steps
+    assert all(batch is found[0] for batch in found)
+    assert torch.equal(found[0].images_BCHW, first.images_BCHW)
+
+
+def test_too_few_steps_are_refused():
+    with pytest.raises(InputError, match="--steps 1: at least 2"):
+        perf.main(["--steps", "1"])
