@@ -68,7 +68,7 @@ def _remarks(accepted: Groups, fresh: Groups) -> Iterator[str]:
         old = accepted[group][0]
         if any(one["data"]["card"] != old["data"]["card"] for one in new):
             yield f"{name}: the data set's card is another than when the records were accepted"
-        if any(one["recipe"] != old["recipe"] for one in new):
+        if any(one["recipe"].get(field) != value for one in new for field, value in old["recipe"].items()):
             yield f"{name}: the recipe is another than the accepted one"
         if any(one["data"]["partial"] for one in new):
             yield f"{name}: made from partial data"

@@ -107,9 +107,9 @@ class Recipe:
         return (only, further)
 
 
-# What all methods share on a card; a method adds its own fields in its own RECIPES. The hours are estimates for
-# one H200 until `python -m bench.perf train` has measured them there (assumed images per second: 3,500 full,
-# 6,500 frozen, 3,000 SRN's joint stage, 10,000 evaluation); mAP is what the paper's Tables 1-3 have for SRN.
+# What all methods share on a card; a method adds its own fields in its own RECIPES. The hours are estimates
+# for one H200, not measured: `python -m bench.perf train` measures them (assumed images per second: 3,500
+# full, 6,500 frozen, 3,000 SRN's joint stage, 10,000 evaluation); mAP is the paper's for SRN, Tables 1-3.
 RECIPES: dict[str, dict[str, Any]] = {
     # python -m bench.run --dataset nuswide --method all: SRN 0.5 hours, all five 1.2; expected mAP 62.0
     "nuswide": {},
