@@ -107,7 +107,7 @@ class Recipe:
         return (only, further)
 
 
-# What all methods share on a card; a method adds its own fields in its own RECIPES. The hours are estimates for
+# What all methods share on a card; a method adds its own fields in its own RECIPES. Hours are estimates for
 # one H200 until `python -m bench.perf train` has measured them there (assumed images per second: 3,500 full,
 # 6,500 frozen, 3,000 SRN's joint stage, 10,000 evaluation); mAP is what the paper's Tables 1-3 have for SRN.
 RECIPES: dict[str, dict[str, Any]] = {
