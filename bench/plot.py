@@ -18,10 +18,8 @@ KINDS = (".pdf", ".png", ".svg")
 
 def draw(runs: dict[str, list[Row]], *, title: str) -> Any:
     """A figure of matplotlib's with a colour for each run; dotted lines are where a stage begins."""
-    try:
-        from matplotlib.figure import Figure  # type: ignore[import-not-found, unused-ignore]  # noqa: PLC0415 (optional)
-    except ImportError as missing:
-        raise InputError("python -m bench.plot needs a package more: pip install matplotlib") from missing
+    from matplotlib.figure import Figure  # noqa: PLC0415 (slow to import, and not needed to say what is wrong)
+
     figure = Figure(figsize=(9, 8), layout="constrained")
     losses, maps = figure.subplots(2, 1, sharex=True)
     for number, (name, rows) in enumerate(runs.items()):

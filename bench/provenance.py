@@ -11,7 +11,7 @@ from bench.paths import ROOT
 PACKAGES = ("torch", "torchvision", "timm", "datasets", "numpy", "scikit-learn")
 
 
-def provenance(*, hardware: str, threads: int) -> dict[str, Any]:
+def provenance(hardware: str, *, threads: int) -> dict[str, Any]:
     """The record's `provenance`; a commit is None outside a git checkout."""
     commit = _git("rev-parse", "HEAD")
     return {

@@ -2,6 +2,7 @@
 
 import builtins
 import doctest
+import importlib
 import json
 import sys
 from pathlib import Path
@@ -101,7 +102,7 @@ def test_tensorboard_that_is_not_there_is_said_with_its_remedy(
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the package itself
 def test_tensorboard_gets_the_same_numbers(tmp_path: Path):
-    reader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    reader = importlib.import_module("tensorboard.backend.event_processing.event_accumulator")
     Log(tmp_path / "r", tensorboard=tmp_path / "board").write(row(epoch=3, held_out_mAP=50.0))
     events = reader.EventAccumulator(str(tmp_path / "board")).Reload()
     assert [(event.step, event.value) for event in events.Scalars("main/held_out_mAP")] == [(3, 50.0)]
@@ -120,7 +121,6 @@ class TestPlot:
     def test_writes_a_picture_of_each_kind(
         self, kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ):
-        pytest.importorskip("matplotlib")
         self.logs(tmp_path)
         output = tmp_path / f"curves.{kind}"
         words = ["--dataset", "demo", "--runs", str(tmp_path), "--output", str(output)]
@@ -132,7 +132,6 @@ class TestPlot:
     def test_draws_every_run_of_the_method_and_no_other(self, tmp_path: Path):
         runs = plot.read(self.logs(tmp_path), ["srn"])
         assert list(runs) == ["srn-seed0", "srn@epochs=2-seed1"]
-        pytest.importorskip("matplotlib")
         losses, maps = plot.draw(runs, title="demo").axes
         assert [
             line.get_ydata().tolist() if hasattr(line.get_ydata(), "tolist") else line.get_ydata()
@@ -152,19 +151,10 @@ class TestPlot:
             plot.main(words)
 
     def test_a_folder_that_is_not_there_is_said(self, tmp_path: Path):
-        pytest.importorskip("matplotlib")
         self.logs(tmp_path)
         output = str(tmp_path / "none" / "a.png")
         with pytest.raises(InputError, match=r"cannot write .*a.png: No such file or directory"):
             plot.main(["--dataset", "demo", "--runs", str(tmp_path), "--output", output])
-
-    def test_matplotlib_that_is_not_there_is_said_with_its_remedy(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ):
-        self.logs(tmp_path)
-        missing(monkeypatch, "matplotlib")
-        with pytest.raises(InputError, match="bench.plot needs a package more: pip install matplotlib"):
-            plot.main(["--dataset", "demo", "--runs", str(tmp_path)])
 
     def test_the_doctests_hold(self):
         assert doctest.testmod(plot).failed == 0

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bench import __main__ as listing
-from bench import cards, metrics, predict, record, run
+from bench import cards, metrics, predictions, record, run
 from bench.errors import InputError
 from bench.paths import ROOT
 
@@ -89,7 +89,7 @@ def test_the_records_scores_are_those_of_its_predictions_file(command: Any, tmp_
     file = (
         tmp_path / "runs" / "demo" / "predictions" / Path(record.file_name(made)).with_suffix(".safetensors")
     )
-    found = predict.read(file)
+    found = predictions.read(file)
     scores = metrics.evaluate(found.logits_NC, found.labels_NC, top3="thresholded")
     assert made["metrics"]["srn2017"]["top3"] == scores["top3"]
     assert list(made["metrics"]["srn2017"]["AP"].values()) == scores["AP"].tolist()
@@ -100,6 +100,21 @@ def test_the_records_scores_are_those_of_its_predictions_file(command: Any, tmp_
 def test_several_methods_by_a_list_of_names(command: Any):
     made = command("--method", "resnet101,resnet107")
     assert [one["method"] for one in made] == ["resnet101", "resnet107"]
+
+
+def test_without_test_labels_the_evaluation_servers_files_take_the_place_of_scores(
+    command: Any, small_cards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    card = small_cards / "demo.toml"
+    text = card.read_text(encoding="utf-8")
+    card.write_text(
+        text.replace("[evaluation]", '[evaluation]\nresult_files = "{label}.txt"'), encoding="utf-8"
+    )
+    assert command("--method", "resnet101") == []
+    assert "ResNet-101 seed 0: 10 files for the evaluation server in" in capsys.readouterr().out
+    (folder,) = (tmp_path / "runs" / "demo" / "results").iterdir()
+    assert {path.stem for path in folder.iterdir()} == set(cards.load("demo").labels)
+    assert len((folder / "nine.txt").read_text(encoding="utf-8").splitlines()) == 48
 
 
 @pytest.mark.parametrize(
@@ -155,11 +170,13 @@ def test_the_list_names_every_command_method_and_card(capsys: pytest.CaptureFixt
 
 
 class TestPredictionsFile:
-    good = predict.Predictions(np.zeros((2, 3), np.float32), np.ones((2, 3), np.int8), {"ids": ["a", "b"]})
+    good = predictions.Predictions(
+        np.zeros((2, 3), np.float32), np.ones((2, 3), np.int8), {"ids": ["a", "b"]}
+    )
 
     def test_comes_back_as_it_was(self, tmp_path: Path):
-        predict.write(tmp_path / "p.safetensors", self.good)
-        found = predict.read(tmp_path / "p.safetensors")
+        predictions.write(tmp_path / "p.safetensors", self.good)
+        found = predictions.read(tmp_path / "p.safetensors")
         assert np.array_equal(found.logits_NC, self.good.logits_NC)
         assert json.loads(json.dumps(found.facts)) == {"ids": ["a", "b"]}
 
@@ -167,9 +184,9 @@ class TestPredictionsFile:
     def test_what_is_none_is_refused(self, tmp_path: Path, content: bytes):
         (tmp_path / "p").write_bytes(content)
         with pytest.raises(InputError, match="p is no predictions file"):
-            predict.read(tmp_path / "p")
+            predictions.read(tmp_path / "p")
 
     def test_tensors_of_another_kind_are_refused(self, tmp_path: Path):
-        predict.safetensors.numpy.save_file({"a": np.zeros(2)}, tmp_path / "p")
+        predictions.safetensors.numpy.save_file({"a": np.zeros(2)}, tmp_path / "p")
         with pytest.raises(InputError, match="p is no predictions file: schema None"):
-            predict.read(tmp_path / "p")
+            predictions.read(tmp_path / "p")
