@@ -8,14 +8,16 @@ from bench.command import Parser, run
 
 
 def commands() -> dict[str, str]:
-    """Module -> the first line of its docstring, for every module that can be run; read without importing
-    it.
+    """Module -> the first line of its docstring, for every module or package that can be run; read without
+    importing it.
     """
+    here = Path(__file__).parent
     found = {}
-    for path in sorted(Path(__file__).parent.glob("[!_]*.py")):
+    for path in sorted([*here.glob("[!_]*.py"), *here.glob("[!_]*/__main__.py")]):
         text = path.read_text(encoding="utf-8")
         if '\nif __name__ == "__main__":' in text:
-            found[f"bench.{path.stem}"] = (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
+            module = path.parent if path.name == "__main__.py" else path
+            found[f"bench.{module.stem}"] = (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
     return found
 
 

@@ -7,7 +7,7 @@ probabilities. What differs from paper to paper is data: `bench.profiles`.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, get_args
 
 import numpy as np
@@ -21,7 +21,7 @@ from bench.matrices import Array, Mark, blocks, checked
 from bench.profiles import Profile
 
 COLUMNS = ("F1-C", "P-C", "R-C", "F1-O", "P-O", "R-O")
-COMPARE = {">": np.greater, ">=": np.greater_equal}
+COMPARE: dict[str, Callable[[Array, Array], Array]] = {">": np.greater, ">=": np.greater_equal}
 
 
 def evaluate(
@@ -155,13 +155,19 @@ def decision(rules: Profile, top3: Top3 | None, *, k: int = 3) -> Mark | None:
     """Which entries count as predicted; None where the profile does not say."""
     if rules.positive is None or (top3 and not rules.top3):
         return None
-    compare, cut = COMPARE[rules.positive[0]], logit(rules.positive[1])
+    exceeds = above(*rules.positive)
     choose: dict[Top3 | None, Mark] = {
-        None: lambda block_BC: compare(block_BC, cut),
+        None: exceeds,
         "forced": lambda block_BC: highest(block_BC, k=k),
-        "thresholded": lambda block_BC: compare(block_BC, cut) & highest(block_BC, k=k),
+        "thresholded": lambda block_BC: exceeds(block_BC) & highest(block_BC, k=k),
     }
     return choose[top3]
+
+
+def above(compare: str, p: float) -> Mark:
+    """Which logits are above (">") or not below (">=") the threshold p."""
+    cut = logit(p)
+    return lambda block_BC: COMPARE[compare](block_BC, cut)
 
 
 def count(logits_NC: Array, labels_NC: Array, decide: Mark, *, excluded: bool) -> Array:
@@ -199,8 +205,8 @@ def columns(counts_3C: Array, rules: Profile) -> dict[str, Array]:
 
 def percent(fraction: ArrayLike) -> Array:
     # eps and rounding take a perfect score an ulp beyond 1: nothing in a table is above 100
-    return np.minimum(100 * np.asarray(fraction), 100)
+    return np.asarray(np.minimum(100 * np.asarray(fraction), 100))
 
 
 def _divide(a: Array, b: Array, *, zero: float = 0.0) -> Array:
-    return np.divide(a, b, out=np.full(np.shape(b), zero), where=b != 0)
+    return np.asarray(np.divide(a, b, out=np.full(np.shape(b), zero), where=b != 0))

@@ -26,7 +26,8 @@ class Profile:
     `positive`: p of a label that counts as predicted; None: the profile has mAP and nothing else.
     `f1_c`: F1-C is the mean of the classes' F1, or the harmonic mean of P-C and R-C.
     `eps`: added to the counts and to recall. With 0, a class that is never predicted has P = 0 (0 / 0 is 0).
-    `least_predicted`: a class never predicted counts as this many predictions, in P-C and in P-O.
+    `least_predicted`: a class never predicted counts as this many predictions, all wrong: P = 0, and P-O has
+        so many more in its denominator.
     `top3`: what its own tables take of an image's three highest logits, all or those that are positive (the
         other rule is computed when asked for, but nobody published it); empty: no such columns.
     """
@@ -64,6 +65,8 @@ PROFILES = MappingProxyType(
             least_predicted=1,
             top3=("thresholded",),
         ),
+        # As the released code of MCAR and CSRA counts. It differs for a class without positives only: there
+        # MCAR's has AP 0 and CSRA's, like ML-GCN's, divides by zero; here it is left out.
         "mcar": Profile(
             used_by="MCAR (Gao and Zhou, TIP 2021)",
             area="at positives",
@@ -71,6 +74,7 @@ PROFILES = MappingProxyType(
             no_positives="left out",
             positive=(">=", 0.6),
             f1_c="harmonic",
+            least_predicted=1,
             top3=("thresholded",),
         ),
         "asl": Profile(
@@ -88,6 +92,7 @@ PROFILES = MappingProxyType(
             no_positives="left out",
             positive=(">=", 0.5),
             f1_c="harmonic",
+            least_predicted=1,
             top3=("thresholded",),
         ),
         "sklearn": Profile(
@@ -120,3 +125,34 @@ def find(name: str) -> Profile:
     if name not in PROFILES:
         raise unknown("profile", name, PROFILES)
     return PROFILES[name]
+
+
+def alike(a: Profile, b: Profile, metric: str) -> bool:
+    """Whether both compute a metric in one way, so that its values may be compared.
+
+    >>> alike(find("mlgcn"), find("mcar"), "mAP"), alike(find("mlgcn"), find("mcar"), "F1-O")
+    (True, False)
+    """
+    fields = ["area", "ties", "no_positives"]
+    if metric != "mAP":
+        fields = ["positive", "eps", "least_predicted", *(["f1_c"] if metric == "F1-C" else [])]
+    return all(getattr(a, field) == getattr(b, field) for field in fields)
+
+
+def in_words(profile: Profile) -> str:
+    """The whole description in one sentence, for the foot of a table.
+
+    >>> in_words(find("voc2007")).partition(": ")[2]
+    'AP 11 points, ties in file order, classes without positives left out; no F1'
+    """
+    empty = {"left out": "left out", "zero": "as 0"}[profile.no_positives]
+    ties = {"file order": "in file order", "grouped": "grouped"}[profile.ties]
+    ap = f"AP {profile.area}, ties {ties}, classes without positives {empty}"
+    if profile.positive is None:
+        return f"{profile.used_by}: {ap}; no F1"
+    cut = " ".join(map(str, profile.positive))
+    f1 = {"mean": "mean of the classes' F1", "harmonic": "harmonic mean of P-C and R-C"}[profile.f1_c]
+    never = "P = 1" if profile.eps else "P = 0"
+    never += f", P-O's denominator + {profile.least_predicted}" if profile.least_predicted else ""
+    top3 = f"top-3 {' or '.join(profile.top3)}" if profile.top3 else "no top-3"
+    return f"{profile.used_by}: {ap}; p {cut}; F1-C {f1}; class never predicted: {never}; {top3}"

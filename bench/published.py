@@ -7,27 +7,28 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from bench import cards, paths
+from bench import cards, paths, profiles
 from bench.cards import Top3
 from bench.errors import InputError, unknown
 from bench.names import plain
+from bench.profiles import Profile
 from bench.record import TOP3
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where a paper prints its numbers."""
+    """Where a paper prints its numbers; table and page where they are known."""
 
     title: str
     authors: str
     venue: str
     arxiv: str
-    table: str
-    page: str
+    table: str = ""
+    page: str = ""
 
     def __str__(self) -> str:
-        place = f"{self.table}, p. {self.page}"
-        return f'{self.authors}, "{self.title}", {self.venue}, arXiv {self.arxiv}, {place}'
+        place = f", {self.table}, p. {self.page}" if self.table else ""
+        return f'{self.authors}, "{self.title}", {self.venue}, arXiv {self.arxiv}{place}'
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,9 @@ class Row:
     """One printed row, in percent; what the paper does not print is absent.
 
     source: key of the paper that prints it; cites: the publication that it was taken from, if another.
-    f1c: what F1-C means here, the mean of the classes' F1 or the harmonic mean of P-C and R-C.
+    profile: the convention of its numbers; f1c: what F1-C means, where that is not what the profile says.
     trunk, input_size (pixels): of the method as printed, where known.
+    marks: word beside the name -> what it means.
     """
 
     name: str
@@ -44,10 +46,22 @@ class Row:
     profile: str
     all: Mapping[str, float]
     top3: Mapping[str, float] = field(default_factory=dict)
-    f1c: Literal["mean", "harmonic"] = "mean"
+    f1c: Literal["", "mean", "harmonic"] = ""
     cites: str = ""
     trunk: str = ""
     input_size: int | None = None
+    marks: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def convention(self) -> Profile:
+        """What the row's numbers mean."""
+        rules = profiles.find(self.profile)
+        return dataclasses.replace(rules, f1_c=self.f1c) if self.f1c else rules
+
+    @property
+    def setting(self) -> str:
+        """`ResNet-101 at 224`, as far as it is known."""
+        return f"{self.trunk} at {self.input_size}" if self.input_size else self.trunk
 
 
 @dataclass(frozen=True)
@@ -60,9 +74,24 @@ class Published:
     rows: tuple[Row, ...]
     top3: Top3 | None = None
 
-    def row(self, method: str) -> Row | None:
-        """The first row of a method, under any spelling of its name."""
-        return next((row for row in self.rows if plain(row.name) == plain(method)), None)
+    @property
+    def usual(self) -> str:
+        """The setting that all rows of the first paper share, apart from those it took from others."""
+        first = next(iter(self.sources))
+        settings = {row.setting for row in self.rows if row.source == first and not row.cites}
+        return settings.pop() if len(settings) == 1 else ""
+
+    def row(self, method: str, *, trunk: str = "", input_size: int | None = None) -> Row | None:
+        """A method's row under any spelling of its name; of several, the one of that trunk and size."""
+        found = [row for row in self.rows if plain(row.name) == plain(method)]
+        if len(found) > 1:
+            found = [row for row in found if row.input_size == input_size and _is_trunk(trunk, row.trunk)]
+        return found[0] if len(found) == 1 else None
+
+
+def _is_trunk(timm_name: str, printed: str) -> bool:
+    """Whether timm's `mobilenetv2_100.ra_in1k` is the `MobileNetV2` of a paper."""
+    return plain(timm_name.partition(".")[0]).removesuffix("100") == plain(printed).removesuffix("100")
 
 
 def names() -> list[str]:
@@ -114,8 +143,10 @@ def _row(entry: Mapping[str, Any], sources: Iterable[str], columns: Iterable[str
     row = Row(**entry)
     if row.source not in sources:
         raise unknown(f"source of {where}", row.source, sources)
-    if row.f1c not in ("mean", "harmonic"):
+    if row.f1c not in ("", "mean", "harmonic"):
         raise unknown(f"f1c of {where}", row.f1c, ("mean", "harmonic"))
+    if row.profile not in profiles.PROFILES:
+        raise unknown(f"profile of {where}", row.profile, profiles.PROFILES)
     _check_numbers(row.all, columns, where=f"all of {where}")
     _check_numbers(row.top3, TOP3, where=f"top3 of {where}")
     return row

@@ -5,52 +5,46 @@ the accepted ones (`results/reproduced/<dataset>`); the table says which.
 """
 
 import statistics
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-from bench import cards, names, paths, published
+from bench import cards, names, output, paths, profiles, published, verdict
 from bench.cards import Evaluation
 from bench.command import Parser, run
-from bench.files import write_atomically
-from bench.layout import Column, Row, Table, Values, as_csv, as_json
+from bench.errors import InputError
+from bench.layout import Column, Row, Table, Values
 from bench.names import plain
 from bench.published import Published
 from bench.record import ALL, TOP3, Record, groups, read_folder, scores, shown, title
-from bench.typeset import as_html, as_latex, as_markdown, as_text
 
-FORMATS: dict[str, Callable[[Table], str]] = {
-    "text": as_text,
-    "markdown": as_markdown,
-    "latex": as_latex,
-    "csv": as_csv,
-    "json": as_json,
-    "html": as_html,
-}
-TOP3_RULES = {
-    "forced": "top-3: an image's three labels of highest confidence, whatever it is",
-    "thresholded": "top-3: of an image's three labels of highest confidence, those that are predicted",
-}
-HARMONIC = "F1-C is the harmonic mean of P-C and R-C, not the mean of the classes' F1 as in the other rows"
 PARTIAL = "the data set was incomplete; not to be compared with the published numbers"
 SD = "sd: standard deviation of the n seeds (n - 1 in the denominator); the line above it is their mean."
-DIFF = "diff: the mean, unrounded, minus the published value."
+DIFF = "diff: the mean, unrounded, minus the published value; only where both follow one convention."
 
 
-def build(dataset: str, runs: Path) -> Table:
-    """The table of a data set from its card, its published numbers and the records there are."""
+def build(dataset: str, runs: Path, *, profile: str = "", tolerance: float | None = None) -> Table:
+    """The table of a data set from its card, its published numbers and the records there are.
+
+    `profile`: of the reproduced rows, if not the one by which the data set's paper scores it. `tolerance`:
+    points from the published value that count as agreement, if they are more than the seeds' spread.
+    """
     paper = published.load(dataset)
     card = cards.load(dataset) if dataset in cards.names() else None
     evaluation = card.evaluation if card else Evaluation(top3=paper.top3 if paper else None)
     records, origin = _records(dataset, runs)
-    rows = [*_paper_rows(paper, evaluation), *_reproduced_rows(dataset, records, paper, evaluation)]
+    reproduced = _reproduced_rows(dataset, records, paper, evaluation, profile or evaluation.profile)
+    rows = [*_paper_rows(paper, evaluation.profile), *verdict.judged([*reproduced], stated=tolerance)]
     name = card.title if card else paper.title if paper else dataset
-    about = (name, _rules(evaluation), *_sources(paper), f"Reproduced: {origin}.")
-    return Table(dataset, about, _columns(paper, evaluation), tuple(rows), tuple(_notes(rows)), origin)
+    about = (name, _rules(evaluation, profile), *_sources(paper), f"Reproduced: {origin}.")
+    notes = (*_notes(rows), *verdict.explanation(rows, stated=tolerance))
+    return Table(dataset, about, _columns(paper, evaluation), tuple(rows), notes, origin)
 
 
-def _rules(evaluation: Evaluation) -> str:
+def _rules(evaluation: Evaluation, profile: str) -> str:
     rules = [f"metrics of profile {evaluation.profile}"]
-    rules += [TOP3_RULES[evaluation.top3]] if evaluation.top3 else []
+    rules += [f"reproduced rows of profile {profile}"] if profile not in ("", evaluation.profile) else []
+    rules += [output.TOP3_RULES[evaluation.top3]] if evaluation.top3 else []
     rules += [f"unspecified labels: {evaluation.unspecified}"] if evaluation.unspecified else []
     return f"In percent; {'; '.join(rules)}."
 
@@ -58,7 +52,8 @@ def _rules(evaluation: Evaluation) -> str:
 def _sources(paper: Published | None) -> list[str]:
     if paper is None:
         return ["Published: no paper reports this data set."]
-    return [f"Published: {source}." for source in paper.sources.values()]
+    lines = [f"Published ({key.upper()}): {source}." for key, source in paper.sources.items()]
+    return lines + ([f"The first paper's own rows: {paper.usual}."] if paper.usual else [])
 
 
 def _columns(paper: Published | None, evaluation: Evaluation) -> tuple[Column, ...]:
@@ -81,18 +76,32 @@ def _records(dataset: str, runs: Path) -> tuple[list[Record], str]:
     return [], f"no records yet, neither in {shown(runs)} nor in {shown(accepted)}"
 
 
-def _paper_rows(paper: Published | None, evaluation: Evaluation) -> Iterator[Row]:
+def _paper_rows(paper: Published | None, profile: str) -> Iterator[Row]:
     if paper is None:
         return
     known = {plain(method): method for method in names.methods()}
     for row in paper.rows:
-        marks = {"harmonic": HARMONIC} if row.f1c == "harmonic" else {}
-        if row.profile != evaluation.profile:
-            marks[row.profile] = f"printed by another convention than the other rows, profile {row.profile}"
-        facts = {"profile": row.profile, "f1c": row.f1c, "trunk": row.trunk, "input_size": row.input_size}
-        facts |= {"printed_in": str(paper.sources[row.source]), "cites": row.cites}
-        method = known.get(plain(row.name), row.name)
-        yield Row("paper", method, row.name, values=_printed(row), marks=marks, facts=facts)
+        yield Row(
+            source="paper",
+            method=known.get(plain(row.name), row.name),
+            title=row.name,
+            variant="" if row.setting == paper.usual else row.setting,
+            values=_printed(row),
+            marks=row.marks,
+            remarks=_other_profile(_printed(row), row.profile, profile) | _other_f1c(row),
+            facts=_facts(row, paper),
+        )
+
+
+def _facts(row: published.Row, paper: Published) -> dict[str, Any]:
+    return {
+        "profile": row.profile,
+        "f1c": row.convention.f1_c,
+        "trunk": row.trunk,
+        "input_size": row.input_size,
+        "printed_in": str(paper.sources[row.source]),
+        "cites": row.cites,
+    }
 
 
 def _printed(row: published.Row) -> dict[Column, float]:
@@ -100,8 +109,18 @@ def _printed(row: published.Row) -> dict[Column, float]:
     return values | {("top3", name): value for name, value in row.top3.items()}
 
 
+def _other_profile(values: Values, profile: str, usual: str) -> dict[Column, str]:
+    """A remark on every number of another profile than the data set's paper."""
+    return dict.fromkeys(values, f"profile {profile}, not {usual}") if profile != usual else {}
+
+
+def _other_f1c(row: published.Row) -> dict[Column, str]:
+    is_harmonic = row.f1c == "harmonic"
+    return {column: output.HARMONIC for column in _printed(row) if column[1] == "F1-C" and is_harmonic}
+
+
 def _reproduced_rows(
-    dataset: str, records: list[Record], paper: Published | None, evaluation: Evaluation
+    dataset: str, records: list[Record], paper: Published | None, evaluation: Evaluation, profile: str
 ) -> Iterator[Row]:
     """Every method there is, in the paper's order, each followed by its variants."""
     found = groups(records)
@@ -113,16 +132,20 @@ def _reproduced_rows(
             remedy = f"python -m bench.run --dataset {dataset} --method {method}"
             yield Row("reproduced", method, name, n=0, remedy=remedy)
         for variant in sorted(variant for mine, variant in found if mine == method):
-            yield _mean_row(name, found[method, variant], paper.row(method) if paper else None, evaluation)
+            yield _mean_row(name, found[method, variant], paper, evaluation, profile)
 
 
-def _mean_row(name: str, members: list[Record], printed: published.Row | None, evaluation: Evaluation) -> Row:
+def _mean_row(
+    name: str, members: list[Record], paper: Published | None, evaluation: Evaluation, profile: str
+) -> Row:
     """Mean, spread and distance from the published value of one method and variant over its seeds."""
-    numbers = [scores(member, evaluation.profile) for member in members]
+    numbers = [scores(member, profile) for member in members]
     shared = [column for column in numbers[0] if all(column in values for values in numbers)]
     samples = {column: [values[column] for values in numbers] for column in shared}
     means = {column: statistics.fmean(sample) for column, sample in samples.items()}
-    several = len(members) > 1
+    lines = {"difference": _difference(means, _counterpart(members[0], paper), profile)}
+    if len(members) > 1:
+        lines["std"] = {column: statistics.stdev(sample) for column, sample in samples.items()}
     return Row(
         source="reproduced",
         method=members[0]["method"],
@@ -130,22 +153,29 @@ def _mean_row(name: str, members: list[Record], printed: published.Row | None, e
         variant=members[0]["variant"],
         n=len(members),
         values=means,
-        std={column: statistics.stdev(sample) for column, sample in samples.items()} if several else {},
-        difference=_difference(means, printed, evaluation) if printed else {},
+        lines=lines,
         marks=_marks(members, evaluation),
-        facts={"seeds": [member["seed"] for member in members]},
+        remarks=_other_profile(means, profile, evaluation.profile),
+        facts={"seeds": [member["seed"] for member in members], "profile": profile},
     )
 
 
-def _difference(means: Values, printed: published.Row, evaluation: Evaluation) -> Values:
-    """Mean minus published value, where both follow one convention."""
-    if printed.profile != evaluation.profile:
+def _counterpart(record: Record, paper: Published | None) -> published.Row | None:
+    """The published row of the record's method, trunk and input size."""
+    recipe = record["recipe"]
+    trunk, size = str(recipe.get("trunk", "")), recipe.get("input_size")
+    return paper.row(record["method"], trunk=trunk, input_size=size) if paper else None
+
+
+def _difference(means: Values, printed: published.Row | None, profile: str) -> dict[Column, float]:
+    """Mean minus published value, where both are computed alike."""
+    if printed is None:
         return {}
-    values = _printed(printed)
+    values, mine = _printed(printed), profiles.find(profile)
     return {
         column: mean - values[column]
         for column, mean in means.items()
-        if column in values and not (column[1] == "F1-C" and printed.f1c == "harmonic")
+        if column in values and profiles.alike(mine, printed.convention, column[1])
     }
 
 
@@ -176,23 +206,27 @@ def _notes(rows: Sequence[Row]) -> list[str]:
     taken = [f"{row.title} from {row.facts['cites']}" for row in rows if row.facts.get("cites")]
     notes = [*dict.fromkeys(marks)]
     notes += [f"Rows that the paper took from other publications: {'; '.join(taken)}."] if taken else []
-    notes += [SD] if any(row.std for row in rows) else []
-    notes += [DIFF] if any(row.difference for row in rows) else []
+    notes += [SD] if any(row.lines.get("std") for row in rows) else []
+    notes += [DIFF] if any(row.lines.get("difference") for row in rows) else []
     return notes
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = Parser(prog="python -m bench.table", description=__doc__.splitlines()[0])
     parser.add_argument("--dataset", required=True, metavar="NAME", help=", ".join(published.datasets()))
-    parser.add_argument("--format", choices=FORMATS, default="text", help="default: text")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="write the table there instead")
+    known = ", ".join(profiles.PROFILES)
+    parser.add_argument("--profile", default="", metavar="NAME", help=f"of the reproduced rows: {known}")
+    parser.add_argument("--tolerance", type=float, metavar="POINTS", help="what counts as agreement at least")
     parser.add_argument("--runs", type=Path, metavar="DIR", help="where runs write (default: runs)")
+    output.add_options(parser)
     args = parser.parse_args(argv)
-    text = FORMATS[args.format](build(args.dataset, (args.runs or paths.RUNS) / args.dataset))
-    if args.output:
-        print(f"written: {write_atomically(args.output, text)}")
-    else:
-        print(text, end="")
+    if args.profile:
+        profiles.find(args.profile)
+    if args.tolerance is not None and not 0 <= args.tolerance <= 100:
+        raise InputError(f"--tolerance {args.tolerance}: give points, from 0 to 100")
+    runs = (args.runs or paths.RUNS) / args.dataset
+    table = build(args.dataset, runs, profile=args.profile, tolerance=args.tolerance)
+    print(output.deliver(table, form=args.format, output=args.output), end="")
     return 0
 
 

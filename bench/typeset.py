@@ -1,7 +1,7 @@
 """A `Table` for readers: text, Markdown, LaTeX, HTML.
 
-One decimal, as the paper prints. A reproduced row has up to three lines: the mean over n seeds, its standard
-deviation ("sd") and its distance from the published value ("diff").
+One decimal, as the paper prints. Below a row's values may stand further lines, such as their standard
+deviation ("sd"); a letter behind a number leads to a remark below the table.
 """
 
 import functools
@@ -11,10 +11,18 @@ from collections.abc import Callable, Mapping, Sequence
 
 from tabulate import tabulate
 
-from bench.layout import GROUPS, Row, Table, Values
+from bench.layout import GROUPS, Column, Row, Table
 
-SECTIONS = {"paper": "Published", "reproduced": "Reproduced"}
-WIDTH, NAME_WIDTH = 118, 38  # columns of running text and of a name in text; 13 metrics then end before 140
+SECTIONS = {"paper": "Published", "reproduced": "Reproduced", "scored": "Scored"}
+LINES = {  # label and sign of what stands below a row's values
+    "std": ("sd", ""),
+    "low": ("2.5 %", ""),
+    "high": ("97.5 %", ""),
+    "difference": ("diff", "+"),
+    "tolerance": ("tol", ""),
+    "verdict": ("verdict", ""),
+}
+WIDTH, NAME_WIDTH = 118, 37  # columns of running text and of a name in text; 13 metrics then end before 140
 
 MARKDOWN: dict[str, str] = {mark: f"\\{mark}" for mark in "\\|*`<"}
 LATEX: dict[str, str] = {mark: f"\\{mark}" for mark in "&%$#_{}"} | {
@@ -34,7 +42,7 @@ def as_text(table: Table) -> str:
     rule = "-" * len(parts[-1])
     for section, rows in _sections(table).items():
         parts += [rule, section, *(text for row in rows for text in _text_row(table, row, line))]
-    return "".join(f"{part.rstrip()}\n" for part in [*parts, rule, *_paragraphs(table.notes)])
+    return "".join(f"{part.rstrip()}\n" for part in [*parts, rule, *_paragraphs(_notes(table))])
 
 
 def _text_row(table: Table, row: Row, line: Callable[[list[str]], str]) -> list[str]:
@@ -50,9 +58,14 @@ def _line(cells: list[str], *, width: int, groups: Sequence[str]) -> str:
     """Name, n and numbers in columns of their own, a gap between the groups."""
     name, n, *numbers = cells
     gaps = ["  " if place and group != groups[place - 1] else "" for place, group in enumerate(groups)]
-    return f"{name:<{width}}{n:>5}" + "".join(
-        f"{gap}{text:>7}" for gap, text in zip(gaps, numbers, strict=True)
+    return f"{name:<{width}}{n:>8} " + "".join(
+        f"{gap}{_at_the_point(text):>7}" for gap, text in zip(gaps, numbers, strict=True)
     )
+
+
+def _at_the_point(text: str) -> str:
+    """With room for a letter behind a number, so that the numbers stand below each other."""
+    return text if text[-1:].isalpha() and text[-2:-1].isdigit() else f"{text} "
 
 
 def _paragraphs(texts: Sequence[str]) -> list[str]:
@@ -70,7 +83,8 @@ def _group_heads(table: Table) -> list[str]:
 
 
 def _heads(table: Table) -> list[str]:
-    return ["", "n", *(metric for _, metric in table.columns)]
+    seeds = "n" if any(row.n is not None for row in table.rows) else ""
+    return ["", seeds, *(metric for _, metric in table.columns)]
 
 
 def _sections(table: Table) -> dict[str, list[Row]]:
@@ -79,24 +93,32 @@ def _sections(table: Table) -> dict[str, list[Row]]:
 
 
 def _cells(table: Table, row: Row) -> list[list[str]]:
-    """The row's lines of text cells: name, n, numbers; then, where there are any, "sd" and "diff"."""
+    """The row's lines of text cells: name, n, numbers; then what stands below them, each with its label."""
     n = "" if row.n is None else str(row.n)
-    lines = [[row.name, n, *_numbers(table, row.values, absent="" if row.remedy else "-")]]
-    if row.std:
-        lines.append(["", "sd", *_numbers(table, row.std)])
-    if row.difference:
-        lines.append(["", "diff", *_numbers(table, row.difference, sign="+")])
+    absent = "" if row.remedy else "-"
+    numbers = [_number(row.values.get(it), absent=absent) + _letter(table, row, it) for it in table.columns]
+    lines = [[row.name, n, *numbers]]
+    for name in table.lines:
+        label, sign = LINES[name]
+        if values := row.lines.get(name):
+            lines.append(["", label, *(_number(values.get(it), sign=sign) for it in table.columns)])
     return lines
 
 
-def _numbers(table: Table, values: Values, *, sign: str = "", absent: str = "") -> list[str]:
-    rounded = {column: round(value, 1) + 0.0 for column, value in values.items()}  # + 0.0: no "-0.0"
-    return [f"{rounded[name]:{sign}.1f}" if name in rounded else absent for name in table.columns]
+def _number(value: float | str | None, *, sign: str = "", absent: str = "") -> str:
+    if value is None or isinstance(value, str):
+        return value or absent
+    return f"{round(value, 1) + 0.0:{sign}.1f}"  # + 0.0: no "-0.0"
+
+
+def _letter(table: Table, row: Row, column: Column) -> str:
+    return table.letters.get(row.remarks.get(column, ""), "")
 
 
 def as_markdown(table: Table) -> str:
     """The table in GitHub's Markdown."""
-    heads = ["", "n", *(metric + ("@3" if group == "top3" else "") for group, metric in table.columns)]
+    at3 = ["@3" if group == "top3" else "" for group, _ in table.columns]
+    heads = [head + suffix for head, suffix in zip(_heads(table), ["", "", *at3], strict=True)]
     grid = [heads, *([_escape(cell, MARKDOWN) for cell in line] for line in _flat(table))]
     # the heading goes in as a first line, for tabulate would pad every column below a heading by two
     rule, head, *lines = _tabulate(table, grid, (), "pipe").splitlines()
@@ -153,7 +175,11 @@ def _flat(table: Table) -> list[list[str]]:
 
 def _remarks(table: Table) -> list[str]:
     """The notes, after the commands that text has in the rows themselves."""
-    return [*(f"{row.name}: run {row.remedy}" for row in table.rows if row.remedy), *table.notes]
+    return [*(f"{row.name}: run {row.remedy}" for row in table.rows if row.remedy), *_notes(table)]
+
+
+def _notes(table: Table) -> list[str]:
+    return [*(f"{letter}: {remark}." for remark, letter in table.letters.items()), *table.notes]
 
 
 def _tabulate(table: Table, lines: list[list[str]], heads: Sequence[str], form: str) -> str:

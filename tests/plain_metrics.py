@@ -86,9 +86,9 @@ class Convention(NamedTuple):
 CONVENTIONS = {
     "srn2017": Convention(ap_envelope, False, lambda p: p > 0.5, harmonic=False, eps=EPS),
     "mlgcn": Convention(ap_at_positives, False, lambda p: p >= 0.5, least=1),
-    "mcar": Convention(ap_at_positives, False, lambda p: p >= 0.6),
+    "mcar": Convention(ap_at_positives, False, lambda p: p >= 0.6, least=1),
     "asl": Convention(ap_at_positives, True, lambda p: p > 0.8, harmonic=False, has_top=False),
-    "csra": Convention(ap_at_positives, False, lambda p: p >= 0.5),
+    "csra": Convention(ap_at_positives, False, lambda p: p >= 0.5, least=1),
     "sklearn": Convention(ap_grouped, True, lambda p: p >= 0.5, harmonic=False),
     "voc2007": Convention(ap_eleven, False, None, has_top=False),
 }

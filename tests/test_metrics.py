@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import metrics, profiles
+from bench import matrices, metrics, profiles
 from bench.errors import InputError
 from bench.metrics import COLUMNS, evaluate, precision_recall_f1
 from bench.profiles import PROFILES
@@ -239,6 +239,6 @@ def test_scoring_needs_no_torch():
 
 
 def test_examples_of_the_docstrings():
-    results = doctest.testmod(metrics)
-    assert results.attempted >= 5
-    assert not results.failed
+    results = [doctest.testmod(module) for module in (metrics, matrices)]
+    assert all(result.attempted for result in results)
+    assert not any(result.failed for result in results)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bench import cards, paths, published, table
+from bench import cards, output, paths, published, table
 from bench.errors import InputError
 from bench.record import ALL, TOP3
 from tests.records import fake, refused, write_all, write_card
@@ -41,7 +41,7 @@ def row_of(found: Any, method: str, *, variant: str = "", source: str = "reprodu
     return row
 
 
-@pytest.mark.parametrize("form", table.FORMATS)
+@pytest.mark.parametrize("form", output.FORMATS)
 @pytest.mark.parametrize("dataset", ["demo", "nuswide", "coco", "wider"])
 def test_a_fresh_checkout_has_a_table_whose_rows_say_what_lacks(dataset, form, capsys):
     text = shown(capsys, "--dataset", dataset, "--format", form)
@@ -130,7 +130,7 @@ def test_one_seed_has_no_deviation_and_no_published_row_no_difference(capsys):
     assert (row["n"], row["std"], row["difference"]) == (1, {"all": {}, "top3": {}}, {"all": {}, "top3": {}})
     text = shown(capsys, "--dataset", "demo")
     assert "no paper reports this data set" in text
-    assert not {"sd", "diff"} & set(text.split())
+    assert not {"sd", "diff", "tol", "verdict"} & set(text.split())
 
 
 def test_methods_stand_in_the_papers_order_with_their_variants_behind(capsys):
@@ -193,8 +193,8 @@ def test_harmonic_rows_are_marked_and_take_no_part_in_a_difference(capsys):
     """A reproduced KNN has its F1-C by the profile, the printed one is harmonic: they do not subtract."""
     write_all(paths.RUNS / "nuswide", fake("knn", dataset="nuswide", protocol={"top3": "forced"}))
     text = shown(capsys, "--dataset", "nuswide")
-    assert "\nKNN (harmonic) " in text
-    assert "\nharmonic: F1-C is the harmonic mean of P-C and R-C" in text
+    assert ["KNN", *"-" * 7, "24.3a", "32.6", "19.3"] in [line.split()[:11] for line in text.splitlines()]
+    assert "\na: harmonic mean of P-C and R-C, not the mean of the classes' F1.\n" in text
     difference = row_of(as_json(capsys, "nuswide"), "knn")["difference"]["top3"]
     assert list(difference) == ["P-C", "R-C", "F1-O", "P-O", "R-O"]
 
@@ -205,8 +205,102 @@ def test_a_row_printed_by_another_convention_is_marked_and_not_subtracted(result
     (results / "wider.toml").write_text(text.replace("srn2017", "mlgcn"), encoding="utf-8")
     write_all(paths.RUNS / "wider", fake(dataset="wider", protocol={"top3": None}))
     found = as_json(capsys, "wider")
-    assert list(row_of(found, "srn", source="paper")["marks"]) == ["mlgcn"]
+    remarks = row_of(found, "srn", source="paper")["remarks"]
+    assert remarks["all"] == dict.fromkeys(("mAP", "F1-C", "F1-O"), "profile mlgcn, not srn2017")
     assert row_of(found, "srn")["difference"] == {"all": {}, "top3": {}}
+
+
+def test_no_f1_c_of_another_family_or_profile_stands_unmarked_in_a_column(capsys):
+    """Whatever profile the reproduced rows have, and in whatever table."""
+    everything = dict.fromkeys(ALL, 50.0) | {"top3": dict.fromkeys(TOP3, 50.0)}
+    metrics = {"metrics": {"mlgcn": everything, "mcar": everything}}
+    for dataset, profile in [("coco", "mlgcn"), ("nuswide", "mcar"), ("wider", "mlgcn")]:
+        write_all(paths.RUNS / dataset, fake(dataset=dataset, **metrics))
+        printed = shown(capsys, "--dataset", dataset, "--format", "json", "--profile", profile)
+        for row in json.loads(printed)["rows"]:
+            other = row.get("profile", "srn2017") != "srn2017"
+            harmonic = row.get("f1c") == "harmonic"
+            for group in ("all", "top3"):
+                marked = set(row["remarks"][group])
+                assert marked == (
+                    set(row[group]) if other else {"F1-C"} & set(row[group]) if harmonic else set()
+                )
+
+
+def test_rows_of_another_profile_are_asked_for_by_name_and_marked_number_by_number(capsys):
+    seeds = [
+        fake(seed=seed, dataset="coco", metrics={"mcar": {"mAP": 70.0 + seed, "F1-C": 60.0}})
+        for seed in (0, 1)
+    ]
+    write_all(paths.RUNS / "coco", *seeds)
+    text = shown(capsys, "--dataset", "coco", "--profile", "mcar")
+    assert "reproduced rows of profile mcar" in text
+    (row,) = [line.split() for line in text.splitlines() if line.split()[:2] == ["SRN", "2"]]
+    letter = row[2][-1]
+    assert row[2:4] == [f"70.5{letter}", f"60.0{letter}"]
+    assert f"\n{letter}: profile mcar, not srn2017.\n" in text
+    assert "MCAR [ResNet-101 at 448]" in text
+
+
+def test_later_papers_are_compared_with_runs_of_their_trunk_and_size_by_their_own_convention(capsys):
+    """mcar and mlgcn have one mAP, srn2017 another: only the former is subtracted from MCAR's 83.8."""
+    recipe = {"trunk": "resnet101.tv_in1k", "input_size": 448}
+    mine = fake("mcar", dataset="coco", recipe=recipe, metrics={"mlgcn": {"mAP": 84.0, "F1-C": 80.0}})
+    write_all(paths.RUNS / "coco", mine)
+
+    def difference(profile: str) -> Any:
+        text = shown(capsys, "--dataset", "coco", "--format", "json", "--profile", profile)
+        return row_of(json.loads(text), "mcar")["difference"]["all"]
+
+    assert difference("mlgcn") == pytest.approx({"mAP": 0.2})
+    assert difference("srn2017") == {}
+
+
+def test_a_verdict_stands_below_every_difference_within_the_seeds_spread_or_not(capsys):
+    """mAP 80, 80.3, 81.2: sd 0.6245; t of 2 degrees 4.303; 4.303 sd sqrt(4/3) = 3.10 points from 77.1."""
+    seeds = [fake(seed=seed, dataset="coco", shift=shift) for seed, shift in enumerate((0, 0.3, 1.2))]
+    write_all(paths.RUNS / "coco", *seeds)
+    row = row_of(as_json(capsys, "coco"), "srn")
+    assert row["tolerance"]["all"]["mAP"] == pytest.approx(3.1029, abs=1e-4)
+    printed = row_of(as_json(capsys, "coco"), "srn", source="paper")
+    assert row["verdict"].keys() == row["difference"].keys()
+    for group, words in row["verdict"].items():
+        assert list(words) == list(printed[group]) == list(row["tolerance"][group])
+        for name, word in words.items():
+            off, tolerance = row["difference"][group][name], row["tolerance"][group][name]
+            assert word == ("within" if abs(off) <= tolerance else "above" if off > 0 else "below")
+    assert {*row["verdict"]["all"].values(), *row["verdict"]["top3"].values()} == {"within", "above", "below"}
+    text = shown(capsys, "--dataset", "coco")
+    assert "\ntol: 4.303 sd sqrt(1 + 1 / n), sd pooled over all methods' seeds (2 degrees of freedom)" in text
+    assert "\nverdict: within, the mean is no further than tol from the published value" in text
+
+
+def test_without_spread_the_tolerance_is_stated_and_may_be_given(capsys):
+    write_all(paths.RUNS / "coco", fake(dataset="coco", shift=-1.4))  # mAP 78.6, published: 77.1
+    assert row_of(as_json(capsys, "coco"), "srn")["verdict"]["all"]["mAP"] == "above"
+    text = shown(capsys, "--dataset", "coco", "--tolerance", "1.6")
+    assert "tol: 1.6 points, as no method has two seeds" in text
+    (verdict,) = [line.split() for line in text.splitlines() if line.split()[:1] == ["verdict"]]
+    assert verdict[1] == "within"
+
+
+def test_partial_data_get_no_verdict(capsys):
+    write_all(paths.RUNS / "coco", fake(dataset="coco", data={"partial": True}))
+    row = row_of(as_json(capsys, "coco"), "srn")
+    assert (row["verdict"], row["tolerance"]) == ({"all": {}, "top3": {}}, {"all": {}, "top3": {}})
+    assert "verdict" not in shown(capsys, "--dataset", "coco")
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (["--profile", "coco"], "unknown profile 'coco'; choose from: srn2017, mlgcn, "),
+        (["--tolerance", "-1"], "--tolerance -1.0: give points, from 0 to 100"),
+        (["--tolerance", "nan"], "--tolerance nan: give points, from 0 to 100"),
+    ],
+)
+def test_a_profile_or_tolerance_that_is_none_is_refused(option, message, capsys):
+    assert refused(table.main, ["--dataset", "coco", *option], capsys).startswith(f"error: {message}")
 
 
 def test_an_unknown_data_set_or_format_is_one_line_that_lists_the_choices(capsys):

@@ -26,9 +26,16 @@ def table(*rows: Row, columns: tuple[Column, ...] = COLUMNS) -> Table:
 
 
 PRINTED = Row(
-    "paper", "srn", "ResNet-SRN", values={("top3", "F1-C"): 48.9}, marks={"harmonic": "h"}, facts={"f1c": "h"}
+    "paper",
+    "srn",
+    "ResNet-SRN",
+    values={("top3", "F1-C"): 48.9},
+    marks={"extra data": "m"},
+    remarks={("top3", "F1-C"): "another & convention"},
+    facts={"f1c": "h"},
 )
-MADE = Row("reproduced", "srn", "SRN", ODD, 3, numbers(60.04), numbers(0.25), numbers(-0.04))
+BELOW = {"std": numbers(0.25), "difference": numbers(-0.04), "verdict": {("all", "mAP"): "within"}}
+MADE = Row("reproduced", "srn", "SRN", ODD, 3, numbers(60.04), BELOW)
 LACKING = Row("reproduced", "resnet101", "ResNet-101", n=0, remedy="python -m x")
 
 
@@ -41,6 +48,16 @@ def test_text_has_three_lines_for_a_reproduced_row_and_one_decimal():
     place = lines.index(["SRN", f"[{ODD}]", "3", *(f"{60 + k}.0" for k in range(13))])
     assert lines[place + 1][:3] == ["sd", "0.2", "1.2"]
     assert lines[place + 2][:3] == ["diff", "+0.0", "+1.0"], "a rounded zero has no minus"
+    assert lines[place + 3] == ["verdict", "within"]
+
+
+def test_a_letter_behind_a_number_leads_to_the_remark_on_it():
+    text = as_text(table(PRINTED, MADE))
+    assert " 48.9a" in text
+    assert "\na: another & convention.\n" in text
+    (printed,) = [line for line in text.splitlines() if "48.9a" in line]
+    (made,) = [line for line in text.splitlines() if " 67.0 " in line]
+    assert printed.index("48.9a") == made.index("67.0 "), "the numbers stand below each other"
 
 
 def test_text_sets_all_apart_from_top3_and_published_from_reproduced():
@@ -57,7 +74,8 @@ def test_text_sets_all_apart_from_top3_and_published_from_reproduced():
 def test_text_fits_140_columns_whatever_a_variant_is_called():
     variants = ["", "budget=equal", "x" * 30, "a=1," * 60 + "b=2"]
     rows = [
-        Row("reproduced", "srn", "SRN", name, 3, numbers(80), numbers(1), numbers(-20)) for name in variants
+        Row("reproduced", "srn", "SRN", name, 3, numbers(80), {"difference": numbers(-20)})
+        for name in variants
     ]
     lines = as_text(table(*rows)).splitlines()
     assert max(map(len, lines)) <= 140
@@ -74,7 +92,7 @@ def test_a_row_without_records_says_so_with_the_command(typeset):
 
 
 def test_what_a_paper_does_not_print_is_a_dash():
-    assert ["ResNet-SRN", "(harmonic)", *"-" * 7, "48.9", *"-" * 5] in words(as_text(table(PRINTED)))
+    assert ["ResNet-SRN", "(extra", "data)", *"-" * 7, "48.9a", *"-" * 5] in words(as_text(table(PRINTED)))
 
 
 @pytest.mark.parametrize("typeset", [as_text, as_markdown, as_latex, as_html])
@@ -144,20 +162,20 @@ def test_html_is_a_page_of_rows_of_equal_length_and_escapes_names():
 def test_csv_holds_every_digit():
     rows = list(csv.DictReader(io.StringIO(as_csv(table(PRINTED, MADE, LACKING)))))
     names = [*ALL, *(f"top3 {name}" for name in TOP3)]
-    facts = ["method", "title", "variant", "source", "n", "marks", "run"]
-    assert list(rows[0]) == [
-        *facts,
-        *(start + name for start in ("", "std ", "difference ") for name in names),
-    ]
+    facts = ["method", "title", "variant", "source", "n", "marks", "remarks", "run"]
+    below = ("", "std ", "difference ", "tolerance ", "verdict ")
+    assert list(rows[0]) == [*facts, *(start + name for start in below for name in names)]
     printed, made, lacking = rows
     assert (printed["n"], printed["mAP"], printed["top3 F1-C"], printed["marks"]) == (
         "",
         "",
         "48.9",
-        "harmonic",
+        "extra data",
     )
+    assert printed["remarks"] == "top3 F1-C: another & convention"
     assert (made["variant"], made["n"], made["mAP"], made["difference mAP"]) == (ODD, "3", "60.04", "-0.04")
-    assert float(made["std top3 R-O"]) == MADE.std["top3", "R-O"]
+    assert float(made["std top3 R-O"]) == BELOW["std"]["top3", "R-O"]
+    assert (made["verdict mAP"], made["verdict R-O"], made["tolerance mAP"]) == ("within", "", "")
     assert (lacking["n"], lacking["mAP"], lacking["run"]) == ("0", "", "python -m x")
 
 
@@ -168,6 +186,8 @@ def test_json_holds_every_digit_under_the_names_as_printed():
     assert (printed["n"], printed["all"], printed["top3"], printed["f1c"]) == (None, {}, {"F1-C": 48.9}, "h")
     assert (made["method"], made["variant"], made["source"], made["n"]) == ("srn", ODD, "reproduced", 3)
     assert list(made["all"].items()) == [(name, MADE.values["all", name]) for name in ALL]
-    assert made["std"]["top3"]["R-O"] == MADE.std["top3", "R-O"]
+    assert made["std"]["top3"]["R-O"] == BELOW["std"]["top3", "R-O"]
+    assert (made["verdict"]["all"], made["tolerance"]["all"]) == ({"mAP": "within"}, {})
+    assert printed["remarks"]["top3"] == {"F1-C": "another & convention"}
     assert made["difference"]["all"]["mAP"] == -0.04
     assert (lacking["n"], lacking["all"], lacking["run"]) == (0, {}, "python -m x")

@@ -1,0 +1,209 @@
+"""A file of predictions and its ground truth, checked and brought into one order, ready to be scored.
+
+Labels are matched by name and images by id wherever both sides give them, else by position.
+Shapes: N images, C labels.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+
+from bench import cards, store
+from bench.cards import Card, Evaluation, Top3, Unspecified
+from bench.command import Parser
+from bench.errors import InputError, unknown
+from bench.matrices import Array, first, is_no_label, is_no_probability, is_not_finite
+from bench.matrix_files import MatrixFile, Role, read
+from bench.metrics import logit
+from bench.paths import DATA
+
+# The logit of p = 1: that of the double just below 1 is 37, that of the smallest above 0 is -745.
+CERTAIN = 1000.0
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Logits and labels (1, 0 or -1) of the same images and labels; notes: what a reader should know of them.
+
+    ids: of the images, in order; empty where no file gives them. card: of their data set, if it is known.
+    """
+
+    path: Path
+    logits_NC: Array
+    labels_NC: Array
+    names: tuple[str, ...]
+    ids: tuple[str, ...]
+    card: Card | None
+    notes: tuple[str, ...]
+
+
+def load(
+    path: Path,
+    *,
+    labels: Path | None = None,
+    dataset: str | None = None,
+    probabilities: bool = False,
+    data: Path = DATA,
+) -> Subject:
+    """The predictions in a file, beside their ground truth.
+
+    That is in the file `labels`, else in the predictions file itself, else in the prepared store of the data
+    set. `dataset` also gives the labels' names and order; a file of the suite names its data set itself.
+    `probabilities`: the file holds p, not logits; ln(p / (1 - p)) is scored. InputError names file, row and
+    column of what is no number, no label or no probability, and every name or id without a counterpart.
+    """
+    given = read(path, "logits")
+    card = _card(given, dataset)
+    truth = _truth(given, labels, card, data)
+    is_wrong = is_no_probability if probabilities else is_not_finite
+    _refuse(given, "logits", is_wrong, "a probability, from 0 to 1" if probabilities else "a finite logit")
+    _refuse(truth, "labels", is_no_label, "a label: 1, 0 or -1")
+    names = card.labels if card else given.names or truth.names or _numbered(given)
+    logits_NC, labels_NC = _columns(given, "logits", names), _columns(truth, "labels", names)
+    notes = () if probabilities else _doubts(logits_NC)
+    return Subject(
+        path=path,
+        logits_NC=as_logits(logits_NC) if probabilities else logits_NC,
+        labels_NC=labels_NC[_rows(given, truth)].astype(np.int8),
+        names=names,
+        ids=given.ids or truth.ids,
+        card=card,
+        notes=notes,
+    )
+
+
+def add_options(parser: Parser) -> None:
+    """What every command asks that scores a file: where the ground truth is, and how it is to be read."""
+    parser.add_argument("--labels", type=Path, metavar="FILE", help="the ground truth, if it is elsewhere")
+    parser.add_argument("--dataset", metavar="NAME", help=f"one of: {', '.join(cards.names())}")
+    parser.add_argument("--probabilities", action="store_true", help="the file holds these, not logits")
+    parser.add_argument("--top3", choices=("none", *get_args(Top3)), help="default: as the data set's paper")
+    choices = get_args(Unspecified)
+    parser.add_argument("--unspecified", choices=("none", *choices), help="what F1 makes of labels 0")
+    parser.add_argument("--data", type=Path, default=DATA, metavar="DIR", help="where stores lie")
+
+
+def protocol(subject: Subject, *, top3: str | None, unspecified: str | None) -> Evaluation:
+    """How to score the subject: as its data set's paper does, but for what the user chose; "none": not so."""
+    usual = subject.card.evaluation if subject.card else Evaluation()
+    chosen = {"top3": top3, "unspecified": unspecified}
+    changes: dict[str, Any] = {name: None if it == "none" else it for name, it in chosen.items() if it}
+    return replace(usual, **changes)
+
+
+def as_logits(p: Array) -> Array:
+    """ln(p / (1 - p)) in float64, beyond every other logit where p is 0 or 1.
+
+    >>> as_logits(np.array([0.0, 0.5, 1.0])).tolist()
+    [-1000.0, 0.0, 1000.0]
+    """
+    with np.errstate(divide="ignore"):
+        return np.clip(logit(p), -CERTAIN, CERTAIN)
+
+
+def _card(given: MatrixFile, dataset: str | None) -> Card | None:
+    """The card of the data set that is named, by the user or by the file."""
+    if dataset and given.dataset not in ("", dataset):
+        raise InputError(f"{given.path} holds predictions for {given.dataset!r}, not for {dataset!r}")
+    if dataset or given.dataset in cards.names():
+        return cards.load(dataset or given.dataset)
+    return None
+
+
+def _truth(given: MatrixFile, labels: Path | None, card: Card | None, data: Path) -> MatrixFile:
+    if labels:
+        return read(labels, "labels")
+    if "labels" in given.matrices:
+        return given
+    if card is None:
+        raise InputError(f"{given.path} holds no labels; give them with --labels FILE, or name the --dataset")
+    if card.evaluation.result_files:
+        raise InputError(f"{card.title}: its owner keeps the test labels; give yours with --labels FILE")
+    view = store.open_store(data / card.name).test
+    ids = tuple(map(str, view.column("id").tolist()))
+    return MatrixFile(view.path, {"labels": view.labels_NC}, card.labels, ids, card.name)
+
+
+def _refuse(file: MatrixFile, role: Role, is_wrong: Any, expected: str) -> None:
+    matrix = file.matrices[role]
+    if (entry := first(matrix, is_wrong)) is not None:
+        raise InputError(f"{file.place(*entry)}: {matrix[entry]} is not {expected}")
+
+
+def _numbered(given: MatrixFile) -> tuple[str, ...]:
+    return tuple(f"column {column}" for column in range(given.matrices["logits"].shape[1]))
+
+
+def _columns(file: MatrixFile, role: Role, names: Sequence[str]) -> Array:
+    """The matrix with its columns in the order of the names."""
+    matrix = file.matrices[role]
+    if not file.names:
+        if matrix.shape[1] != len(names):
+            raise InputError(f"{file.path}: {role} have {matrix.shape[1]} columns for {len(names)} labels")
+        return matrix
+    for column, name in enumerate(file.names):
+        if name not in names:
+            raise InputError(f"{file.heading(column)}: {unknown('label', name, names)}")
+    if missing := [name for name in names if name not in file.names]:
+        raise InputError(f"{file.path}: no {role} of: {', '.join(missing)}")
+    if file.names == tuple(names):
+        return matrix
+    return matrix[:, [file.names.index(name) for name in names]]
+
+
+def _rows(given: MatrixFile, truth: MatrixFile) -> Any:
+    """Which rows of the ground truth belong to the rows of the predictions."""
+    if given.ids and truth.ids and given is not truth:
+        return _matched(given, truth)
+    images = len(given.matrices["logits"]), len(truth.matrices["labels"])
+    if images[0] != images[1]:
+        raise InputError(f"{given.path} has logits of {images[0]} images, {truth.path} labels of {images[1]}")
+    return slice(None)
+
+
+def _matched(given: MatrixFile, truth: MatrixFile) -> list[int]:
+    mine, theirs = _row_of(given), _row_of(truth)
+    for file, own, others in ((given, mine, theirs), (truth, theirs, mine)):
+        if alone := [id_ for id_ in own if id_ not in others]:
+            raise InputError(f"{file.path}: {len(alone)} images have no counterpart, the first: {alone[0]!r}")
+    return [theirs[id_] for id_ in given.ids]
+
+
+def _row_of(file: MatrixFile) -> dict[str, int]:
+    rows: dict[str, int] = {}
+    for row, id_ in enumerate(file.ids):
+        if rows.setdefault(id_, row) != row:
+            raise InputError(
+                f"{file.path}: rows {rows[id_]} and {row} (counted from 0) are both image {id_!r}"
+            )
+    return rows
+
+
+def _doubts(logits_NC: Array) -> tuple[str, ...]:
+    if first(logits_NC, is_no_probability) is None:
+        return ("Every value lies from 0 to 1; if they are probabilities, say --probabilities.",)
+    return ()
+
+
+def beside(one: Subject, other: Subject) -> Subject:
+    """The other subject with its images and labels in the order of the one.
+
+    InputError where they do not have the same images, labels and ground truth.
+    """
+    mine, theirs = (
+        MatrixFile(it.path, {"logits": it.logits_NC, "labels": it.labels_NC}, it.names, it.ids)
+        for it in (one, other)
+    )
+    logits_NC, labels_NC = (_columns(theirs, role, one.names) for role in ("logits", "labels"))
+    rows = _rows(mine, theirs)
+    ordered = replace(
+        other, logits_NC=logits_NC[rows], labels_NC=labels_NC[rows], names=one.names, ids=one.ids
+    )
+    if (entry := first(ordered.labels_NC != one.labels_NC, np.asarray)) is not None:
+        row, name = one.ids[entry[0]] if one.ids else entry[0], one.names[entry[1]]
+        labels = f"{ordered.labels_NC[entry]}, in {one.path} {one.labels_NC[entry]}"
+        raise InputError(f"{other.path}: another ground truth: label {name!r} of image {row!r} is {labels}")
+    return ordered

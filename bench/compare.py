@@ -1,0 +1,184 @@
+"""Compare two predictions of the same images: every metric's difference, with a paired bootstrap interval.
+
+`python -m bench.compare --predictions A B --labels FILE`
+
+Both are scored on the same replicates of the images, so what makes images hard for both cancels out. Below
+the metrics stand the labels, sorted by the difference of their average precision.
+"""
+
+import argparse
+import csv
+import io
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tabulate import tabulate
+
+from bench import align, bootstrap, profiles
+from bench.align import Subject
+from bench.bootstrap import LEVEL, Replicates
+from bench.cards import Evaluation
+from bench.command import Parser, run
+from bench.errors import InputError
+from bench.files import write_atomically
+from bench.layout import GROUPS
+from bench.matrices import Array
+from bench.profiles import Profile
+from bench.score import numbers
+
+
+@dataclass(frozen=True)
+class Line:
+    """A metric, or a label's AP: of A and of B in percent, their difference and its interval in points."""
+
+    name: str
+    a: float
+    b: float
+    difference: float
+    low: float
+    high: float
+    is_clear: bool  # the interval leaves out 0
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What was compared, the metrics in the paper's order, and the labels, the best for B first."""
+
+    about: Sequence[str]
+    metrics: Sequence[Line]
+    labels: Sequence[Line]
+
+
+def compare(a: Subject, b: Subject, *, profile: str, evaluation: Evaluation, replicates: int) -> Comparison:
+    """B against A by one profile; labels without positives and columns it does not define are left out."""
+    rules = profiles.find(profile)
+    (values_a, AP_a), (values_b, AP_b) = (numbers(it, rules, evaluation) for it in (a, b))
+    drawn_a, drawn_b = (_replicates(it, rules, evaluation, replicates) for it in (a, b))
+    metrics = [
+        _line(
+            _name(*column),
+            values_a[column],
+            values_b[column],
+            drawn_b.values[column] - drawn_a.values[column],
+        )
+        for column in values_a
+    ]
+    labels = [
+        _line(name, float(AP_a[c]), float(AP_b[c]), drawn_b.AP_LC[:, c] - drawn_a.AP_LC[:, c])
+        for c, name in enumerate(a.names)
+        if not math.isnan(AP_a[c])
+    ]
+    size = f"{len(a.logits_NC):,} images, {len(a.names)} labels; in percent, profile {profile}."
+    legend = f"2.5 %, 97.5 %: the {LEVEL} % interval of B - A, {replicates:,} paired bootstrap replicates"
+    about = (f"A: {a.path}", f"B: {b.path}", size, f"{legend}; *: it leaves out 0.", *a.notes)
+    return Comparison(about, metrics, sorted(labels, key=lambda line: -line.difference))
+
+
+def _replicates(subject: Subject, rules: Profile, evaluation: Evaluation, replicates: int) -> Replicates:
+    """The same draws for every subject."""
+    blocks = bootstrap.draws(len(subject.logits_NC), replicates)
+    weights = bootstrap.watched(blocks, subject.path.name, replicates)
+    return bootstrap.resample(subject.logits_NC, subject.labels_NC, weights, rules=rules, protocol=evaluation)
+
+
+def _line(name: str, a: float, b: float, differences_L: Array) -> Line:
+    low, high = map(float, bootstrap.interval(differences_L))
+    return Line(name, a, b, b - a, low, high, low > 0 or high < 0)
+
+
+def _name(group: str, metric: str) -> str:
+    return metric if group == "all" else f"{GROUPS[group]} {metric}"
+
+
+def _as_text(found: Comparison) -> str:
+    return _typeset(found, "simple", line_end="\n")
+
+
+def _as_markdown(found: Comparison) -> str:
+    return _typeset(found, "pipe", line_end="  \n")
+
+
+def _typeset(found: Comparison, form: str, *, line_end: str) -> str:
+    parts = {"metric": found.metrics, "AP of label": found.labels}
+    tables = [_table(lines, head, form) for head, lines in parts.items()]
+    return "\n\n".join([line_end.join(found.about), *tables]) + "\n"
+
+
+def _table(lines: Sequence[Line], head: str, form: str) -> str:
+    cells = [
+        [
+            line.name,
+            *(f"{value:.2f}" for value in (line.a, line.b)),
+            *(f"{value:+.2f}" for value in (line.difference, line.low, line.high)),
+            "*" if line.is_clear else "",
+        ]
+        for line in lines
+    ]
+    heads = [head, "A", "B", "B - A", "2.5 %", "97.5 %", ""]
+    sides = ("left", *["right"] * 5, "left")
+    return str(tabulate(cells, heads, form, colalign=sides, disable_numparse=True))
+
+
+def _as_csv(found: Comparison) -> str:
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, ["kind", *Line.__dataclass_fields__], lineterminator="\n")
+    writer.writeheader()
+    for kind, lines in {"metric": found.metrics, "label": found.labels}.items():
+        writer.writerows({"kind": kind, **asdict(line)} for line in lines)
+    return buffer.getvalue()
+
+
+def _as_json(found: Comparison) -> str:
+    return json.dumps(asdict(found), indent=1, ensure_ascii=False) + "\n"
+
+
+FORMATS: dict[str, Callable[[Comparison], str]] = {
+    "text": _as_text,
+    "markdown": _as_markdown,
+    "csv": _as_csv,
+    "json": _as_json,
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = _parser().parse_args(argv)
+    if args.bootstrap < bootstrap.FEWEST:
+        raise InputError(
+            f"--bootstrap {args.bootstrap}: give at least {bootstrap.FEWEST} replicates, best 1000"
+        )
+    a, b = (
+        align.load(
+            path, labels=args.labels, dataset=args.dataset, probabilities=args.probabilities, data=args.data
+        )
+        for path in args.predictions
+    )
+    evaluation = align.protocol(a, top3=args.top3, unspecified=args.unspecified)
+    found = compare(
+        a,
+        align.beside(a, b),
+        profile=args.profile or evaluation.profile,
+        evaluation=evaluation,
+        replicates=args.bootstrap,
+    )
+    text = FORMATS[args.format](found)
+    print(f"written: {write_atomically(args.output, text)}\n" if args.output else text, end="")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(prog="python -m bench.compare", description=__doc__)
+    parser.add_argument("--predictions", type=Path, nargs=2, required=True, metavar="FILE", help="A and B")
+    align.add_options(parser)
+    known = ", ".join(profiles.PROFILES)
+    parser.add_argument("--profile", metavar="NAME", help=f"one of: {known} (default: the data set's)")
+    parser.add_argument("--bootstrap", type=int, default=1000, metavar="N", help="replicates (default: 1000)")
+    parser.add_argument("--format", choices=FORMATS, default="text", help="default: text")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="write it there instead")
+    return parser
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,224 @@
+"""Score anybody's predictions by one convention of published tables, or by all of them beside each other.
+
+`python -m bench.score --predictions FILE --labels FILE --profile all`
+"""
+
+import argparse
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bench import align, bootstrap, metrics, output, profiles
+from bench.align import Subject
+from bench.bootstrap import LEVEL
+from bench.cards import Evaluation
+from bench.command import Parser, run
+from bench.errors import InputError
+from bench.layout import Column, Row, Table
+from bench.matrices import Array
+from bench.profiles import Profile
+from bench.record import ALL, TOP3
+
+THRESHOLDS = tuple(hundredth / 100 for hundredth in range(1, 100))  # probabilities that an oracle tries
+ORACLE = (
+    "its threshold has the highest F1-C + F1-O of p = 0.01, 0.02, ..., 0.99 and the profile's own on the "
+    "very images that are scored; some papers print this, but it compares with no other row"
+)
+MIXED = "The labels hold 0 and -1, and both count as negative; --unspecified makes 0 unspecified."
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row to compute: a profile, or its oracle."""
+
+    profile: str
+    rules: Profile
+    is_oracle: bool = False
+
+    @property
+    def title(self) -> str:
+        cut = " ".join(map(str, self.rules.positive or ()))
+        return f"{self.profile}, p {cut}" if self.is_oracle else self.profile
+
+
+def build(
+    subject: Subject,
+    wanted: Sequence[str],
+    *,
+    evaluation: Evaluation,
+    oracle: bool = False,
+    replicates: int = 0,
+) -> Table:
+    """One row for each profile; with `oracle`, another at the best threshold; with replicates, intervals."""
+    rows = [
+        _row(subject, line, evaluation, replicates) for line in _lines(subject, wanted, evaluation, oracle)
+    ]
+    columns: list[Column] = [("all", name) for name in ALL]
+    columns += [("top3", name) for name in TOP3] if evaluation.top3 else []
+    return Table(
+        dataset=subject.card.name if subject.card else "",
+        about=(subject.path.name, _about(subject, evaluation)),
+        columns=tuple(columns),
+        rows=tuple(rows),
+        notes=tuple(_notes(subject, wanted, evaluation, oracle=oracle, replicates=replicates)),
+        records=f"predictions of {subject.path}",
+        lines=("low", "high") if replicates else (),
+    )
+
+
+def _lines(subject: Subject, wanted: Sequence[str], evaluation: Evaluation, oracle: bool) -> Iterator[Line]:
+    for name in wanted:
+        rules = profiles.find(name)
+        yield Line(name, rules)
+        if oracle and rules.positive:
+            yield Line(name, at_best_threshold(subject, rules, evaluation), is_oracle=True)
+
+
+def at_best_threshold(subject: Subject, rules: Profile, evaluation: Evaluation) -> Profile:
+    """The profile at the threshold with the highest F1-C + F1-O on the subject; of equals, the lowest."""
+    if rules.positive is None:
+        return rules
+    compare, own = rules.positive
+
+    def gain(p: float) -> float:
+        trial = replace(rules, positive=(compare, p))
+        counts_3C = metrics.count(
+            subject.logits_NC,
+            subject.labels_NC,
+            metrics.above(compare, p),
+            excluded=evaluation.unspecified == "excluded",
+        )
+        six = metrics.columns(counts_3C, trial)
+        return float(six["F1-C"] + six["F1-O"])
+
+    return replace(rules, positive=(compare, max(sorted({own, *THRESHOLDS}), key=gain)))
+
+
+def numbers(subject: Subject, rules: Profile, evaluation: Evaluation) -> tuple[dict[Column, float], Array]:
+    """(every column that the profile defines, in percent; every label's AP, NaN without positives)."""
+    top3, unspecified = evaluation.top3, evaluation.unspecified
+    found = metrics.evaluate(
+        subject.logits_NC, subject.labels_NC, profile=rules, top3=top3, unspecified=unspecified
+    )
+    values = {("all", metric): found[metric] for metric in ALL}
+    values |= {("top3", metric): value for metric, value in found.get("top3", {}).items()}
+    return {column: value for column, value in values.items() if not math.isnan(value)}, found["AP"]
+
+
+def _row(subject: Subject, line: Line, evaluation: Evaluation, replicates: int) -> Row:
+    values, AP_C = numbers(subject, line.rules, evaluation)
+    APs = zip(subject.names, AP_C.tolist(), strict=True)
+    harmonic = {column: output.HARMONIC for column in values if column[1] == "F1-C"}
+    cut = {"threshold": line.rules.positive[1]} if line.rules.positive else {}
+    return Row(
+        source="scored",
+        method=subject.path.stem,
+        title=line.title,
+        values=values,
+        lines=_interval(subject, line, evaluation, replicates) if replicates else {},
+        marks={"oracle": ORACLE} if line.is_oracle else {},
+        remarks=harmonic if line.rules.f1_c == "harmonic" else {},
+        facts={
+            "profile": line.profile,
+            **cut,
+            "AP": {name: None if math.isnan(AP) else AP for name, AP in APs},
+        },
+    )
+
+
+def _interval(
+    subject: Subject, line: Line, evaluation: Evaluation, replicates: int
+) -> dict[str, dict[Column, float]]:
+    """Lower and upper ends of every column's bootstrap interval."""
+    blocks = bootstrap.draws(len(subject.logits_NC), replicates)
+    weights = bootstrap.watched(blocks, line.title, replicates)
+    found = bootstrap.resample(
+        subject.logits_NC, subject.labels_NC, weights, rules=line.rules, protocol=evaluation
+    )
+    ends = {column: bootstrap.interval(values_L) for column, values_L in found.values.items()}
+    return {
+        name: {column: float(pair[end]) for column, pair in ends.items() if not math.isnan(pair[end])}
+        for end, name in enumerate(("low", "high"))
+    }
+
+
+def _about(subject: Subject, evaluation: Evaluation) -> str:
+    images, labels = subject.logits_NC.shape
+    facts = [f"{images:,} images, {labels} labels"]
+    facts += [subject.card.title] if subject.card else []
+    facts += ["in percent"]
+    facts += [output.TOP3_RULES[evaluation.top3]] if evaluation.top3 else []
+    facts += [f"unspecified labels: {evaluation.unspecified}"] if evaluation.unspecified else []
+    return f"{'; '.join(facts)}."
+
+
+def _notes(
+    subject: Subject, wanted: Sequence[str], evaluation: Evaluation, *, oracle: bool, replicates: int
+) -> Iterator[str]:
+    yield from (f"{name}: {profiles.in_words(profiles.find(name))}." for name in wanted)
+    positives_C = (subject.labels_NC == 1).sum(axis=0)
+    if empty := [name for name, count in zip(subject.names, positives_C, strict=True) if not count]:
+        yield f"Labels without a positive, {len(empty)} of {len(subject.names)}: {', '.join(empty)}."
+    if evaluation.unspecified is None and (subject.labels_NC == -1).any() and (subject.labels_NC == 0).any():
+        yield MIXED
+    yield from subject.notes
+    if oracle:
+        yield f"oracle: {ORACLE}."
+    if replicates:
+        yield f"2.5 %, 97.5 %: ends of the {LEVEL} % interval of {replicates:,} bootstrap replicates."
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = _parser().parse_args(argv)
+    if args.bootstrap and args.bootstrap < bootstrap.FEWEST:
+        raise InputError(
+            f"--bootstrap {args.bootstrap}: give at least {bootstrap.FEWEST} replicates, best 1000"
+        )
+    subject = align.load(
+        args.predictions,
+        labels=args.labels,
+        dataset=args.dataset,
+        probabilities=args.probabilities,
+        data=args.data,
+    )
+    evaluation = align.protocol(subject, top3=args.top3, unspecified=args.unspecified)
+    table = build(
+        subject,
+        _profiles(args.profile or evaluation.profile),
+        evaluation=evaluation,
+        oracle=args.oracle_thresholds,
+        replicates=args.bootstrap,
+    )
+    print(output.deliver(table, form=args.format, output=args.output), end="")
+    return 0
+
+
+def _profiles(text: str) -> list[str]:
+    names = list(profiles.PROFILES) if text == "all" else text.split(",")
+    return [name for name in names if profiles.find(name)]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(prog="python -m bench.score", description=__doc__)
+    parser.add_argument(
+        "--predictions",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="the suite's .safetensors, .npz (logits, labels, label_names, ids), .npy, .csv with label names "
+        "in its first line, or text with one image a line",
+    )
+    align.add_options(parser)
+    known = ", ".join(profiles.PROFILES)
+    parser.add_argument("--profile", metavar="NAME", help=f"all, or of: {known} (default: the data set's)")
+    parser.add_argument("--oracle-thresholds", action="store_true", help="a row at the best threshold, too")
+    parser.add_argument(
+        "--bootstrap", type=int, default=0, metavar="N", help="intervals of N replicates: 1000"
+    )
+    output.add_options(parser)
+    return parser
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,139 @@
+"""`python -m bench.compare`: the difference of two predictions, and how sure it is."""
+
+import csv
+import io
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench import compare
+from bench.bootstrap import draws, interval
+from bench.metrics import evaluate
+from bench.record import ALL, TOP3
+from tests.records import refused
+
+NAMES = ["plain", "better", "worse", "empty"]
+
+
+def truth(images: int = 400) -> Any:
+    labels = (np.random.default_rng(0).random((images, 4)) < 0.3).astype(np.int8)
+    labels[:, 3] = 0
+    return labels
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Predictions A, and B: the same, with one label predicted far better and one far worse."""
+    labels = truth()
+    rng = np.random.default_rng(1)
+    a = rng.normal(size=labels.shape) + labels
+    b = a + rng.normal(scale=0.01, size=labels.shape)
+    b[:, 1] += 2 * labels[:, 1]
+    b[:, 2] -= labels[:, 2]
+    for name, logits in (("a.npz", a), ("b.npz", b)):
+        np.savez(tmp_path / name, logits=logits, labels=labels, label_names=NAMES)
+    return [str(tmp_path / "a.npz"), str(tmp_path / "b.npz")]
+
+
+def shown(capsys, *words):
+    assert compare.main(["--predictions", *words]) == 0
+    return capsys.readouterr().out
+
+
+def found(capsys, *words):
+    return json.loads(shown(capsys, *words, "--bootstrap", "100", "--format", "json"))
+
+
+def test_every_metric_is_that_of_evaluate_and_the_difference_is_b_minus_a(files, capsys):
+    lines = {line["name"]: line for line in found(capsys, *files, "--top3", "forced")["metrics"]}
+    a, b = (evaluate(np.load(file)["logits"], truth(), top3="forced") for file in files)
+    assert list(lines) == [*ALL, *(f"top-3 {name}" for name in TOP3)]
+    for name in ALL:
+        assert (lines[name]["a"], lines[name]["b"]) == (a[name], b[name])
+        assert lines[name]["difference"] == b[name] - a[name]
+    assert lines["top-3 P-O"]["b"] == b["top3"]["P-O"]
+
+
+def test_labels_are_sorted_by_what_b_gains_and_those_without_positives_are_left_out(files, capsys):
+    lines = found(capsys, *files)["labels"]
+    assert [line["name"] for line in lines] == ["better", "plain", "worse"]
+    assert [line["is_clear"] for line in lines] == [True, False, True]
+    assert lines[0]["low"] > 0 > lines[-1]["high"]
+
+
+def test_the_interval_is_of_the_paired_difference(files, capsys):
+    """Of the same images drawn for both; by hand, for mAP and for the first label's AP."""
+    result = found(capsys, *files)
+    (weights,) = [np.concatenate(list(draws(400, 100)), axis=1)]
+    differences = []
+    for weight in weights.T:
+        scores = [
+            evaluate(*(np.repeat(matrix, weight, axis=0) for matrix in (np.load(file)["logits"], truth())))
+            for file in files
+        ]
+        differences.append([scores[1]["mAP"] - scores[0]["mAP"], scores[1]["AP"][0] - scores[0]["AP"][0]])
+    ends = np.array(interval(np.array(differences)))
+    lines = [result["metrics"][0], next(line for line in result["labels"] if line["name"] == "plain")]
+    mine = np.array([[line[end] for line in lines] for end in ("low", "high")])
+    assert mine == pytest.approx(ends)
+
+
+def test_pairing_makes_the_interval_narrow(files, capsys):
+    """The two share all but a hundredth of their noise on this label: unpaired, its AP varies by points."""
+    line = next(line for line in found(capsys, *files)["labels"] if line["name"] == "plain")
+    assert line["high"] - line["low"] < 1
+
+
+def test_a_file_does_not_differ_from_itself(files, capsys):
+    result = found(capsys, files[0], files[0])
+    lines = [*result["metrics"], *result["labels"]]
+    assert {(line["difference"], line["low"], line["high"], line["is_clear"]) for line in lines} == {
+        (0, 0, 0, False)
+    }
+
+
+def test_text_names_the_files_the_size_and_what_the_star_means(files, capsys):
+    text = shown(capsys, *files, "--bootstrap", "40", "--profile", "mcar")
+    for part in (f"A: {files[0]}", "400 images, 4 labels; in percent, profile mcar.", "*: it leaves out 0."):
+        assert part in text
+    cells = {line.split()[0]: line.split() for line in text.splitlines() if line}
+    assert cells["better"][3].startswith("+")
+    assert cells["worse"][-1] == "*"
+    assert max(map(len, text.splitlines())) <= 140
+
+
+def test_markdown_and_csv_hold_the_same(files, capsys):
+    text = shown(capsys, *files, "--bootstrap", "40", "--format", "markdown")
+    assert "| AP of label" in text
+    printed = shown(capsys, *files, "--bootstrap", "40", "--format", "csv")
+    lines = list(csv.DictReader(io.StringIO(printed)))
+    assert [line["name"] for line in lines if line["kind"] == "label"] == ["better", "plain", "worse"]
+    assert f"{float(lines[0]['difference']):+.2f}" in text
+
+
+def test_labels_may_stand_in_a_file_of_their_own_for_both(tmp_path, files, capsys):
+    for name in ("a", "b"):
+        np.savetxt(tmp_path / f"{name}.txt", np.load(tmp_path / f"{name}.npz")["logits"])
+    np.savetxt(tmp_path / "t.txt", truth(), fmt="%d")
+    words = [str(tmp_path / "a.txt"), str(tmp_path / "b.txt"), "--labels", str(tmp_path / "t.txt")]
+    mine, whole = found(capsys, *words), found(capsys, *files)
+    assert mine["metrics"] == whole["metrics"]
+
+
+def test_output_goes_to_a_file(files, tmp_path, capsys):
+    path = tmp_path / "c.csv"
+    words = [*files, "--bootstrap", "40", "--format", "csv", "--output", str(path)]
+    assert shown(capsys, *words) == f"written: {path}\n"
+    assert path.read_text(encoding="utf-8").startswith("kind,name,a,b,difference,low,high,is_clear\n")
+
+
+def test_mistakes_are_one_line_and_status_2(files, tmp_path, capsys):
+    np.savez(tmp_path / "c.npz", logits=np.zeros((400, 4)), labels=1 - truth(), label_names=NAMES)
+    other = refused(compare.main, ["--predictions", files[0], str(tmp_path / "c.npz")], capsys)
+    assert "c.npz: another ground truth: label 'plain' of image 0 is" in other
+    few = refused(compare.main, ["--predictions", *files, "--bootstrap", "0"], capsys)
+    assert few == "error: --bootstrap 0: give at least 40 replicates, best 1000\n"
+    one = refused(compare.main, ["--predictions", files[0]], capsys)
+    assert "--predictions: expected 2 arguments" in one
