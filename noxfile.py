@@ -1,4 +1,4 @@
-"""`nox -s tests`, `nox -s lint`, and `nox -s reproduce-<card>` for every card in `datasets/`."""
+"""`nox -s tests`, `slow`, `lint`, `perf`, and `nox -s reproduce-<card>` for every card in `datasets/`."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +23,22 @@ def install(session: nox.Session, *groups: str) -> None:
 def tests(session: nox.Session) -> None:
     """The tests; options after `--` go to pytest."""
     install(session, "tests")
-    session.run("pytest", "-n", "2", *session.posargs, env={"OMP_NUM_THREADS": "1"})
+    session.run("pytest", "-n", "2", "-m", "not slow", *session.posargs, env={"OMP_NUM_THREADS": "1"})
+
+
+@nox.session
+def slow(session: nox.Session) -> None:
+    """The tests that take minutes: processes killed at random, several processes under torchrun."""
+    install(session, "tests")
+    session.run("pytest", "-m", "slow", *session.posargs, env={"OMP_NUM_THREADS": "1"})
+
+
+@nox.session
+def perf(session: nox.Session) -> None:
+    """Measure the metrics and, on the device there is, training; each prints its figures as ratios."""
+    install(session)
+    session.run("python", "-m", "bench.perf", "metrics")
+    session.run("python", "-m", "bench.perf", "train", *session.posargs)
 
 
 @nox.session

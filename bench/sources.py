@@ -7,8 +7,16 @@ from functools import cache
 from bench.paths import ROOT
 
 # What the harness does to a model while it learns, and how it predicts.
-LEARNING = ("bench.batches", "bench.method", "bench.schedule", "bench.stages", "bench.train")
-SCORING = ("bench.average_precision", "bench.metrics", "bench.predict", "bench.profiles")
+LEARNING = (
+    "bench.batches",
+    "bench.distribute",
+    "bench.method",
+    "bench.position",
+    "bench.schedule",
+    "bench.stages",
+    "bench.train",
+)
+SCORING = ("bench.average_precision", "bench.matrices", "bench.metrics", "bench.predict", "bench.profiles")
 
 
 @cache

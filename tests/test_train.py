@@ -12,8 +12,10 @@ import torch
 
 from bench import batches, position, train
 from bench.errors import InputError
+from bench.reuse import Workshop
 from bench.store import Store
 from tests.killing import course
+from tests.test_contract import learn
 
 
 class Killed(BaseException):
@@ -165,3 +167,10 @@ def test_the_best_epoch_without_mean_average_precision_has_the_lowest_loss():
     rows = [{"epoch": n, "held_out_mAP": None, "held_out_loss": loss} for n, loss in ((1, 3.0), (2, 2.0))]
     assert position.best(rows) == 2
     assert doctest.testmod(position).failed == 0
+
+
+@pytest.mark.parametrize("select", ["last", "best"])
+def test_a_stages_facts_name_its_last_its_best_and_its_selected_epoch(select: str, workshop: Workshop):
+    _, (facts,) = learn("resnet101", workshop, select=select)
+    ends = {"last": 2, "best": position.best(facts["epochs"])}
+    assert facts["held_out"] == {**ends, "selected": ends[select]}
