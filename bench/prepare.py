@@ -77,7 +77,9 @@ def _write(card: Card, source: Path | None, folder: Path) -> dict[str, Any]:
         ("test", "test", card.sizes.test),
     ):
         found: Counter[str] = Counter()
-        rows = _rows(read(card, split, source), side=side, split=split, only_held_out=view == "held_out")
+        rows = _rows(
+            read(card, split, source), found, side=side, split=split, only_held_out=view == "held_out"
+        )
         write_view(
             folder / f"{view}.arrow", _counted(rows, found, digest), side=side, labels=len(card.labels)
         )
@@ -86,22 +88,41 @@ def _write(card: Card, source: Path | None, folder: Path) -> dict[str, Any]:
 
 
 def _rows(
-    samples: Iterator[formats.Sample | formats.LeftOut], *, side: int, split: str, only_held_out: bool
+    samples: Iterator[formats.Sample | formats.LeftOut],
+    found: Counter[str],
+    *,
+    side: int,
+    split: str,
+    only_held_out: bool,
 ) -> Iterator[Row]:
+    """A row for every sample that the view takes; what the reader leaves out is counted by its reason."""
     for sample in samples:
         if isinstance(sample, formats.LeftOut):
+            found[f"left out: {sample.reason}"] += 1
             continue
         validates = split == "train" and held_out(sample.group or sample.id)
         if only_held_out and not validates:
             continue
-        pixels = sample.image if isinstance(sample.image, np.ndarray) else _decode(sample.image)
+        pixels = sample.image if isinstance(sample.image, np.ndarray) else _decode(sample.image, sample.box)
         image = np.ascontiguousarray(resize(pixels, side)).tobytes()
         yield {"id": sample.id, "image": image, "labels": sample.labels_C.tolist(), "held_out": validates}
 
 
-def _decode(path: Path) -> NDArray[np.uint8]:
-    with Image.open(path) as image:
-        return np.asarray(image.convert("RGB"))
+def _decode(path: Path, box: tuple[float, float, float, float] | None) -> NDArray[np.uint8]:
+    """The file's pixels in RGB, its EXIF orientation ignored: all, or what of the box lies inside."""
+    try:
+        with Image.open(path) as image:
+            pixels_HWC = np.asarray(image.convert("RGB"))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as fault:
+        raise InputError(f"{path} is missing or no whole image: {fault}") from fault
+    if box is None:
+        return pixels_HWC
+    height, width = pixels_HWC.shape[:2]
+    left, top = max(0, round(box[0])), max(0, round(box[1]))
+    right, bottom = min(width, round(box[0] + box[2])), min(height, round(box[1] + box[3]))
+    if right <= left or bottom <= top:
+        raise InputError(f"{path}: nothing of the box {box} lies inside its {width} x {height} pixels")
+    return pixels_HWC[top:bottom, left:right]
 
 
 def _counted(rows: Iterator[Row], found: Counter[str], digest: Any) -> Iterator[Row]:
@@ -116,7 +137,9 @@ def _counted(rows: Iterator[Row], found: Counter[str], digest: Any) -> Iterator[
 
 
 def _believe(card: Card, counts: dict[str, dict[str, int]]) -> None:
-    expected = {"train": card.train, "test": card.test}
+    expected = {
+        view: split for view, split in (("train", card.train), ("test", card.test)) if not split.approximate
+    }
     wrong = [
         f"{view}: {number} {what} expected, {counts[view].get(what, 0)} found"
         for view, what in itertools.product(expected, ("images", "positives"))
@@ -139,6 +162,8 @@ def main(argv: list[str] | None = None) -> int:
     store = prepare(cards.load(args.dataset), source=args.source, data=args.data)
     for view, found in store.manifest["counts"].items():
         print(f"{view:>9}: {found['images']:,} images, {found['positives']:,} positive labels")
+        for reason in [name for name in found if name.startswith("left out")]:
+            print(f"{'':>11}{found[reason]:,} {reason}")
     print(f"ready in {store.folder}")
     return 0
 

@@ -3,9 +3,11 @@
 import ast
 import hashlib
 from functools import cache
+from pathlib import Path
 
 from bench.paths import ROOT
 
+FOLLOWED = ("methods", "bench.formats")
 # What the harness does to a model while it learns, and how it predicts.
 LEARNING = (
     "bench.batches",
@@ -21,7 +23,7 @@ SCORING = ("bench.average_precision", "bench.matrices", "bench.metrics", "bench.
 
 @cache
 def digest(*modules: str) -> str:
-    """SHA-256 of the modules' syntax trees and of every `methods` module that they import.
+    """SHA-256 of the modules' syntax trees, and of what they import of `methods` and `bench.formats`.
 
     Comments, docstrings and layout may change, and so may RECIPES, whose values are part of what they
     determine.
@@ -31,7 +33,7 @@ def digest(*modules: str) -> str:
 
 
 def closure(*modules: str) -> set[str]:
-    """The modules, and what they import of `methods`, directly or not."""
+    """The modules, and what they import of `methods` and `bench.formats`, directly or not."""
     found: set[str] = set()
     ahead = list(modules)
     while ahead:
@@ -44,17 +46,18 @@ def closure(*modules: str) -> set[str]:
 def _imported(module: str) -> list[str]:
     names = []
     for node in ast.walk(_tree(module)):
-        if isinstance(node, ast.ImportFrom) and node.module == "methods":
-            names += [f"methods.{alias.name}" for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("methods."):
-            names.append(str(node.module))
-    return names
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(FOLLOWED):
+            names += [str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return [name for name in names if _path(name).exists()]
+
+
+def _path(module: str) -> Path:
+    return ROOT.joinpath(*module.split(".")).with_suffix(".py")
 
 
 @cache
 def _tree(module: str) -> ast.Module:
-    path = ROOT.joinpath(*module.split(".")).with_suffix(".py")
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = ast.parse(_path(module).read_text(encoding="utf-8"))
     tree.body = [node for node in tree.body if not _is_recipes(node)]
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node):

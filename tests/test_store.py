@@ -77,6 +77,55 @@ def test_a_damaged_manifest_is_named(tmp_path: Path):
         open_store(tmp_path)
 
 
+def write_image(path: Path) -> np.ndarray:
+    pixels = np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    return pixels
+
+
+@pytest.mark.parametrize(
+    ("box", "part"),
+    [
+        (None, (slice(0, 30), slice(0, 40))),
+        ((5, 6, 10, 12), (slice(6, 18), slice(5, 15))),
+        ((-4, 20, 10, 100), (slice(20, 30), slice(0, 6))),
+    ],
+)
+def test_a_box_is_clipped_to_its_image(tmp_path: Path, box, part):
+    pixels = write_image(tmp_path / "a.png")
+    assert np.array_equal(prepare._decode(tmp_path / "a.png", box), pixels[part])
+
+
+def test_a_box_beside_its_image_is_named(tmp_path: Path):
+    write_image(tmp_path / "a.png")
+    with pytest.raises(
+        InputError, match=r"a.png: nothing of the box \(50, 0, 5, 5\) lies inside its 40 x 30 pixels"
+    ):
+        prepare._decode(tmp_path / "a.png", (50, 0, 5, 5))
+
+
+def test_a_file_that_is_missing_cut_short_or_no_image_is_named(tmp_path: Path):
+    write_image(tmp_path / "whole.png")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "whole.png").read_bytes()[:-1500])
+    (tmp_path / "text.png").write_text("no image", encoding="utf-8")
+    for name in ("none.png", "cut.png", "text.png"):
+        with pytest.raises(InputError, match=f"{name} is missing or no whole image"):
+            prepare._decode(tmp_path / name, None)
+
+
+def test_grey_images_have_three_equal_channels(tmp_path: Path):
+    Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).save(tmp_path / "grey.png")
+    pixels = prepare._decode(tmp_path / "grey.png", None)
+    assert pixels.shape == (8, 8, 3)
+    assert np.array_equal(pixels[:, :, 0], pixels[:, :, 2])
+
+
+def test_an_approximate_count_is_not_refused(small_card: Card, tmp_path: Path):
+    """Of NUS-WIDE many images are gone for good: missing images are the rule there."""
+    fewer = replace(small_card, test=Split(48, positives=1, approximate=True))
+    assert prepare.prepare(fewer, data=tmp_path).manifest["counts"]["test"]["images"] == 48
+
+
 def test_resizing_is_pils_antialiased_bilinear_and_squashes_the_aspect():
     image = np.random.default_rng(0).integers(0, 256, (40, 90, 3), dtype=np.uint8)
     expected = np.asarray(Image.fromarray(image).resize((32, 32), Image.Resampling.BILINEAR))
