@@ -1,12 +1,10 @@
 """The commands as a user types them: the same twice, unchanged is left alone, and mistakes in one line."""
 
-import json
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from bench import __main__ as listing
@@ -167,26 +165,3 @@ def test_the_list_names_every_command_method_and_card(capsys: pytest.CaptureFixt
     for name in ("bench.run", "bench.table", "bench.check", "bench.prepare", "srn_att", "resnet107", "demo"):
         assert f"  {name} " in printed
     assert all(len(line) <= 150 for line in printed.splitlines())
-
-
-class TestPredictionsFile:
-    good = predictions.Predictions(
-        np.zeros((2, 3), np.float32), np.ones((2, 3), np.int8), {"ids": ["a", "b"]}
-    )
-
-    def test_comes_back_as_it_was(self, tmp_path: Path):
-        predictions.write(tmp_path / "p.safetensors", self.good)
-        found = predictions.read(tmp_path / "p.safetensors")
-        assert np.array_equal(found.logits_NC, self.good.logits_NC)
-        assert json.loads(json.dumps(found.facts)) == {"ids": ["a", "b"]}
-
-    @pytest.mark.parametrize("content", [b"", b"\x80\x04cos\n", b"x" * 100])
-    def test_what_is_none_is_refused(self, tmp_path: Path, content: bytes):
-        (tmp_path / "p").write_bytes(content)
-        with pytest.raises(InputError, match="p is no predictions file"):
-            predictions.read(tmp_path / "p")
-
-    def test_tensors_of_another_kind_are_refused(self, tmp_path: Path):
-        predictions.safetensors.numpy.save_file({"a": np.zeros(2)}, tmp_path / "p")
-        with pytest.raises(InputError, match="p is no predictions file: schema None"):
-            predictions.read(tmp_path / "p")
