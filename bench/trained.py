@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bench import checkpoint, method, record
+from bench import checkpoint, device, method, record
 from bench.batches import Pixels
 from bench.errors import InputError
 from bench.method import Labels, Method
@@ -32,6 +33,18 @@ class Trained:
     pixels: Pixels
     input_size: int
 
+    def prepared(self, images_BHWC: NDArray[np.uint8]) -> Tensor:
+        """The model's input (B, 3, H, W) for images whose side is `input_size`."""
+        images = torch.from_numpy(images_BHWC).to(self.pixels.device)
+        return self.pixels.normalise(images.permute(0, 3, 1, 2).float())
+
+    @torch.no_grad()
+    def logits(self, images_BHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The final logits (B, C)."""
+        with device.autocast(self.pixels.device):
+            logits_BC: Tensor = self.model.logits(self.prepared(images_BHWC))  # type: ignore[operator]
+        return logits_BC.float().cpu().numpy()
+
 
 def find(run: str, runs: Path = RUNS) -> Path:
     """The record that a user means by its path or its name, `srn-seed0` or `demo/srn-seed0`; InputError
@@ -49,7 +62,7 @@ def find(run: str, runs: Path = RUNS) -> Path:
     return there[found[0]]
 
 
-def load(path: Path, device: torch.device) -> Trained:
+def load(path: Path, on: torch.device) -> Trained:
     """The model that a record's stages left behind; InputError where one is missing, damaged, or of other
     code.
     """
@@ -57,7 +70,7 @@ def load(path: Path, device: torch.device) -> Trained:
     tensors: dict[str, Tensor] = {}
     for stage in facts["stages"]:
         tensors |= _result(path, facts, stage)
-    return build(facts, tensors, device, source=path)
+    return build(facts, tensors, on, source=path)
 
 
 def label_names(facts: Record) -> tuple[str, ...]:
@@ -65,7 +78,7 @@ def label_names(facts: Record) -> tuple[str, ...]:
     return tuple(facts["metrics"][facts["protocol"]["profile"]]["AP"])
 
 
-def build(facts: Record, tensors: Mapping[str, Tensor], device: torch.device, *, source: Path) -> Trained:
+def build(facts: Record, tensors: Mapping[str, Tensor], on: torch.device, *, source: Path) -> Trained:
     """The model that a record describes, every tensor of it taken from `tensors`; source: for messages."""
     module = method.load(facts["method"])
     config, labels = _config(module, facts["recipe"], source), label_names(facts)
@@ -77,8 +90,8 @@ def build(facts: Record, tensors: Mapping[str, Tensor], device: torch.device, *,
     except RuntimeError as fault:
         reason = " ".join(str(fault).split())[:300]
         raise _of_other_code(source, facts, reason) from fault
-    model.to(device).to(memory_format=torch.channels_last).eval()
-    pixels = Pixels(model.trunk.mean, model.trunk.std, device)  # type: ignore[arg-type]
+    model.to(on).to(memory_format=torch.channels_last).eval()
+    pixels = Pixels(model.trunk.mean, model.trunk.std, on)  # type: ignore[arg-type]
     return Trained(model, facts, labels, pixels, module.stages(config)[-1].input_size)
 
 
