@@ -1,6 +1,10 @@
-"""A finished run -> its model: from the record and its stages' results, without data, network or training."""
+"""A finished run, or what bench.export made of it -> its model, without data, network or training.
+
+Legend: B images, H = W = the side that the model takes, C labels.
+"""
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +21,11 @@ from bench.errors import InputError
 from bench.method import Labels, Method
 from bench.paths import RUNS
 from bench.record import Record
+
+# What an exported model's folder holds, and what the configuration in it calls itself.
+CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+MODEL = "multilabel-bench/model/1"
 
 
 @dataclass(frozen=True)
@@ -63,9 +72,12 @@ def find(run: str, runs: Path = RUNS) -> Path:
 
 
 def load(path: Path, on: torch.device) -> Trained:
-    """The model that a record's stages left behind; InputError where one is missing, damaged, or of other
-    code.
+    """The model that a record's stages left behind, or that a folder holds; its logits are what they were.
+
+    InputError where something is missing, damaged, or of other code.
     """
+    if path.is_dir():
+        return build(_configured(path / CONFIG), checkpoint.load(path / WEIGHTS)[0], on, source=path)
     facts = record.read(path)
     tensors: dict[str, Tensor] = {}
     for stage in facts["stages"]:
@@ -93,6 +105,20 @@ def build(facts: Record, tensors: Mapping[str, Tensor], on: torch.device, *, sou
     model.to(on).to(memory_format=torch.channels_last).eval()
     pixels = Pixels(model.trunk.mean, model.trunk.std, on)  # type: ignore[arg-type]
     return Trained(model, facts, labels, pixels, module.stages(config)[-1].input_size)
+
+
+def _configured(path: Path) -> Record:
+    """The record in the configuration of an exported model."""
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(table, dict) or table.get("schema") != MODEL:
+            raise InputError(f"its schema is not {MODEL!r}")
+        record.check(table.get("record"))
+    except OSError as fault:
+        raise InputError(f"{path.parent}: not an exported model: no {path.name} in it") from fault
+    except ValueError as mistake:
+        raise InputError(f"{path}: not the configuration of an exported model: {mistake}") from mistake
+    return dict(table["record"])
 
 
 def _result(path: Path, facts: Record, stage: Mapping[str, Any]) -> dict[str, Tensor]:
