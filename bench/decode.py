@@ -10,7 +10,6 @@
 | missing, empty, cut short, no image, no known range, too large | `Unusable` says so |
 """
 
-import contextlib
 import os
 import struct
 import warnings
@@ -64,29 +63,12 @@ def _decode(file: BinaryIO) -> Pixels:
     image = Image.open(file, formats=FORMATS)
     if image.width * image.height > MAX_PIXELS:
         raise Unusable(TOO_LARGE)
-    if image.format == "JPEG" and image.mode in ("L", "RGB"):
-        with contextlib.suppress(RuntimeError):  # then Pillow, below, has the last word
-            return _jpeg(file)
     if image.mode.startswith("I;16"):
         upper_HW = (np.asarray(image) >> 8).astype(np.uint8)
         return np.repeat(upper_HW[:, :, None], 3, axis=2)
     if image.mode in ("I", "F"):
         raise Unusable(NO_RANGE)
     return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
-
-
-def _jpeg(file: BinaryIO) -> Pixels:
-    """Pillow's pixels to the bit, in four fifths of its time."""
-    import torch  # noqa: PLC0415 (seconds that only image files need)
-    from torchvision.io import (  # type: ignore[import-untyped]  # noqa: PLC0415 (as above)
-        ImageReadMode,
-        decode_jpeg,
-    )
-
-    file.seek(0)
-    content = torch.frombuffer(bytearray(file.read()), dtype=torch.uint8)
-    pixels: Pixels = decode_jpeg(content, mode=ImageReadMode.RGB).permute(1, 2, 0).numpy()
-    return pixels
 
 
 def crop(pixels_HWC: Pixels, box: tuple[float, float, float, float]) -> Pixels:
@@ -101,32 +83,7 @@ def crop(pixels_HWC: Pixels, box: tuple[float, float, float, float]) -> Pixels:
 
 
 def resize(pixels_HWC: Pixels, side: int) -> Pixels:
-    """The image at (side, side, 3): Pillow's BILINEAR (antialiased), the aspect squashed as in the paper.
-
-    Pillow resizes along lines, rounds, and then along columns. Lines are left to torch, which takes a fifth
-    of the time and rounds to the neighbouring level now and then; along columns Pillow weighs such levels
-    with weights that add up to 1, so that the result is at most one level off Pillow's own.
-    """
-    height, width = pixels_HWC.shape[:2]
-    lines = _resize_lines(pixels_HWC, side) if width != side else pixels_HWC
-    return _resize_columns(lines, side) if height != side else lines
-
-
-def _resize_lines(pixels_HWC: Pixels, side: int) -> Pixels:
-    import torch  # noqa: PLC0415 (as above)
-    from torch.nn.functional import interpolate  # noqa: PLC0415 (as above)
-
-    images_BCHW = torch.from_numpy(np.require(pixels_HWC, requirements="W"))[None].permute(0, 3, 1, 2)
-    size = (len(pixels_HWC), side)
-    lines_BCHW = interpolate(images_BCHW, size=size, mode="bilinear", antialias=True)
-    lines: Pixels = lines_BCHW[0].permute(1, 2, 0).numpy()
-    return lines
-
-
-def _resize_columns(pixels_HWC: Pixels, side: int) -> Pixels:
-    # Columns do not mix, so any four bytes of a line may be a pixel: of such Pillow resizes most at a time.
-    mode, channels = ("CMYK", 4) if side % 4 == 0 else ("L", 1)
-    columns = 3 * side // channels
-    content = np.ascontiguousarray(pixels_HWC)
-    lines = Image.frombuffer(mode, (columns, len(content)), content, "raw", mode, 0, 1)
-    return np.asarray(lines.resize((columns, side), Image.Resampling.BILINEAR)).reshape(side, side, 3)
+    """The image at (side, side, 3): Pillow's BILINEAR (antialiased), the aspect squashed as in the paper."""
+    if pixels_HWC.shape[:2] == (side, side):
+        return pixels_HWC
+    return np.asarray(Image.fromarray(pixels_HWC).resize((side, side), Image.Resampling.BILINEAR))
