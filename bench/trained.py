@@ -94,9 +94,13 @@ def build(facts: Record, tensors: Mapping[str, Tensor], on: torch.device, *, sou
     """The model that a record describes, every tensor of it taken from `tensors`; source: for messages."""
     module = method.load(facts["method"])
     config, labels = _config(module, facts["recipe"], source), label_names(facts)
-    # What a method takes of the co-occurrence it keeps in its tensors: here any matrix does.
+    # What a method takes of the co-occurrence it keeps in its state: here any matrix does.
     unknown = Labels(labels, np.eye(len(labels), dtype=np.int64))
     model = method.build(module, config, unknown, facts["seed"])
+    if outside := dict(model.named_buffers()).keys() - model.state_dict().keys():
+        raise InputError(
+            f"{record.shown(source)}: made from data that its stages do not hold: {min(outside)}"
+        )
     try:
         model.load_state_dict(dict(tensors))
     except RuntimeError as fault:

@@ -11,7 +11,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from bench import checkpoint, export, inference, names, predictions, trained
+from bench import checkpoint, export, inference, method, names, predictions, trained
 from bench.cards import Card
 from bench.errors import InputError
 from bench.store import Store
@@ -116,6 +116,17 @@ def test_tensors_that_do_not_fit_are_refused_and_nothing_stays_random(run: Path,
     )
     change(run, provenance={"commit": None})
     assert refusal(run).endswith("use the code that made it")
+
+
+def test_a_model_with_a_tensor_that_no_stage_keeps_is_refused(run: Path, monkeypatch: pytest.MonkeyPatch):
+    def build(*arguments: Any) -> torch.nn.Module:
+        model = whole(*arguments)
+        model.register_buffer("graph", torch.eye(10), persistent=False)
+        return model
+
+    whole = method.build
+    monkeypatch.setattr(method, "build", build)
+    assert refusal(run).endswith("made from data that its stages do not hold: graph")
 
 
 def test_a_recipe_of_other_code_is_refused(run: Path):
