@@ -122,7 +122,7 @@ def _other_f1c(row: published.Row) -> dict[Column, str]:
 def _reproduced_rows(
     dataset: str, records: list[Record], paper: Published | None, evaluation: Evaluation, profile: str
 ) -> Iterator[Row]:
-    """Every method there is, in the paper's order, each followed by its variants."""
+    """Every method there is, in order, each followed by its variants."""
     found = groups(records)
     lines = names.methods()
     gone = sorted({method for method, _ in found} - set(lines))
@@ -154,7 +154,7 @@ def _mean_row(
         n=len(members),
         values=means,
         lines=lines,
-        marks=_marks(members, evaluation),
+        marks=names.marks(members[0]["method"]) | _marks(members, evaluation),
         remarks=_other_profile(means, profile, evaluation.profile),
         facts={"seeds": [member["seed"] for member in members], "profile": profile},
     )
