@@ -1,6 +1,9 @@
 """The README tells the truth: its table is generated, its card loads, its commands exist."""
 
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -32,3 +35,34 @@ def test_the_commands_that_it_names_exist():
     named = set(re.findall(r"-m (bench\.\w+)", TEXT))
     assert len(named) >= 7
     assert named <= set(listing.commands())
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A copy of the project whose demo is tiny."""
+    for name in ("bench", "methods", "datasets", "results", "tests"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    card = tmp_path / "datasets" / "demo.toml"
+    text = card.read_text(encoding="utf-8")
+    text = re.sub(r"images = 6000\npositives = \d+", "images = 160", text)
+    card.write_text(re.sub(r"images = 2000\npositives = \d+", "images = 48", text), encoding="utf-8")
+    return tmp_path
+
+
+def test_its_page_on_methods_followed_word_by_word_ends_with_a_row_in_the_table(checkout: Path):
+    page = TEXT.partition("\n## Add a method\n")[2].partition("\n## ")[0]
+    (file,) = re.findall(r"This is all of `(methods/\w+\.py)`", page)
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (commands,) = re.findall(r"```\n(python .*?)```", page, re.DOTALL)
+    (checkout / file).write_text(code, encoding="utf-8")
+    said = {}
+    for command in commands.splitlines():
+        words = [sys.executable, *command.split()[1:]]
+        done = subprocess.run(words, cwd=checkout, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        said[words[2]] = done.stdout
+    assert re.search(r"\d+ passed, \d+ deselected", said["pytest"])
+    assert "ResNet-101-top seed 0: recorded, mAP" in said["bench.run"]
+    rows = [line.split() for line in said["bench.table"].splitlines() if line.startswith("ResNet-101-top")]
+    assert [row[1] for row in rows] == ["1"]

@@ -294,6 +294,8 @@ def test_a_methods_own_marks_stand_beside_its_name_and_take_its_verdict(capsys):
     text = shown(capsys, "--dataset", "nuswide")
     assert "\nKNN (other features) " in text
     assert "\nother features: on the trunk's features" in text
+    write_all(paths.RUNS / "demo", fake("knn"))
+    assert row_of(as_json(capsys), "knn")["marks"] == {}  # there is no published row to compare it with
 
 
 def test_partial_data_get_no_verdict(capsys):
