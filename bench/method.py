@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from bench import cards
 from bench.errors import InputError, unknown
 from bench.names import find_method
 from bench.stages import Collection, Stage
@@ -59,7 +60,7 @@ def recipe(method: Method, card: str, changes: Mapping[str, str | bool] | None =
     """The method's recipe for a card, with `--set field=value` changes; a card without one gets the
     paper's.
     """
-    config = method.RECIPES.get(card, method.Config())
+    config = method.RECIPES.get(cards.base(card), method.Config())
     fields = {field.name for field in dataclasses.fields(config)}
     for name in changes or {}:
         if name not in fields:
