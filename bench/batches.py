@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from bench.device import Courier, Sent
 from bench.distribute import ALONE, Crew
-from bench.stages import Augmentation, Stage
+from bench.stages import Augmentation, Collection, Stage
 from bench.store import View
 
 WHOLE = Augmentation(crops=(), mirror=False)
@@ -126,7 +126,7 @@ def training(
     view: View,
     chosen: Sequence[NDArray[np.int64]],
     *,
-    stage: Stage,
+    stage: Stage | Collection,
     seed: int,
     epoch: int,
     pixels: Pixels,

@@ -29,7 +29,7 @@ def export(found: Trained, folder: Path, *, onnx: bool = False) -> list[Path]:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"--output {folder}: not an empty folder; give a new one")
     written = [_onnx(found, folder / ONNX)] if onnx else []
-    checkpoint.save(folder / WEIGHTS, found.model.state_dict(), {"schema": MODEL})
+    checkpoint.save(folder / WEIGHTS, dict(found.tensors), {"schema": MODEL})
     card = write_atomically(folder / "README.md", model_card.text(found, onnx=onnx))
     text = json.dumps(configuration(found), indent=1, ensure_ascii=False) + "\n"
     return [folder / WEIGHTS, *written, card, write_atomically(folder / CONFIG, text)]

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from bench import cards
 from bench.errors import InputError, unknown
 from bench.names import find_method
-from bench.stages import Stage
+from bench.stages import Collection, Stage
 from bench.store import Store
 from methods import _trunk
 
@@ -74,7 +74,7 @@ class Method(Protocol):
     RECIPES: Mapping[str, Any]
     Model: type[nn.Module]
 
-    def stages(self, config: Any) -> tuple[Stage, ...]:
+    def stages(self, config: Any) -> tuple[Stage | Collection, ...]:
         """The training, in order."""
 
 

@@ -171,7 +171,9 @@ def _learned(model: nn.Module, done: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "epochs": sum(len(stage["epochs"]) for stage in done),
-        "stages": [{name: stage[name] for name in ("name", "key", "epochs", "held_out")} for stage in done],
+        "stages": [
+            {name: stage[name] for name in stage if name not in ("seconds", "reused")} for stage in done
+        ],
     }
 
 

@@ -125,7 +125,7 @@ def _other_f1c(row: published.Row) -> dict[Column, str]:
 def _reproduced_rows(
     dataset: str, records: list[Record], paper: Published | None, evaluation: Evaluation, profile: str
 ) -> Iterator[Row]:
-    """Every method there is, in the paper's order, each followed by its variants."""
+    """Every method there is, in order, each followed by its variants."""
     found = groups(records)
     lines = names.methods()
     gone = sorted({method for method, _ in found} - set(lines))
@@ -146,7 +146,8 @@ def _mean_row(
     shared = [column for column in numbers[0] if all(column in values for values in numbers)]
     samples = {column: [values[column] for values in numbers] for column in shared}
     means = {column: statistics.fmean(sample) for column, sample in samples.items()}
-    lines = {"difference": _difference(means, _counterpart(members[0], paper), profile)}
+    printed = _counterpart(members[0], paper)
+    lines = {"difference": _difference(means, printed, profile)}
     if len(members) > 1:
         lines["std"] = {column: statistics.stdev(sample) for column, sample in samples.items()}
     return Row(
@@ -157,7 +158,7 @@ def _mean_row(
         n=len(members),
         values=means,
         lines=lines,
-        marks=_marks(members, evaluation),
+        marks=(names.marks(members[0]["method"]) if printed else {}) | _marks(members, evaluation),
         remarks=_other_profile(means, profile, evaluation.profile),
         facts={"seeds": [member["seed"] for member in members], "profile": profile},
     )

@@ -21,6 +21,7 @@ from bench.errors import InputError
 from bench.method import Labels, Method
 from bench.paths import RUNS
 from bench.record import Record
+from bench.stages import Collection
 
 # What an exported model's folder holds, and what the configuration in it calls itself.
 CONFIG = "config.json"
@@ -32,11 +33,12 @@ MODEL = "multilabel-bench/model/1"
 class Trained:
     """A model in evaluation mode, and what is to be known of it.
 
-    facts: its record. labels: their names, in the order of its logits. pixels: how images become its input.
-    input_size: their side.
+    tensors: all that it was made from. facts: its record. labels: their names, in the order of its logits.
+    pixels: how images become its input. input_size: their side.
     """
 
     model: nn.Module
+    tensors: Mapping[str, Tensor]
     facts: Mapping[str, Any]
     labels: tuple[str, ...]
     pixels: Pixels
@@ -97,18 +99,27 @@ def build(facts: Record, tensors: Mapping[str, Tensor], on: torch.device, *, sou
     # What a method takes of the co-occurrence it keeps in its state: here any matrix does.
     unknown = Labels(labels, np.eye(len(labels), dtype=np.int64))
     model = method.build(module, config, unknown, facts["seed"])
-    if outside := dict(model.named_buffers()).keys() - model.state_dict().keys():
-        raise InputError(
-            f"{record.shown(source)}: made from data that its stages do not hold: {min(outside)}"
-        )
+    stages = module.stages(config)
     try:
-        model.load_state_dict(dict(tensors))
-    except RuntimeError as fault:
+        _fill(model, dict(tensors), [stage for stage in stages if isinstance(stage, Collection)])
+    except (RuntimeError, KeyError) as fault:
         reason = " ".join(str(fault).split())[:300]
         raise _of_other_code(source, facts, reason) from fault
     model.to(on).to(memory_format=torch.channels_last).eval()
     pixels = Pixels(model.trunk.mean, model.trunk.std, on)  # type: ignore[arg-type]
-    return Trained(model, facts, labels, pixels, module.stages(config)[-1].input_size)
+    return Trained(model, tensors, facts, labels, pixels, stages[-1].input_size)
+
+
+def _fill(model: nn.Module, tensors: dict[str, Tensor], collections: list[Collection]) -> None:
+    """Give the model its state and what it collected; RuntimeError where a tensor is missing, or one too
+    many.
+    """
+    outside = {name: buffer for name, buffer in model.named_buffers() if name not in model.state_dict()}
+    for stage in collections:
+        stage.keep(model, tensors.pop(stage.rows).float(), tensors.pop(stage.labels).float())
+    if lost := [name for name, buffer in outside.items() if model.get_buffer(name) is buffer]:
+        raise RuntimeError(f"made from data that its stages do not hold: {min(lost)}")
+    model.load_state_dict(tensors)
 
 
 def _configured(path: Path) -> Record:

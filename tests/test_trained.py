@@ -126,7 +126,7 @@ def test_a_model_with_a_tensor_that_no_stage_keeps_is_refused(run: Path, monkeyp
 
     whole = method.build
     monkeypatch.setattr(method, "build", build)
-    assert refusal(run).endswith("made from data that its stages do not hold: graph")
+    assert "made from data that its stages do not hold: graph" in refusal(run)
 
 
 def test_a_recipe_of_other_code_is_refused(run: Path):
