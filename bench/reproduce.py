@@ -27,6 +27,7 @@ from bench import (
 )
 from bench.cards import Card
 from bench.log import Log
+from bench.method import File
 from bench.provenance import provenance
 from bench.reuse import Workshop
 
@@ -37,7 +38,7 @@ class Run:
 
     card: Card
     name: str
-    changes: dict[str, str | bool]
+    changes: dict[str, str]
     seed: int
 
     @property
@@ -167,12 +168,8 @@ def _learned(model: nn.Module, done: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _recipe(config: Any) -> dict[str, Any]:
-    """The recipe as the record keeps it: a local file by its name only, as its content is in the stages'
-    keys.
-    """
-    return {
-        name: Path(value).name if name == "trunk_weights" else value for name, value in vars(config).items()
-    }
+    """The recipe as the record keeps it: a file by its name only, as its content is in the stages' keys."""
+    return {name: value.name if isinstance(value, File) else value for name, value in vars(config).items()}
 
 
 def _variant(wanted: Run, module: method.Method, workshop: Workshop) -> str:

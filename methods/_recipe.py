@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 from torch import Tensor
 from torch.nn import functional as F
 
+from bench.method import NO_FILE, File
 from bench.schedule import Schedule
 from bench.stages import Augmentation, BatchNorm, Select, Stage
 
@@ -29,7 +30,7 @@ class Recipe:
     """
 
     trunk: str = "resnet101.tv_in1k"
-    trunk_weights: str = ""
+    trunk_weights: File = NO_FILE
     from_scratch: bool = False
     input_size: int = 224
     crops: tuple[int, ...] = (256, 224, 192, 168, 128)

@@ -6,7 +6,6 @@ X is the output of the third stage, rectified (Caffe's "res4b22_relu"): B x 1024
 pre-activation: `resnetv2_101`).
 """
 
-import hashlib
 import math
 import pickle
 import urllib.request
@@ -109,11 +108,6 @@ def load(name: str, *, weights: str = "", from_scratch: bool = False) -> Trunk:
     if not from_scratch:
         _load_weights(resnet, Path(weights) if weights else _download(name, resnet.pretrained_cfg))
     return Trunk(resnet)
-
-
-def digest(weights: str) -> str:
-    """SHA-256 of a file of weights; empty for none."""
-    return hashlib.sha256(Path(weights).read_bytes()).hexdigest() if weights else ""
 
 
 def _download(name: str, config: dict[str, Any]) -> Path:

@@ -9,13 +9,20 @@ import torch
 from torch import nn
 
 from bench import method, names, reuse, stages
+from bench.method import File
 from bench.reuse import Workshop
 from bench.stages import Stage
 from tests.conftest import SMALL, small_recipe
 
 METHODS = names.in_order()
-OTHER = {str: "resnet18", bool: None, int: 3, float: 0.25, tuple: (256, 128)}  # another value of each kind
-NAMED = {"joint_loss": "separate", "budget": "equal", "trunk_weights": None, "from_scratch": None}
+OTHER: dict[type, Any] = {  # another value of each kind
+    str: "resnet18",
+    int: 3,
+    float: 0.25,
+    tuple: (256, 128),
+    File: File(__file__),
+}
+NAMED = {"joint_loss": "separate", "budget": "equal"}
 
 
 def build(
@@ -117,8 +124,6 @@ class TestEveryMethod:
 
 def other(name: str, recipe: Any) -> Any:
     value = getattr(recipe, name)
-    if name == "trunk_weights":
-        return __file__  # any file: its content is what counts
     if isinstance(value, bool):
         return not value
     return NAMED.get(name) or (3 if value is None else (0.5,) if name == "milestones" else OTHER[type(value)])
@@ -171,7 +176,7 @@ class TestRecipes:
         assert (config.weight_decay, config.input_size, config.alpha) == (5e-4, 224, 0.5)
 
     def test_fields_are_set_from_text_in_their_own_type(self):
-        changes: dict[str, str | bool] = {
+        changes = {
             "lr": "0.5",
             "epochs": "3",
             "mirror": "true",
@@ -203,6 +208,6 @@ class TestRecipes:
             ({"joint_loss": "both"}, "joint_loss=both: choose from: fused, separate"),
         ],
     )
-    def test_a_wrong_field_or_value_is_named(self, change: dict[str, str | bool], message: str):
+    def test_a_wrong_field_or_value_is_named(self, change: dict[str, str], message: str):
         with pytest.raises(method.InputError, match=message):
             method.recipe(method.load("srn"), "demo", change)

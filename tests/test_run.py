@@ -129,7 +129,15 @@ def test_without_test_labels_the_evaluation_servers_files_take_the_place_of_scor
         (["--dataset", "demo", "--method", "srn", "--seeds", "-1"], "--seeds -1: whole numbers expected"),
         (["--dataset", "demo", "--method", "srn", "--device", "tpu"], "device 'tpu' cannot be used"),
         (["--dataset", "demo"], "required: --method"),
-        (["--dataset", "demo", "--method", "srn", "--budget", "double"], "invalid choice: 'double'"),
+        (
+            ["--dataset", "demo", "--method", "srn", "--budget", "double"],
+            "budget=double: choose from: paper, equal",
+        ),
+        (
+            ["--dataset", "demo", "--method", "srn", "--hidden", "8"],
+            "unknown recipe field 'hidden'; choose from: .*lr",
+        ),
+        (["--dataset", "demo", "--method", "srn", "--lr"], "argument --lr: expected one argument"),
     ],
 )
 def test_a_mistake_is_named_before_any_work(words: list[str], message: str, tmp_path: Path):
