@@ -102,8 +102,9 @@ def fields(method: Method) -> dict[str, Any]:
 
 
 def recipe(method: Method, card: str, changes: Mapping[str, str] | None = None) -> Any:
-    """The method's recipe for a card, with `--set field=value` changes; a card without one gets the
-    paper's.
+    """The method's recipe for a card, with `--set field=value` changes; a card without one gets the paper's.
+
+    `terms=equal` begins from the settings that all methods share on the card, and the other changes follow.
     """
     config, known = method.RECIPES.get(card, method.Config()), fields(method)
     values = {}
@@ -111,6 +112,8 @@ def recipe(method: Method, card: str, changes: Mapping[str, str] | None = None) 
         if name not in known:
             raise unknown("recipe field", name, sorted(known))
         values[name] = _parse(name, text, like=getattr(config, name), parts=get_args(known[name]))
+    if values.get("terms") == "equal":
+        config = config.on_equal_terms(card)
     return dataclasses.replace(config, **values)
 
 
