@@ -28,7 +28,7 @@ def adjacency(
 
 
 class GraphAttention(nn.Module):
-    """h'_i = ELU(sum over j of s_ij W h_j), s_ij = softmax over the edges i -> j of e_ij (Velickovic et al. 2018).
+    """h'_i = ELU(sum over j of s_ij W h_j), s_i = softmax of e_i over the edges i -> j (Velickovic 2018).
 
     e_ij = LeakyReLU(a^T [W h_i || W h_j]) with slope 0.2; W and a begin as Xavier's, with gain 1.414.
     """
