@@ -55,11 +55,14 @@ class File:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the content; empty for no file."""
+        """SHA-256 of the content, empty for no file; InputError where it cannot be read."""
         if not self:
             return ""
-        facts = Path(self.path).stat()
-        return _digest(self.path, facts.st_size, facts.st_mtime_ns)
+        try:
+            facts = Path(self.path).stat()
+            return _digest(self.path, facts.st_size, facts.st_mtime_ns)
+        except OSError as failure:
+            raise InputError(f"{self.path}: cannot be read: {failure.strerror}") from failure
 
 
 NO_FILE = File()

@@ -53,6 +53,11 @@ def test_a_missing_file_is_named_before_it_is_needed():
         method.recipe(method.load("srn"), "demo", {"trunk_weights": "nowhere.pth"})
 
 
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path):
+    with pytest.raises(InputError, match=f"{tmp_path}: cannot be read: Is a directory"):
+        _ = File(str(tmp_path)).digest
+
+
 def test_none_and_an_empty_text_take_a_value_away(tmp_path: Path):
     (tmp_path / "w.pth").touch()
     config = method.recipe(method.load("srn"), "demo", {"max_distort": "none", "trunk_weights": ""})
