@@ -2,7 +2,7 @@
 
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -19,10 +19,8 @@ OTHER: dict[type, Any] = {  # another value of each kind
     str: "resnet18",
     int: 3,
     float: 0.25,
-    tuple: (256, 128),
     File: File(__file__),
 }
-NAMED = {"joint_loss": "separate", "budget": "equal", "terms": "equal"}
 
 
 def build(
@@ -110,11 +108,11 @@ class TestEveryMethod:
         """A field that moves no stage's key would let a result be taken for that of another recipe."""
         module = method.load(name)
         usual = reuse.keys(module, small_recipe(name), workshop, 0)
-        for field in fields(module.Config):
-            changed = replace(small_recipe(name), **{field.name: other(field.name, small_recipe(name))})
-            if changes_nothing(field.name, len(usual)):
+        for field, kind in method.fields(module).items():
+            if changes_nothing(field, len(usual)):
                 continue
-            assert reuse.keys(module, changed, workshop, 0) != usual, field.name
+            changed = replace(small_recipe(name), **{field: other(kind, getattr(small_recipe(name), field))})
+            assert reuse.keys(module, changed, workshop, 0) != usual, field
 
     @pytest.mark.parametrize("card", ["coco", "demo", "of one's own"])
     def test_on_equal_terms_its_settings_are_those_of_resnet101(self, name: str, card: str):
@@ -133,11 +131,14 @@ class TestEveryMethod:
         assert torch.equal(torch.get_rng_state(), before)
 
 
-def other(name: str, recipe: Any) -> Any:
-    value = getattr(recipe, name)
+def other(kind: Any, value: Any) -> Any:
+    """Another value of a field's type."""
+    parts = get_args(kind)
+    if isinstance(value, str) and parts:
+        return next(choice for choice in parts if choice != value)
     if isinstance(value, bool):
         return not value
-    return NAMED.get(name) or (3 if value is None else (0.5,) if name == "milestones" else OTHER[type(value)])
+    return (OTHER[parts[0]],) if isinstance(value, tuple) else OTHER[parts[0] if parts else kind]
 
 
 def changes_nothing(field: str, number_of_stages: int) -> bool:

@@ -21,7 +21,9 @@ EDGES = torch.tensor([[1, 1, 0, 0], [1, 1, 0, 1], [0, 0, 1, 0], [0, 0, 0, 1]]).b
 
 
 def small(**changes: Any) -> msrn.Model:
-    config = replace(msrn.RECIPES["demo"], width=16, hidden=24, word_size=6, graph_widths=(5, 7), **changes)
+    config = replace(
+        msrn.RECIPES["demo"], width=16, hidden=24, word_size=6, linear_width=5, graph_width=7, **changes
+    )
     model = method.build(method.load("msrn"), config, Labels(tuple("abcd"), COUNTS), 0)
     assert isinstance(model, msrn.Model)
     return model.eval()
@@ -144,13 +146,17 @@ class TestSemanticAttention:
         torch.testing.assert_close(apart, _graph.distance(labels, groups, assignment))
 
 
-def test_the_loss_is_the_mean_cross_entropy_and_a_ten_thousandth_of_the_distances():
-    model, images = small(), torch.randn(2, 3, 64, 64)
+@pytest.mark.parametrize(("reduction", "factor"), [("mean", 1), ("sum", 4)])
+def test_the_loss_is_the_mean_cross_entropy_and_a_ten_thousandth_of_the_distances(
+    reduction: str, factor: int
+):
+    """Or the same C times, for learning rates that are meant for a sum over labels."""
+    model, images = small(reduction=reduction), torch.randn(2, 3, 64, 64)
     targets = torch.tensor([[1.0, 0, 0, 1], [0, 1, 0, 0]])
     logits, apart = model.branches(images)
     p = 1 / (1 + torch.exp(-logits))
     terms = [-torch.log(p[b, c] if targets[b, c] else 1 - p[b, c]) for b in range(2) for c in range(4)]
-    torch.testing.assert_close(msrn.loss(model, images, targets), sum(terms) / 8 + 1e-4 * apart)
+    torch.testing.assert_close(msrn.loss(model, images, targets), factor * (sum(terms) / 8 + 1e-4 * apart))
 
 
 @pytest.fixture(scope="module")
@@ -203,10 +209,10 @@ class TestRecipes:
             assert state.step(stage.schedule, epoch=epoch, loss=1.0)
         assert rates == [0.01] * 8 + [0.001] * 8 + [0.0001] * 4
 
-    def test_on_srns_terms_its_own_widths_stay(self):
+    def test_on_srns_terms_the_loss_is_a_sum_over_labels_and_its_own_widths_stay(self):
         config = method.recipe(method.load("msrn"), "coco", {"terms": "equal"})
         assert (config.input_size, config.batch_size, config.lr) == (224, 96, 1e-3)
-        assert (config.width, config.hidden, config.group_ratio) == (512, 2048, 0.05)
+        assert (config.reduction, config.width, config.hidden) == ("sum", 512, 2048)
 
     def test_groups_are_a_fifth_of_few_labels(self):
         ratios = {card: method.recipe(method.load("msrn"), card).group_ratio for card in msrn.RECIPES}

@@ -68,6 +68,18 @@ def test_a_changed_field_makes_a_variant_beside_the_usual_run(command: Any):
     ]
 
 
+def test_a_methods_own_file_is_an_option_and_the_record_has_its_name(command: Any, tmp_path: Path):
+    (tmp_path / "glove.txt").write_text(
+        "".join(f"{label} {number} 1\n" for number, label in enumerate(cards.load("demo").labels)),
+        encoding="utf-8",
+    )
+    (made,) = command(
+        "--method", "msrn", "--word-vectors", str(tmp_path / "glove.txt"), "--word-size", "2", "--hidden=8"
+    )
+    assert made["variant"] == "hidden=8,word_size=2,word_vectors=glove.txt"
+    assert made["recipe"]["word_vectors"] == "glove.txt"
+
+
 def test_a_field_set_to_what_it_is_makes_no_variant(command: Any):
     (made,) = command("--method", "resnet101", "--set", "lr=0.05")
     assert "lr=" not in made["variant"]
