@@ -76,7 +76,7 @@ def test_a_methods_own_file_is_an_option_and_the_record_has_its_name(command: An
     (made,) = command(
         "--method", "msrn", "--word-vectors", str(tmp_path / "glove.txt"), "--word-size", "2", "--hidden=8"
     )
-    assert made["variant"] == "hidden=8,word_size=2,word_vectors=glove.txt"
+    assert made["variant"] == "epochs=1,hidden=8,word_size=2,word_vectors=glove.txt"
     assert made["recipe"]["word_vectors"] == "glove.txt"
 
 
