@@ -56,8 +56,9 @@ def load(name: str) -> Method:
 
 
 def recipe(method: Method, card: str, changes: Mapping[str, str | bool] | None = None) -> Any:
-    """The method's recipe for a card, with `--set field=value` changes; a card without one gets the
-    paper's.
+    """The method's recipe for a card, with `--set field=value` changes; a card without one gets the paper's.
+
+    `terms=equal` begins from the settings that all methods share on the card, and the other changes follow.
     """
     config = method.RECIPES.get(card, method.Config())
     fields = {field.name for field in dataclasses.fields(config)}
@@ -69,6 +70,8 @@ def recipe(method: Method, card: str, changes: Mapping[str, str | bool] | None =
         choices = get_args(get_type_hints(type(config))[name])
         if isinstance(value, str) and choices and value not in choices:
             raise InputError(f"{name}={value}: choose from: {', '.join(choices)}")
+    if values.get("terms") == "equal":
+        config = config.on_equal_terms(card)
     return dataclasses.replace(config, **values)
 
 

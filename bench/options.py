@@ -21,6 +21,9 @@ def parser(description: str | None) -> argparse.ArgumentParser:
         "--set", action="append", default=[], metavar="FIELD=VALUE", help="change a recipe field"
     )
     words.add_argument("--budget", choices=("paper", "equal"), help="equal: as many epochs in all as SRN")
+    words.add_argument(
+        "--terms", choices=("paper", "equal"), help="equal: input, crops, optimizer as SRN has them"
+    )
     words.add_argument("--trunk", metavar="NAME.TAG", help="timm's name and tag (default: resnet101.tv_in1k)")
     words.add_argument("--trunk-weights", metavar="FILE", help="the trunk's weights, instead of timm's")
     words.add_argument("--from-scratch", action="store_true", help="no pretrained weights for the trunk")
@@ -53,7 +56,7 @@ def changes(args: argparse.Namespace) -> dict[str, str | bool]:
         if not equals:
             raise InputError(f"--set {text}: give it as field=value")
         found[name.strip()] = value.strip()
-    flags = {"budget": args.budget, "trunk": args.trunk, "trunk_weights": args.trunk_weights}
+    flags = {name: getattr(args, name) for name in ("budget", "terms", "trunk", "trunk_weights")}
     found |= {name: value for name, value in flags.items() if value is not None}
     return found | ({"from_scratch": True} if args.from_scratch else {})
 

@@ -4,7 +4,7 @@ Where the paper is silent (epochs, initialisation, factors on the learning rate)
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
 from torch import Tensor
@@ -26,6 +26,7 @@ class Recipe:
     new_layers_lr: factor on the learning rate of layers that begin at random.
     epochs: the first stage; the other three are SRN's further stages.
     budget: "equal" trains a method without these stages on for as many epochs at SRN's joint schedule.
+    terms: "equal" takes all these settings as SRN has them on the card, "paper" as the method's paper has.
     """
 
     trunk: str = "resnet101.tv_in1k"
@@ -38,7 +39,7 @@ class Recipe:
     batch_size: int = 96
     lr: float = 1e-3
     lr_min: float = 1e-5
-    patience: int = 2
+    patience: int | None = 2
     threshold: float = 1e-3
     milestones: tuple[float, ...] = ()
     momentum: float = 0.9
@@ -51,6 +52,7 @@ class Recipe:
     regularization_epochs: int = 10
     joint_epochs: int = 10
     budget: Literal["paper", "equal"] = "paper"
+    terms: Literal["paper", "equal"] = "paper"
 
     @classmethod
     def recipes(cls, **own: Mapping[str, Any]) -> dict[str, Self]:
@@ -58,6 +60,10 @@ class Recipe:
         `recipes(demo={...})`.
         """
         return {card: cls(**{**RECIPES.get(card, {}), **own.get(card, {})}) for card in {**RECIPES, **own}}
+
+    def on_equal_terms(self, card: str) -> Self:
+        """The recipe with the settings that SRN has on a card; what is the method's own stays."""
+        return replace(self, **vars(Recipe(**{**RECIPES.get(card, {}), "terms": "equal"})))
 
     def stage(
         self,

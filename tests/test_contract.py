@@ -15,7 +15,13 @@ from tests.conftest import SMALL, small_recipe
 
 METHODS = names.in_order()
 OTHER = {str: "resnet18", bool: None, int: 3, float: 0.25, tuple: (256, 128)}  # another value of each kind
-NAMED = {"joint_loss": "separate", "budget": "equal", "trunk_weights": None, "from_scratch": None}
+NAMED = {
+    "joint_loss": "separate",
+    "budget": "equal",
+    "terms": "equal",
+    "trunk_weights": None,
+    "from_scratch": None,
+}
 
 
 def build(
@@ -109,6 +115,17 @@ class TestEveryMethod:
                 continue
             assert reuse.keys(module, changed, workshop, 0) != usual, field.name
 
+    @pytest.mark.parametrize("card", ["coco", "demo", "of one's own"])
+    def test_on_equal_terms_its_settings_are_those_of_resnet101(self, name: str, card: str):
+        """Input, crops, optimizer, schedule and epochs; a field that is set beside still counts."""
+        shared = method.recipe(method.load("resnet101"), card)
+        terms = [field.name for field in fields(shared) if field.name != "terms"]
+        equal = method.recipe(method.load(name), card, {"terms": "equal"})
+        assert [getattr(equal, field) for field in terms] == [getattr(shared, field) for field in terms]
+        assert equal.terms == "equal"
+        changed = method.recipe(method.load(name), card, {"lr": "0.5", "terms": "equal"})
+        assert changed == replace(equal, lr=0.5)
+
     def test_building_leaves_the_global_random_state_alone(self, name: str, workshop: Workshop):
         before = torch.get_rng_state()
         build(name, workshop)
@@ -125,7 +142,12 @@ def other(name: str, recipe: Any) -> Any:
 
 
 def changes_nothing(field: str, number_of_stages: int) -> bool:
-    """Fields that one method has for the others: SRN has no further budget, a single stage no later ones."""
+    """Fields that one method has for the others: SRN has no further budget, a single stage no later ones.
+
+    `terms` says where the other fields' values came from.
+    """
+    if field == "terms":
+        return True
     later = ("attention_epochs", "regularization_epochs", "joint_epochs")
     return field == "budget" if number_of_stages > 1 else field in later
 

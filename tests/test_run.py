@@ -82,6 +82,15 @@ def test_the_budget_is_a_variant_of_a_baseline_and_no_change_to_srn(command: Any
     assert [stage["name"] for stage in srn["stages"]] == ["main", "attention", "regularization", "joint"]
 
 
+def test_equal_terms_are_no_change_to_the_papers_own_methods(
+    command: Any, capsys: pytest.CaptureFixture[str]
+):
+    (before,) = command("--method", "resnet101")
+    (after,) = command("--method", "resnet101", "--terms", "equal")
+    assert after == before
+    assert "unchanged, nothing to train" in capsys.readouterr().out
+
+
 def test_the_records_scores_are_those_of_its_predictions_file(command: Any, tmp_path: Path):
     (made,) = command("--method", "srn_att")
     file = (
