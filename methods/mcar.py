@@ -187,9 +187,10 @@ def stages(config: Config) -> tuple[Stage, ...]:
 RECIPES = Config.recipes(
     demo={
         "jitter": 0.0,  # the scenes are grey
-        "batch_size": 96,
         "new_layers_lr": 1.0,
         "reduction": "sum",
+        "batch_size": 48,
         "patience": None,
+        "epochs": 6,
     }
 )
