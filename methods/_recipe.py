@@ -20,7 +20,7 @@ class Recipe:
     """A method's settings; every field can be changed with `--set field=value`.
 
     trunk: timm's name with its tag; trunk_weights: a file instead; from_scratch: no pretrained weights.
-    crops, max_distort, mirror: see bench.stages.Augmentation.
+    crops, max_distort, mirror, jitter: see bench.stages.Augmentation.
     patience, threshold, milestones: see bench.schedule.Schedule; milestones are shares of a stage's epochs.
     batch_norm: see bench.stages.Stage; the paper's Caffe keeps statistics on each GPU ("local").
     select: see bench.stages.Stage; the paper names no selection.
@@ -37,6 +37,7 @@ class Recipe:
     crops: tuple[int, ...] = (256, 224, 192, 168, 128)
     max_distort: int | None = None
     mirror: bool = True
+    jitter: float = 0.0
     batch_size: int = 96
     lr: float = 1e-3
     lr_min: float = 1e-5
@@ -95,7 +96,7 @@ class Recipe:
             ),
             batch_size=self.batch_size,
             input_size=self.input_size,
-            augmentation=Augmentation(self.crops, self.max_distort, self.mirror),
+            augmentation=Augmentation(self.crops, self.max_distort, self.mirror, self.jitter),
             momentum=self.momentum,
             weight_decay=self.weight_decay,
             batch_norm=self.batch_norm,

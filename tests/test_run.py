@@ -103,6 +103,13 @@ def test_equal_terms_are_no_change_to_the_papers_own_methods(
     assert "unchanged, nothing to train" in capsys.readouterr().out
 
 
+def test_equal_terms_are_a_variant_of_a_method_whose_paper_has_terms_of_its_own(command: Any):
+    (made,) = command("--method", "mcar", "--terms", "equal", "--set", "weight_decay=0.0005")
+    assert "terms=equal" in made["variant"]
+    assert "weight_decay" not in made["variant"]  # these terms have it
+    assert (made["recipe"]["terms"], made["recipe"]["reduction"]) == ("equal", "sum")
+
+
 def test_the_records_scores_are_those_of_its_predictions_file(command: Any, tmp_path: Path):
     (made,) = command("--method", "srn_att")
     file = (
