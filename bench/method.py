@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from bench import cards
 from bench.errors import InputError, unknown
 from bench.names import find_method
 from bench.stages import Stage
@@ -109,14 +110,15 @@ def recipe(method: Method, card: str, changes: Mapping[str, str] | None = None) 
 
     `terms=equal` begins from the settings that all methods share on the card, and the other changes follow.
     """
-    config, known = method.RECIPES.get(card, method.Config()), fields(method)
+    base = cards.base(card)
+    config, known = method.RECIPES.get(base, method.Config()), fields(method)
     values = {}
     for name, text in (changes or {}).items():
         if name not in known:
             raise unknown("recipe field", name, sorted(known))
         values[name] = _parse(name, text, like=getattr(config, name), parts=get_args(known[name]))
     if values.get("terms") == "equal":
-        config = config.on_equal_terms(card)
+        config = config.on_equal_terms(base)
     return dataclasses.replace(config, **values)
 
 
