@@ -1,6 +1,5 @@
 """One method, recipe and seed on one data set: trained, predicted, scored, and written down as a record."""
 
-import dataclasses
 import math
 import time
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from bench import (
 )
 from bench.cards import Card
 from bench.log import Log
+from bench.method import File
 from bench.provenance import provenance
 from bench.reuse import Workshop
 
@@ -39,7 +39,7 @@ class Run:
 
     card: Card
     name: str
-    changes: dict[str, str | bool]
+    changes: dict[str, str]
     seed: int
 
     @property
@@ -178,20 +178,19 @@ def _learned(model: nn.Module, done: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _recipe(config: Any) -> dict[str, Any]:
-    """The recipe as the record keeps it: a local file by its name only, as its content is in the stages'
-    keys.
-    """
-    return {
-        name: Path(value).name if name == "trunk_weights" else value for name, value in vars(config).items()
-    }
+    """The recipe as the record keeps it: a file by its name only, as its content is in the stages' keys."""
+    return {name: value.name if isinstance(value, File) else value for name, value in vars(config).items()}
 
 
 def _variant(wanted: Run, module: method.Method, workshop: Workshop) -> str:
     """The changed fields that matter, as `epochs=8,lr=0.01`: those without which the keys would be others."""
-    usual = method.recipe(module, wanted.card.name)
-    config = method.recipe(module, wanted.card.name, wanted.changes)
-    keys = reuse.keys(module, config, workshop, wanted.seed)
-    recipe = _recipe(config)
-    without = {name: dataclasses.replace(config, **{name: getattr(usual, name)}) for name in wanted.changes}
-    matters = [name for name in without if reuse.keys(module, without[name], workshop, wanted.seed) != keys]
+    changes, card = wanted.changes, wanted.card.name
+    recipe = _recipe(method.recipe(module, card, changes))
+
+    def keys(without: str = "") -> list[str]:
+        config = method.recipe(module, card, {name: changes[name] for name in changes if name != without})
+        return reuse.keys(module, config, workshop, wanted.seed)
+
+    mine = keys()
+    matters = [name for name in changes if keys(without=name) != mine]
     return ",".join(f"{name}={recipe[name]}" for name in sorted(matters))

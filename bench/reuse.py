@@ -19,11 +19,10 @@ from bench.batches import Pixels
 from bench.distribute import ALONE, Crew
 from bench.learners import Collecting, Learner, Training
 from bench.log import Log
-from bench.method import Method
+from bench.method import File, Method
 from bench.stages import Collection, Stage
 from bench.store import Store
 from bench.train import Course
-from methods import _trunk
 
 
 @dataclass(frozen=True)
@@ -48,11 +47,7 @@ def keys(method: Method, config: Any, workshop: Workshop, seed: int) -> list[str
     """
     key = digest(
         workshop.store.fingerprint,
-        {
-            "trunk": config.trunk,
-            "weights": _trunk.digest(config.trunk_weights),
-            "scratch": config.from_scratch,
-        },
+        {"trunk": config.trunk, "weights": config.trunk_weights, "scratch": config.from_scratch},
         [workshop.device.type, str(device.precision(workshop.device))],
         sources.digest(*sources.LEARNING),
         seed,
@@ -182,12 +177,14 @@ def pixels(model: nn.Module, workshop: Workshop) -> Pixels:
 
 
 def digest(*parts: object) -> str:
-    """SHA-256 of anything made of JSON's kinds and dataclasses."""
+    """SHA-256 of anything made of JSON's kinds, dataclasses and files, of which the content counts."""
     text = json.dumps(parts, sort_keys=True, default=_plain)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _plain(value: object) -> object:
+    if isinstance(value, File):
+        return value.digest
     return (
         dataclasses.asdict(value)
         if dataclasses.is_dataclass(value) and not isinstance(value, type)

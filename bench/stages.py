@@ -25,11 +25,22 @@ class Augmentation:
     crops: widths and heights, each drawn independently, at a corner or the centre; empty: the whole image.
     max_distort: only pairs whose places in `crops` differ by at most this much; None: all pairs.
     mirror: left and right change places with probability 1/2.
+    jitter: brightness, contrast and saturation change, each by a factor from 1 - jitter to 1 + jitter.
     """
 
     crops: tuple[int, ...] = (256, 224, 192, 168, 128)
     max_distort: int | None = None
     mirror: bool = True
+    jitter: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.jitter <= 1:
+            raise InputError(f"jitter={self.jitter}: give a share from 0 to 1")
+
+    @property
+    def keeps_places(self) -> bool:
+        """Whether every pixel stays where it is."""
+        return not self.crops and not self.mirror
 
 
 @dataclass(frozen=True)

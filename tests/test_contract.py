@@ -2,19 +2,25 @@
 
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args
 
 import pytest
 import torch
 from torch import nn
 
 from bench import method, names, reuse, stages
+from bench.method import File
 from bench.reuse import Workshop
 from bench.stages import Collection, Stage
 from tests.conftest import SMALL, small_recipe
 
 METHODS = names.in_order()
-OTHER = {str: "resnet18", bool: None, int: 3, float: 0.25, tuple: (256, 128)}  # another value of each kind
+OTHER: dict[type, Any] = {  # another value of each kind
+    str: "resnet18",
+    int: 3,
+    float: 0.25,
+    File: File(__file__),
+}
 
 
 def build(
@@ -107,13 +113,24 @@ class TestEveryMethod:
         """A field that moves no stage's key would let a result be taken for that of another recipe.
 
         Under the equal budget, where the epochs of SRN's further stages count for all; `budget` itself
-        changes only a method that has not these stages.
+        changes only a method that has not these stages; `terms` says where other fields' values came from.
         """
         module, usual = method.load(name), small_recipe(name, budget="equal")
-        for field in fields(module.Config):
-            changed = replace(usual, **{field.name: other(field.name, usual)})
+        for field, kind in method.fields(module).items():
+            changed = replace(usual, **{field: other(kind, getattr(usual, field))})
             moved = reuse.keys(module, changed, workshop, 0) != reuse.keys(module, usual, workshop, 0)
-            assert moved or field.name == "budget", field.name
+            assert moved or field in ("budget", "terms"), field
+
+    @pytest.mark.parametrize("card", ["coco", "demo", "of one's own"])
+    def test_on_equal_terms_its_settings_are_those_of_resnet101(self, name: str, card: str):
+        """Input, crops, optimizer, schedule and epochs; a field that is set beside still counts."""
+        shared = method.recipe(method.load("resnet101"), card)
+        terms = [field.name for field in fields(shared) if field.name != "terms"]
+        equal = method.recipe(method.load(name), card, {"terms": "equal"})
+        assert [getattr(equal, field) for field in terms] == [getattr(shared, field) for field in terms]
+        assert equal.terms == "equal"
+        changed = method.recipe(method.load(name), card, {"lr": "0.5", "terms": "equal"})
+        assert changed == replace(equal, lr=0.5)
 
     def test_building_leaves_the_global_random_state_alone(self, name: str, workshop: Workshop):
         before = torch.get_rng_state()
@@ -121,17 +138,14 @@ class TestEveryMethod:
         assert torch.equal(torch.get_rng_state(), before)
 
 
-def other(name: str, recipe: Any) -> Any:
-    value = getattr(recipe, name)
-    if name == "trunk_weights":
-        return __file__  # any file: its content is what counts
+def other(kind: Any, value: Any) -> Any:
+    """Another value of a field's type."""
+    parts = get_args(kind)
+    if isinstance(value, str) and parts:
+        return next(choice for choice in parts if choice != value)
     if isinstance(value, bool):
         return not value
-    if choices := [
-        choice for choice in get_args(get_type_hints(type(recipe))[name]) if isinstance(choice, str)
-    ]:
-        return next(choice for choice in choices if choice != value)
-    return 3 if value is None else (0.5,) if name == "milestones" else OTHER[type(value)]
+    return (OTHER[parts[0]],) if isinstance(value, tuple) else OTHER[parts[0] if parts else kind]
 
 
 @pytest.mark.parametrize("name", ["srn", "srn_att"])
@@ -174,7 +188,7 @@ class TestRecipes:
         assert (config.weight_decay, config.input_size, config.alpha) == (5e-4, 224, 0.5)
 
     def test_fields_are_set_from_text_in_their_own_type(self):
-        changes: dict[str, str | bool] = {
+        changes = {
             "lr": "0.5",
             "epochs": "3",
             "mirror": "true",
@@ -206,6 +220,6 @@ class TestRecipes:
             ({"joint_loss": "both"}, "joint_loss=both: choose from: fused, separate"),
         ],
     )
-    def test_a_wrong_field_or_value_is_named(self, change: dict[str, str | bool], message: str):
+    def test_a_wrong_field_or_value_is_named(self, change: dict[str, str], message: str):
         with pytest.raises(method.InputError, match=message):
             method.recipe(method.load("srn"), "demo", change)

@@ -40,11 +40,16 @@ DATASETS = ("coco", "nuswide", "wider")
 Feed = Callable[..., Any]  # gives batches, as bench.batches.training does
 
 
+def recipe(name: str) -> Any:
+    """A method's recipe on the terms that all share: one input size, crops, batch size, SRN's epochs."""
+    return method.recipe(method.load(name), DATASETS[0], {"terms": "equal"})
+
+
 def build(name: str, size: Size, on: torch.device) -> tuple[nn.Module, tuple[Stage | Collection, ...]]:
     """A method's model from scratch on the device, and its stages, with the paper's crops."""
     module = method.load(name)
     config = replace(
-        module.Config(), trunk=size.trunk, from_scratch=True, input_size=size.side, batch_size=size.batch
+        recipe(name), trunk=size.trunk, from_scratch=True, input_size=size.side, batch_size=size.batch
     )
     labels = Labels(tuple(map(str, range(LABELS))), np.ones((LABELS, LABELS), np.int64))
     model = method.build(module, config, labels, seed=0)
@@ -128,7 +133,7 @@ def hours(found: dict[str, Any], images: int) -> dict[str, float]:
     for name, figures in found.items():
         chain: tuple[Any, ...] = ()
         total[name] = 0.0
-        for stage in method.load(name).stages(method.load(name).Config()):
+        for stage in method.load(name).stages(recipe(name)):
             learn = images * (1 - HELD_OUT_SHARE) / figures["stages"][stage.name]["pipeline"]
             check = 2 * images * HELD_OUT_SHARE / figures["evaluation"]
             chain = (*chain, stage.name, stage.owner, tuple(stage.settings.items()))
