@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from bench import cards
 from bench.errors import InputError, unknown
 from bench.names import find_method
 from bench.stages import Stage
@@ -60,7 +61,7 @@ def recipe(method: Method, card: str, changes: Mapping[str, str | bool] | None =
 
     `terms=equal` begins from the settings that all methods share on the card, and the other changes follow.
     """
-    config = method.RECIPES.get(card, method.Config())
+    config = method.RECIPES.get(cards.base(card), method.Config())
     fields = {field.name for field in dataclasses.fields(config)}
     for name in changes or {}:
         if name not in fields:

@@ -3,6 +3,7 @@
 import math
 import time
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from bench import (
+    cards,
     device,
     method,
     metrics,
@@ -42,6 +44,13 @@ class Run:
     @property
     def title(self) -> str:
         return f"{names.title(self.name)} seed {self.seed}"
+
+    @cached_property
+    def data(self) -> Card:
+        """The card with images of the size that the recipe asks for; InputError for a wrong recipe field."""
+        return cards.at(
+            self.card, method.recipe(method.load(self.name), self.card.name, self.changes).input_size
+        )
 
 
 def reproduce(wanted: Run, workshop: Workshop, folder: Path, *, tensorboard: bool = False) -> str:

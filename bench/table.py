@@ -30,12 +30,15 @@ def build(dataset: str, runs: Path, *, profile: str = "", tolerance: float | Non
     points from the published value that count as agreement, if they are more than the seeds' spread.
     """
     paper = published.load(dataset)
-    card = cards.load(dataset) if dataset in cards.names() else None
+    card = cards.load(dataset) if cards.base(dataset) in cards.names() else None
     evaluation = card.evaluation if card else Evaluation(top3=paper.top3 if paper else None)
     records, origin = _records(dataset, runs)
-    reproduced = _reproduced_rows(dataset, records, paper, evaluation, profile or evaluation.profile)
+    stem, _, changed = dataset.partition("@")
+    same = None if changed else paper  # with other options the numbers are of other data
+    reproduced = _reproduced_rows(dataset, records, same, evaluation, profile or evaluation.profile)
     rows = [*_paper_rows(paper, evaluation.profile), *verdict.judged([*reproduced], stated=tolerance)]
-    name = card.title if card else paper.title if paper else dataset
+    name = card.title if card else paper.title if paper else stem
+    name += f", with {changed}, which no published row has" if changed else ""
     about = (name, _rules(evaluation, profile), *_sources(paper), f"Reproduced: {origin}.")
     notes = (*_notes(rows), *verdict.explanation(rows, stated=tolerance))
     return Table(dataset, about, _columns(paper, evaluation), tuple(rows), notes, origin)
@@ -224,8 +227,9 @@ def main(argv: list[str] | None = None) -> int:
         profiles.find(args.profile)
     if args.tolerance is not None and not 0 <= args.tolerance <= 100:
         raise InputError(f"--tolerance {args.tolerance}: give points, from 0 to 100")
-    runs = (args.runs or paths.RUNS) / args.dataset
-    table = build(args.dataset, runs, profile=args.profile, tolerance=args.tolerance)
+    dataset = published.full_name(args.dataset)
+    runs = (args.runs or paths.RUNS) / dataset
+    table = build(dataset, runs, profile=args.profile, tolerance=args.tolerance)
     print(output.deliver(table, form=args.format, output=args.output), end="")
     return 0
 

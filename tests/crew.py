@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from bench import checkpoint, distribute, method, predict, reuse, train
 from bench.distribute import Crew
 from bench.reuse import Workshop
-from bench.store import Store
+from bench.store import Store, open_store
 from tests.conftest import small_recipe
 from tests.killing import course
 
@@ -62,7 +62,7 @@ def main(prepared: str, folder: str, *todo: str) -> None:
     with distribute.joined("cpu") as (crew, _):
         for name in todo:
             {"steps": steps_in_float64, "stages": all_stages, "same": same_weights}[name](
-                Store(Path(prepared)), Path(folder), crew
+                open_store(Path(prepared)), Path(folder), crew
             )
 
 

@@ -5,10 +5,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from bench import __main__ as listing
-from bench import cards, metrics, predictions, record, run
+from bench import cards, metrics, predictions, record, run, store
 from bench.errors import InputError
 from bench.paths import ROOT
 
@@ -66,6 +67,15 @@ def test_a_changed_field_makes_a_variant_beside_the_usual_run(command: Any):
         (False, 0.05),
         (True, 0.01),
     ]
+
+
+def test_another_input_size_gets_images_of_that_size(command: Any, tmp_path: Path):
+    (small,) = command("--method", "resnet101", "--set", "input_size=32")
+    assert "input_size=32" in small["variant"]
+    stored = store.open_store(tmp_path / "data" / "demo@size=32")
+    assert stored.fingerprint == small["data"]["fingerprint"]
+    assert stored.test.images(np.arange(2)).shape == (2, 32, 32, 3)
+    assert not (tmp_path / "data" / "demo").exists()
 
 
 def test_a_field_set_to_what_it_is_makes_no_variant(command: Any):
