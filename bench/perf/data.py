@@ -116,10 +116,10 @@ def _read(view: View, chosen: list[NDArray[np.int64]]) -> None:
 
 
 def _cropped(view: View, chosen: list[NDArray[np.int64]]) -> None:
-    crops = batches.draw_crops(len(view), Augmentation(), seed=0, stage="main", epoch=1)
+    draws = batches.draw(len(view), Augmentation(), seed=0, stage="main", epoch=1)
     for indices_B in chosen:
         images_BCHW = torch.from_numpy(view.images(indices_B)).permute(0, 3, 1, 2).float()
-        boxes_B4, mirrored_B = (torch.from_numpy(a[indices_B]) for a in (crops.boxes_N4, crops.mirrored_N))
+        boxes_B4, mirrored_B = (torch.from_numpy(a[indices_B]) for a in (draws.boxes_N4, draws.mirrored_N))
         batches.crop(images_BCHW, boxes_B4, mirrored_B, SIDE)
 
 
