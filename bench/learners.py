@@ -72,14 +72,18 @@ class Collecting:
     def learn(self) -> dict[str, Any]:
         """Facts: how many images were collected, and the model's mAP (percent) on the held-out ones."""
         rows_ND = collect(self.model, self.stage, self.store, self.pixels, crew=self.crew)
-        positive_NC = (self.store.train.labels_NC[self.store.fitted] == 1).astype(np.uint8)
-        self.take({self.stage.rows: rows_ND, self.stage.labels: torch.from_numpy(positive_NC)})
+        self.hold(rows_ND)
         logits_NC = predict(self.model, self.store.held_out, self.pixels, crew=self.crew)
         held_out = metrics.evaluate(logits_NC, self.store.held_out.labels_NC)["mAP"]
         facts = {"images": len(rows_ND), "held_out_mAP": held_out if math.isfinite(held_out) else None}
         if self.crew.leads:
             progress.say(f"{self.title}: {len(rows_ND)} images collected, held-out mAP {held_out:.2f}")
         return {"epochs": [], "collected": facts}
+
+    def hold(self, rows_ND: Tensor) -> None:
+        """Give the model what was collected, with the labels of these images."""
+        positive_NC = (self.store.train.labels_NC[self.store.fitted] == 1).astype(np.uint8)
+        self.take({self.stage.rows: rows_ND, self.stage.labels: torch.from_numpy(positive_NC)})
 
     def result(self) -> Mapping[str, Tensor]:
         return {**self.collected, **self.model.state_dict()}

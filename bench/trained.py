@@ -3,7 +3,6 @@
 Legend: B images, H = W = the side that the model takes, C labels.
 """
 
-import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 from bench import checkpoint, device, method, record
 from bench.batches import Pixels
 from bench.errors import InputError
-from bench.method import Labels, Method
+from bench.method import File, Labels, Method
 from bench.paths import RUNS
 from bench.record import Record
 from bench.stages import Collection
@@ -148,14 +147,12 @@ def _result(path: Path, facts: Record, stage: Mapping[str, Any]) -> dict[str, Te
 
 
 def _config(module: Method, recipe: Mapping[str, Any], source: Path) -> Any:
-    """The recipe as the method has it; pretrained weights are not read, as the stages hold what became of
-    them.
-    """
-    known = {field.name for field in dataclasses.fields(module.Config)}
-    if strange := sorted(recipe.keys() - known):
+    """The recipe as the method has it; its files are not read, as the stages hold what became of them."""
+    if strange := sorted(recipe.keys() - method.fields(module).keys()):
         raise InputError(f"{record.shown(source)}: made by other code: unknown recipe field {strange[0]!r}")
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in recipe.items()}
-    return module.Config(**{**values, "from_scratch": True, "trunk_weights": ""})
+    files = {name: File() for name, kind in method.fields(module).items() if kind is File}
+    return module.Config(**{**values, "from_scratch": True, **files})
 
 
 def _of_other_code(source: Path, facts: Record, reason: str) -> InputError:

@@ -104,13 +104,22 @@ class Recipe:
             settings={field: getattr(self, field) for field in settings},
         )
 
+    @property
+    def further_epochs(self) -> int:
+        """Those of SRN's stages after the first."""
+        return self.attention_epochs + self.regularization_epochs + self.joint_epochs
+
     def with_budget(self, only: Stage) -> tuple[Stage, ...]:
         """A one-stage method's training: under the equal budget it goes on for SRN's further epochs."""
         if self.budget == "paper":
             return (only,)
-        epochs = self.attention_epochs + self.regularization_epochs + self.joint_epochs
         further = self.stage(
-            "further", {"": 1.0}, owner=only.owner, epochs=epochs, logits=only.logits, loss=only.loss
+            "further",
+            {"": 1.0},
+            owner=only.owner,
+            epochs=self.further_epochs,
+            logits=only.logits,
+            loss=only.loss,
         )
         return (only, further)
 

@@ -110,28 +110,35 @@ class Model(nn.Module):
         return self.logits(images_BCHW)
 
 
+class Given(nn.Module):
+    """Word vectors (C, W) that stay as they are, under the name of those that are learned."""
+
+    weight: Tensor
+
+    def __init__(self, weight_CW: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("weight", weight_CW)
+
+
 class LabelGraph(nn.Module):
     """Word vectors -> linear -> graph attention -> graph attention: the labels' embeddings (C, D)."""
 
     edges_CC: Tensor
-    given_CW: Tensor
 
     def __init__(self, config: Config, labels: Labels) -> None:
         super().__init__()
-        edges_CC = torch.from_numpy(adjacency(labels.cooccurrence_CC) > 0)
-        self.register_buffer("edges_CC", edges_CC, persistent=False)  # the training labels have it
-        self.learned = None if config.word_vectors else nn.Embedding(labels.number, config.word_size)
+        self.register_buffer("edges_CC", torch.from_numpy(adjacency(labels.cooccurrence_CC) > 0))
+        self.words: nn.Embedding | Given = nn.Embedding(labels.number, config.word_size)
         if config.word_vectors:
             file = Path(config.word_vectors.path)
             given_CW = _words.vectors(file, labels.names, size=config.word_size, spelled=config.words)
-            self.register_buffer("given_CW", given_CW, persistent=False)  # the file has them
+            self.words = Given(given_CW)
         self.linear = nn.Linear(config.word_size, config.linear_width)
         self.attention1 = GraphAttention(config.linear_width, config.graph_width)
         self.attention2 = GraphAttention(config.graph_width, config.width)
 
     def forward(self) -> Tensor:
-        words_CW = self.learned.weight if self.learned else self.given_CW
-        hidden_CD = self.attention1(self.linear(words_CW), self.edges_CC)
+        hidden_CD = self.attention1(self.linear(self.words.weight), self.edges_CC)
         embeddings_CD: Tensor = self.attention2(hidden_CD, self.edges_CC)
         return embeddings_CD
 

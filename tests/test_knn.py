@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from bench import log, method, names, plot, predict, record, reuse
+from bench import inference, log, method, names, plot, record, reuse
 from bench.errors import InputError
 from bench.perf import train as perf
 from bench.reuse import Workshop
@@ -75,7 +75,7 @@ def test_with_one_neighbour_an_image_that_was_learned_from_has_its_own_labels(wo
     """Probability 1/2 is the threshold: logits above 0 are its positive labels."""
     model, _ = voting(workshop, neighbours=1)
     store = workshop.store
-    logits_NC = predict.predict(model, store.train, reuse.pixels(model, workshop))
+    logits_NC = inference.predict(model, store.train, reuse.pixels(model, workshop))
     assert np.array_equal(logits_NC[store.fitted] > 0, store.train.labels_NC[store.fitted] == 1)
 
 

@@ -171,7 +171,7 @@ class TestRegions:
             model = Model(Config(input_size=side), labels, _trunk.load("resnet10_narrow", from_scratch=True))
             images = torch.empty(2, 3, side, side)
             features = model.trunk.features(images)
-            crops = model.look_closer(images, features, model.classify(features))
+            crops = model.look_closer(images, features, model.pooled_logits(features))
             assert crops.shape == (8, 3, side, side)
             assert mcar.loss(model, images, torch.empty(2, 5)).shape == ()
 
@@ -186,14 +186,14 @@ class TestStreams:
             found = model.streams(images)
             for number, image in enumerate(images):
                 features = model.trunk.features(image[None])
-                whole = model.classify(features)[0]
+                whole = model.pooled_logits(features)[0]
                 regions = []
                 for label in sorted(range(7), key=lambda c: -float(whole[c]))[: model.config.regions]:
-                    weight, bias = model.classifier.weight[label, :, 0, 0], model.classifier.bias[label]  # type: ignore[index]
+                    weight, bias = model.classifier.weight[label], model.classifier.bias[label]
                     scores = 1 / (1 + torch.exp(-torch.einsum("d,dij->ij", weight, features[0]) - bias))
                     box = plain_box(scores.tolist(), 64, model.config)
                     crop = plain_crop(image, box)
-                    regions.append(model.classify(model.trunk.features(crop[None]))[0])
+                    regions.append(model.pooled_logits(model.trunk.features(crop[None]))[0])
                 local = torch.stack(regions).amax(dim=0)
                 torch.testing.assert_close(found[0][number], whole, atol=1e-3, rtol=1e-4)
                 torch.testing.assert_close(found[1][number], local, atol=1e-3, rtol=1e-4)
@@ -222,7 +222,7 @@ class TestStreams:
         model, images = small_model()
         images.requires_grad_()
         features = model.trunk.features(images)
-        assert not model.look_closer(images, features, model.classify(features)).requires_grad
+        assert not model.look_closer(images, features, model.pooled_logits(features)).requires_grad
 
     @pytest.mark.parametrize("pooling", ["avg", "max", "gwp"])
     def test_pooling_is_the_mean_the_maximum_or_their_mean(self, pooling: str):
@@ -231,8 +231,8 @@ class TestStreams:
         mean, highest = features.flatten(2).mean(dim=2), features.flatten(2).max(dim=2).values
         pooled = {"avg": mean, "max": highest, "gwp": (mean + highest) / 2}[pooling]
         assert model.classifier.bias is not None
-        expected = pooled @ model.classifier.weight[:, :, 0, 0].T + model.classifier.bias
-        torch.testing.assert_close(model.classify(features), expected, atol=1e-4, rtol=1e-4)
+        expected = pooled @ model.classifier.weight.T + model.classifier.bias
+        torch.testing.assert_close(model.pooled_logits(features), expected, atol=1e-4, rtol=1e-4)
 
     def test_it_has_the_parameters_of_resnet101(self):
         labels = Labels(tuple(map(str, range(80))), np.zeros((80, 80), dtype=np.int64))

@@ -70,7 +70,7 @@ class TestLabelGraph:
 
     def test_word_vectors_pass_a_linear_layer_and_two_of_attention(self):
         labels = small().labels
-        hidden = labels.learned.weight @ labels.linear.weight.T + labels.linear.bias
+        hidden = labels.words.weight @ labels.linear.weight.T + labels.linear.bias
         expected = labels.attention2(labels.attention1(hidden, EDGES), EDGES)
         torch.testing.assert_close(labels(), expected)
         assert expected.shape == (4, 16)
@@ -174,7 +174,7 @@ class TestSize:
 
     def test_the_graph_and_the_layers_have_the_papers_widths(self, model: msrn.Model):
         labels = model.labels
-        assert labels.learned.weight.shape == (80, 300)
+        assert labels.words.weight.shape == (80, 300)
         assert labels.linear.weight.shape == (256, 300)
         assert labels.attention1.weight.shape == (256, 300)
         assert labels.attention2.weight.shape == (300, 512)

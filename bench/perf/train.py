@@ -100,7 +100,7 @@ def _collected(model: nn.Module, stage: Collection, made: Made, pixels: Pixels, 
         began = time.monotonic()
         rows_ND = collect(model, stage, cast("Store", made), pixels, feed=feed)
     seconds = time.monotonic() - began
-    Collecting(model, stage, cast("Store", made), pixels, stage.name).take({"rows": rows_ND})
+    Collecting(model, stage, cast("Store", made), pixels, stage.name).hold(rows_ND)
     return len(rows_ND) / seconds
 
 
