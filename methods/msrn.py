@@ -34,6 +34,8 @@ from methods._graph import GraphAttention, Groups, adjacency, distance
 from methods._recipe import Recipe
 from methods._trunk import Trunk
 
+ORDER = (2021, 2)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Config(Recipe):
