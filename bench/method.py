@@ -5,7 +5,7 @@ import hashlib
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, cast, get_args, get_type_hints
+from typing import Any, Protocol, cast, get_args, get_type_hints, runtime_checkable
 
 import numpy as np
 import torch
@@ -37,6 +37,33 @@ class Model(Protocol):
 
     def logits(self, images_BCHW: Tensor) -> Tensor:
         """The final logits (B, C)."""
+
+
+@dataclass(frozen=True)
+class Insight:
+    """How a model came to its logits: what `insight(images_BCHW)` of a model that can tell gives.
+
+    logits: of each branch by its name, (B, C); the last is the prediction. attention_BCHW: where the model looks
+    for each label, 1 in sum over positions; weighted_BCHW: the same, times its confidence at the place.
+    neurons_BK: the responses of the K neurons that see whole maps.
+    Legend: B images, C labels, H = W = positions along a side of the maps.
+    """
+
+    logits: Mapping[str, Tensor]
+    attention_BCHW: Tensor
+    weighted_BCHW: Tensor
+    neurons_BK: Tensor
+
+
+@runtime_checkable
+class Telling(Protocol):
+    """A model that can tell how it came to its logits; a method needs none of this to be trained."""
+
+    def insight(self, images_BCHW: Tensor) -> Insight:
+        """Maps, neurons and branches of a batch."""
+
+    def influence(self, insight: Insight) -> Tensor:
+        """What each label's map adds to each label's logit, (B, C of the map, C of the logit)."""
 
 
 class Method(Protocol):

@@ -13,10 +13,11 @@ Legend: B images, C labels, D channels, H = W = the side of X (14 at 224).
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from timm.models.resnet import Bottleneck
 from torch import Tensor, nn
 
-from bench.method import Labels
+from bench.method import Insight, Labels
 from bench.stages import Stage
 from methods import resnet101
 from methods._recipe import Recipe, bce
@@ -97,6 +98,27 @@ class Model(resnet101.Model):
         y_cls_BC, _, y_sr_BC = self.branches(images_BCHW)
         return fuse(y_cls_BC, y_sr_BC, self.config.alpha)
 
+    def insight(self, images_BCHW: Tensor) -> Insight:
+        """The branches, A and U, and the responses of conv4 (section 4.3)."""
+        x_BDHW, features_BCHW = self.trunk(images_BCHW)
+        attention_BCHW, confidence_BCHW = self.maps(x_BDHW)
+        weighted_BCHW = confidence_BCHW.sigmoid() * attention_BCHW
+        neurons_BK = self.regularization.neurons(weighted_BCHW if self.config.weighted else attention_BCHW)
+        y_cls_BC, y_sr_BC = self.classify(features_BCHW), self.regularization.classifier(neurons_BK)
+        branches = {"y_cls": y_cls_BC, "y_att": pool(attention_BCHW, confidence_BCHW), "y_sr": y_sr_BC}
+        fused = {"y": fuse(y_cls_BC, y_sr_BC, self.config.alpha)}
+        return Insight(branches | fused, attention_BCHW, weighted_BCHW, neurons_BK)
+
+    def influence(self, insight: Insight) -> Tensor:
+        """y_sr minus the y_sr of the same maps with one label's map set to 0, (B, C of the map, C)."""
+        maps_BCHW = insight.weighted_BCHW if self.config.weighted else insight.attention_BCHW
+        without = []
+        for label in range(maps_BCHW.shape[1]):
+            fewer_BCHW = maps_BCHW.clone()
+            fewer_BCHW[:, label] = 0
+            without.append(self.regularization(fewer_BCHW))
+        return insight.logits["y_sr"][:, None] - torch.stack(without, dim=1)
+
 
 class Regularization(nn.Module):
     """f_sr: conv2 and conv3 (1x1) relate labels, conv4 relates places, one linear layer decides (Fig. 4).
@@ -114,8 +136,13 @@ class Regularization(nn.Module):
         self.conv4 = nn.Sequential(conv4, nn.BatchNorm2d(width * config.filters), nn.ReLU())
         self.classifier = nn.Linear(width * config.filters, labels)
 
+    def neurons(self, maps_BCHW: Tensor) -> Tensor:
+        """The responses of conv4, (B, width * filters)."""
+        responses_BK11: Tensor = self.conv4(self.conv3(self.conv2(maps_BCHW)))
+        return responses_BK11.flatten(1)
+
     def forward(self, maps_BCHW: Tensor) -> Tensor:
-        logits_BC: Tensor = self.classifier(self.conv4(self.conv3(self.conv2(maps_BCHW))).flatten(1))
+        logits_BC: Tensor = self.classifier(self.neurons(maps_BCHW))
         return logits_BC
 
 
@@ -202,4 +229,5 @@ def stages(config: Config) -> tuple[Stage, ...]:
     return resnet101.main_stage(config), attention, regularization, joint
 
 
+BASELINE = "resnet101"  # the method over which the paper shows the gain of every class (Fig. 7)
 RECIPES = Config.recipes(demo={"attention_width": 128, "relation_width": 128})
