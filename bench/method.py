@@ -43,8 +43,8 @@ class Model(Protocol):
 class Insight:
     """How a model came to its logits: what `insight(images_BCHW)` of a model that can tell gives.
 
-    logits: of each branch by its name, (B, C); the last is the prediction. attention_BCHW: where the model looks
-    for each label, 1 in sum over positions; weighted_BCHW: the same, times its confidence at the place.
+    logits: of each branch by its name, (B, C); the last is the prediction. attention_BCHW: where the model
+    looks for each label, 1 in sum over positions; weighted_BCHW: the same, times its confidence at the place.
     neurons_BK: the responses of the K neurons that see whole maps.
     Legend: B images, C labels, H = W = positions along a side of the maps.
     """
