@@ -32,8 +32,8 @@ def build(dataset: str, runs: Path, *, profile: str = "", tolerance: float | Non
     paper = published.load(dataset)
     card = cards.load(dataset) if dataset in cards.names() else None
     evaluation = card.evaluation if card else Evaluation(top3=paper.top3 if paper else None)
-    records, origin = _records(dataset, runs)
-    reproduced = _reproduced_rows(dataset, records, paper, evaluation, profile or evaluation.profile)
+    found, origin = records(dataset, runs)
+    reproduced = _reproduced_rows(dataset, found, paper, evaluation, profile or evaluation.profile)
     rows = [*_paper_rows(paper, evaluation.profile), *verdict.judged([*reproduced], stated=tolerance)]
     name = card.title if card else paper.title if paper else dataset
     about = (name, _rules(evaluation, profile), *_sources(paper), f"Reproduced: {origin}.")
@@ -63,7 +63,7 @@ def _columns(paper: Published | None, evaluation: Evaluation) -> tuple[Column, .
     return (*(("all", name) for name in wanted), *top3)
 
 
-def _records(dataset: str, runs: Path) -> tuple[list[Record], str]:
+def records(dataset: str, runs: Path) -> tuple[list[Record], str]:
     """The records to show and, in words, where they come from."""
     accepted = paths.REPRODUCED / dataset
     if fresh := read_folder(runs, dataset=dataset):

@@ -1,0 +1,58 @@
+"""What figures are drawn on: two widths, one for a screen and one for a telephone, and colours for everybody.
+
+Colours are those of Okabe and Ito (2008), told apart by colour-blind readers, without black and yellow.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+INK = "#1f1f1f"
+TRUE = "#D55E00"  # what is true in an image: vermilion, the red of this palette
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C8C8C")
+MAP = "cividis"
+STYLE: dict[str, Any] = {
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.prop_cycle": f"cycler('color', {COLOURS})",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "grid.color": "#b0b0b0",
+    "grid.linewidth": 0.5,
+    "legend.frameon": False,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "bench.report",  # the same figure is the same file
+} | dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), INK)
+
+
+@dataclass(frozen=True)
+class Paper:
+    """A width in inches, and how many images fit beside each other."""
+
+    name: str
+    width: float
+    columns: int
+
+    @property
+    def is_wide(self) -> bool:
+        return self is WIDE
+
+    def figure(self, height: float) -> Figure:
+        """An empty figure of that height in inches."""
+        return Figure(figsize=(self.width, height), layout="constrained")
+
+    def panels(self, number: int, height: float, **more: Any) -> tuple[Figure, Any]:
+        """A figure with so many panels, each of that height: beside each other if wide, else below."""
+        rows, columns = (1, number) if self.is_wide else (number, 1)
+        figure = self.figure(height * rows)
+        return figure, np.atleast_1d(figure.subplots(rows, columns, **more))
+
+
+WIDE, NARROW = Paper("wide", 9.0, 6), Paper("narrow", 4.0, 4)
+
+
+def short(text: str, limit: int = 22) -> str:
+    """A label or id that fits beside an axis."""
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
