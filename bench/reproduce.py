@@ -14,10 +14,10 @@ from torch import nn
 
 from bench import (
     device,
+    inference,
     method,
     metrics,
     names,
-    predict,
     predictions,
     profiles,
     record,
@@ -67,7 +67,7 @@ def reproduce(wanted: Run, workshop: Workshop, folder: Path, *, tensorboard: boo
     log = Log(path.with_suffix(".jsonl"), tensorboard=board) if crew.leads else None
     done = list(reuse.learn(model, plan, workshop, seed=wanted.seed, title=wanted.title, log=log))
     began = time.monotonic()
-    logits_NC = predict.predict(model, workshop.store.test, reuse.pixels(model, workshop), crew=crew)
+    logits_NC = inference.predict(model, workshop.store.test, reuse.pixels(model, workshop), crew=crew)
     if not crew.leads:
         return ""
     if card.evaluation.result_files:

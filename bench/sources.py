@@ -18,7 +18,7 @@ LEARNING = (
     "bench.stages",
     "bench.train",
 )
-SCORING = ("bench.average_precision", "bench.matrices", "bench.metrics", "bench.predict", "bench.profiles")
+SCORING = ("bench.average_precision", "bench.inference", "bench.matrices", "bench.metrics", "bench.profiles")
 
 
 @cache

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
-from bench import checkpoint, distribute, method, predict, reuse, train
+from bench import checkpoint, distribute, inference, method, reuse, train
 from bench.distribute import Crew
 from bench.reuse import Workshop
 from bench.store import Store
@@ -42,7 +42,7 @@ def all_stages(store: Store, folder: Path, crew: Crew) -> None:
     model = method.build(module, config, method.labels_of(store), 0).to(memory_format=torch.channels_last)
     plan = list(zip(module.stages(config), reuse.keys(module, config, workshop, 0), strict=True))
     facts = list(reuse.learn(model, plan, workshop, seed=0, title="SRN"))
-    logits_NC = predict.predict(model, store.test, reuse.pixels(model, workshop), batch_size=20, crew=crew)
+    logits_NC = inference.predict(model, store.test, reuse.pixels(model, workshop), batch_size=20, crew=crew)
     epochs = [stage["epochs"] for stage in facts]
     tensors = {"logits": torch.from_numpy(logits_NC), **model.state_dict()}
     checkpoint.save(folder / f"view-{crew.size}-{crew.rank}.safetensors", tensors, {"epochs": epochs})
@@ -52,7 +52,7 @@ def same_weights(store: Store, folder: Path, crew: Crew) -> None:
     """Validation and prediction of an untrained model."""
     model, usual = course(store, folder / "none", batch_size=3)
     found = train.validate(model, replace(usual, crew=crew))
-    logits_NC = predict.predict(model, store.test, usual.pixels, batch_size=20, crew=crew)
+    logits_NC = inference.predict(model, store.test, usual.pixels, batch_size=20, crew=crew)
     text = json.dumps([*found, logits_NC.tolist()])
     (folder / f"same-{crew.size}-{crew.rank}.json").write_text(text, encoding="utf-8")
 

@@ -26,9 +26,9 @@ from bench.batches import Batch, Pixels
 from bench.command import Parser, run
 from bench.errors import InputError
 from bench.files import write_atomically
+from bench.inference import predict
 from bench.method import Labels
 from bench.paths import ROOT
-from bench.predict import predict
 from bench.provenance import provenance
 from bench.stages import Stage
 from bench.store import HELD_OUT_SHARE, Store
