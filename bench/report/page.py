@@ -77,7 +77,8 @@ def _figure(exhibit: Exhibit) -> str:
         for paper in (WIDE, NARROW)
     ]
     files = " ".join(
-        f'<a href="figures/{exhibit.name}.{kind}">{kind.upper()}</a>' for kind in ("png", "svg", "csv", "json")
+        f'<a href="figures/{exhibit.name}.{kind}">{kind.upper()}</a>'
+        for kind in ("png", "svg", "csv", "json")
     )
     return "\n".join(
         [

@@ -1,0 +1,125 @@
+"""Images that excite a neuron most (Fig. 6): their labels are alike where the neuron stands for a group of them.
+
+Legend: M images, T the images that excite a neuron most, C labels, K neurons.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from bench.matrices import Array
+from bench.report.exhibit import QUESTIONS, Exhibit
+from bench.report.paper import Paper, short
+from bench.report.witness import Testimony
+
+CHOOSING, SHOWN, NEURONS = 16, 6, 2  # images that choose a neuron, images of one, neurons
+
+
+@dataclass(frozen=True)
+class Excited:
+    """A neuron, the images of the unseen half that excite it most, and how alike their labels are there."""
+
+    neuron: int
+    images: tuple[int, ...]
+    likeness: float
+    chosen: float
+
+
+def likeness(labels_TC: Array) -> float:
+    """Mean over pairs of images of the labels in both, as a share of those in either (Jaccard); 0 to 1.
+
+    >>> likeness(np.array([[1, 1, 0], [1, 0, 0]]))
+    0.5
+    """
+    there_TC = (labels_TC == 1).astype(np.float64)
+    both_TT = there_TC @ there_TC.T
+    count_T = there_TC.sum(axis=1)
+    either_TT = count_T[:, None] + count_T - both_TT
+    share_TT = np.divide(both_TT, either_TT, out=np.ones_like(both_TT), where=either_TT > 0)
+    return float(share_TT[np.triu_indices(len(labels_TC), 1)].mean())
+
+
+def excited(neurons_MK: Array, labels_MC: Array, *, number: int = NEURONS) -> list[Excited]:
+    """The neurons whose strongest images are most alike in one half of the images, seen in the other half."""
+    first, second = np.arange(0, len(neurons_MK), 2), np.arange(1, len(neurons_MK), 2)
+    chosen_K = [
+        likeness(labels_MC[_strongest(neurons_MK[:, k], first, CHOOSING)]) if neurons_MK[:, k].any() else 0.0
+        for k in range(neurons_MK.shape[1])
+    ]
+    found = []
+    for k in np.argsort(-np.array(chosen_K), kind="stable")[:number]:
+        images = _strongest(neurons_MK[:, k], second, SHOWN)
+        found.append(Excited(int(k), tuple(map(int, images)), likeness(labels_MC[images]), chosen_K[k]))
+    return found
+
+
+def by_chance(labels_MC: Array) -> float:
+    """The likeness of any images, as many as are looked at."""
+    rng = np.random.default_rng(0)
+    draws = (rng.choice(len(labels_MC), min(SHOWN, len(labels_MC)), replace=False) for _ in range(200))
+    return float(np.mean([likeness(labels_MC[draw]) for draw in draws]))
+
+
+def _strongest(neuron_M: Array, half: NDArray[np.int64], number: int) -> NDArray[np.int64]:
+    return half[np.argsort(-neuron_M[half], kind="stable")[:number]]
+
+
+def company_exhibit(testimony: Testimony, names: Sequence[str], run: str) -> Exhibit:
+    """Fig. 6 of the paper."""
+    found = excited(testimony.neurons_MK, testimony.labels_MC)
+    chance = by_chance(testimony.labels_MC)
+    mean = float(np.mean([one.likeness for one in found]))
+    caption = (
+        f"The neurons whose strongest images are most alike, found on one half of the images and shown on the "
+        f"other: two of the images share {100 * mean:.0f} % of their labels, any two images {100 * chance:.0f} %. "
+        "Bold: labels in all of them."
+    )
+    return Exhibit(
+        "fig6-company",
+        QUESTIONS[1],
+        "Images that excite a neuron of conv4 most (Fig. 6)",
+        caption,
+        "Rows of test images, each row the ones to which one neuron responds most, with their labels.",
+        partial(_draw, testimony, names, found),
+        {"run": run, "likeness": mean, "by_chance": chance},
+        [_row(testimony, names, one, image) for one in found for image in one.images],
+    )
+
+
+def _row(testimony: Testimony, names: Sequence[str], one: Excited, image: int) -> dict[str, Any]:
+    return {
+        "neuron": one.neuron,
+        "image": testimony.ids[image],
+        "response": float(testimony.neurons_MK[image, one.neuron]),
+        "labels": " ".join(names[c] for c in np.flatnonzero(testimony.labels_MC[image] == 1)),
+    }
+
+
+def _draw(testimony: Testimony, names: Sequence[str], found: Sequence[Excited], paper: Paper) -> Figure:
+    figure = paper.figure(len(found) * (paper.width / paper.columns + 1.2))
+    grid = figure.subplots(len(found), paper.columns, squeeze=False)
+    for row, one in zip(grid, found, strict=True):
+        shared = set(np.flatnonzero((testimony.labels_MC[list(one.images)] == 1).all(axis=0)))
+        for axis, image in zip(row, one.images, strict=False):
+            axis.imshow(testimony.pixels_MSS3[image])
+            axis.set_xticks([])
+            axis.set_yticks([])
+            response = testimony.neurons_MK[image, one.neuron]
+            axis.set_title(f"{response:.1f}")
+            _labels(axis, names, np.flatnonzero(testimony.labels_MC[image] == 1), shared)
+        row[0].set_ylabel(f"neuron {one.neuron}\n(response above)")
+    return figure
+
+
+def _labels(axis: Any, names: Sequence[str], there: Sequence[int], shared: set[int]) -> None:
+    """The labels below an image, those of all images first and bold."""
+    ordered = [c for c in there if c in shared] + [c for c in there if c not in shared]
+    for line, c in enumerate(ordered[:7]):
+        weight = "bold" if c in shared else "normal"
+        more = {"transform": axis.transAxes, "va": "top", "ha": "center", "weight": weight, "fontsize": 8}
+        axis.text(0.5, -0.04 - 0.13 * line, short(names[c], 14), **more)
