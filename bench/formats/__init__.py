@@ -49,7 +49,7 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Box:
-    """Where a label stands in an image: its column, and left, top, width and height in shares of the sides."""
+    """Where a label stands: its column, and left, top, width and height in shares of the image's sides."""
 
     label: int
     left: float

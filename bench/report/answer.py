@@ -1,11 +1,14 @@
 """The report's first lines: does it help, where, and why, in sentences made of computed numbers."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bench.report.evidence import Evidence, title
 from bench.report.gain import Gain
-from bench.report.labels import Rows, rank_correlation
+from bench.report.labels import rank_correlation
+from bench.report.paper import share
+
+CHANCE = 0.05
 
 
 def does_it_help(evidence: Evidence, found: Gain, control: Gain | None) -> str:
@@ -34,46 +37,63 @@ def _interval(found: Gain) -> str:
     return f" (95 % interval {found.ends[0]:+.2f} to {found.ends[1]:+.2f})" if found.ends else ""
 
 
-def where_does_it_help(rows: Rows) -> str:
+def where_does_it_help(rows: Sequence[Mapping[str, Any]]) -> str:
     """How many labels gain, which most and least, and whether company matters."""
     better = sum(row["gain"] > 0 for row in rows)
-    ends = ", ".join(f"{what} {rows[place]['label']} ({rows[place]['gain']:+.1f})" for what, place in ENDS)
-    text = f"Where? {better} of {len(rows)} labels gain in AP, {ends}"
-    if (rho := rank_correlation(rows)) is not None:
-        words = "more" if rho > 0 else "no more"
-        text += f"; labels in more company gain {words} (rank correlation {rho:+.2f})"
+    first, last = (f"{row['label']} ({row['gain']:+.1f} points)" for row in (rows[0], rows[-1]))
+    text = f"Where? {better} of {len(rows)} labels gain in AP, most {first}, least {last}"
+    if (found := rank_correlation(rows)) is not None:
+        text += "; labels in more company gain " + _more(found.r, found.p)
     return f"{text}."
 
 
-ENDS = (("most", 0), ("least", -1))
+def _more(r: float, p: float) -> str:
+    """Whether a correlation is more than chance would make it one time in twenty."""
+    words = ("more" if r > 0 else "less") if p < CHANCE else "neither more nor less, as far as can be told"
+    return f"{words} (rank correlation {r:+.2f}, {share(p)})"
+
+
+def why(facts: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What the weights show, one sentence of those numbers that there are; none without any."""
+    found = [tell(facts[name]) for name, tell in TELLING.items() if name in facts]
+    parts = [part for part in found if part]
+    return [f"Why? {'; '.join(parts)}."] if parts else []
+
+
+def _of_maps(facts: Mapping[str, Any]) -> str:
+    if "own" not in facts:
+        return ""
+    return (
+        f"Attention that nobody told where to look lies on the label in {facts['own']:.0f} % of all cases "
+        f"({facts['own_by_chance']:.0f} % by chance), on a companion in {facts['companion']:.0f} % "
+        f"({facts['companion_by_chance']:.0f} %)"
+    )
+
+
+def _of_places(facts: Mapping[str, Any]) -> str:
+    r, control = facts["unseen"], facts["control"]
+    return f"neurons follow a label's place (correlation {r:.2f}; {control:z.2f} with places dealt out anew)"
+
+
+def _of_relations(facts: Mapping[str, Any]) -> str:
+    r, p = facts["correlation"], facts["p"]
+    return f"what labels do to each other goes with how often they meet (correlation {r:+.2f}, {share(p)})"
+
+
+def _of_branches(facts: Mapping[str, Any]) -> str:
+    alone = ", ".join(f"{name} {value:.1f} %" for name, value in facts["mAP"].items())
+    return f"by itself each branch would score {alone}"
+
+
+TELLING: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "fig3-attention": _of_maps,
+    "fig5-places": _of_places,
+    "relations": _of_relations,
+    "branches": _of_branches,
+}
 
 
 def nobody(evidence: Evidence) -> str:
     """What is compared where there is nothing to compare."""
     there = ", ".join(title(group) for group in evidence.rivals)
     return f"Nothing is compared: there are records of {there} alone."
-
-
-def why(facts: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """What the weights show, one sentence of those numbers that there are; none without any."""
-    parts = []
-    if "hits" in (maps := facts.get("fig3-attention", {})):
-        parts.append(
-            f"its attention is highest on the label in {maps['hits']:.0f} % of all cases "
-            f"({maps['by_chance']:.0f} % by chance)"
-        )
-    if places := facts.get("fig5-places"):
-        parts.append(
-            f"neurons of conv4 follow a label's place with a correlation of {places['unseen']:.2f} "
-            f"({places['control']:.2f} with places dealt out anew)"
-        )
-    if related := facts.get("relations"):
-        parts.append(
-            f"what labels do to each other goes with how often they meet, by a correlation of "
-            f"{related['correlation']:+.2f} (p = {related['p']:.3f})"
-        )
-    if branches := facts.get("branches"):
-        parts.append(
-            f"of its branches {branches['best']} alone scores best, {branches['best_mAP']:.1f} % mAP"
-        )
-    return [f"Why? In {facts['branches']['run']}, {'; '.join(parts)}."] if parts else []

@@ -4,59 +4,63 @@ Legend: M images, C labels, H = W = positions along a side of the maps.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
 
 from bench.formats import Box
 from bench.matrices import Array
 from bench.report.exhibit import QUESTIONS, Exhibit
 from bench.report.paper import INK, MAP, TRUE, Paper, short
-from bench.report.witness import Testimony, centres, centres_of_mass
+from bench.report.witness import Testimony
 
 Boxes = Sequence[Sequence[Box]]
-IMAGES = 4
 
 
 @dataclass(frozen=True)
 class Finding:
-    """How well attention finds labels that stand where annotations say.
+    """Where the highest place of a label's attention lies, in percent of all labels in all images.
 
-    hits: share of a label's images in which the attention's highest place lies in a box of the label, and
-    by_chance: the boxes' share of the image, both in percent (Zhang et al. 2016, the pointing game).
-    correlation: between the attention's centre of mass and the place of a label that is there once.
+    own: on the label (the pointing game of Zhang et al. 2016); companion: on another label, not on its own.
+    own_by_chance, companion_by_chance: the same of a place drawn at random.
     """
 
-    hits: float
-    by_chance: float
-    correlation: float
+    own: float
+    companion: float
+    own_by_chance: float
+    companion_by_chance: float
 
 
 def finding(attention_MCHW: Array, boxes: Boxes) -> Finding:
-    """How well attention finds labels, over all labels in all images."""
-    height, width = attention_MCHW.shape[2:]
-    hits, areas = [], []
+    """How well attention finds the labels that annotations place."""
+    size = attention_MCHW.shape[2:]
+    found = []
     for image, there in enumerate(boxes):
         for label in {box.label for box in there}:
-            peak = int(attention_MCHW[image, label].argmax())
-            y, x = (peak // width + 0.5) / height, (peak % width + 0.5) / width
-            mine = [box for box in there if box.label == label]
-            hits.append(any(_inside(box, y, x) for box in mine))
-            areas.append(sum(box.width * box.height for box in mine))
-    true_MC2 = centres(boxes, attention_MCHW.shape[1])
-    there_MC = ~np.isnan(true_MC2[:, :, 0])
-    seen_MC2 = centres_of_mass(attention_MCHW, there_MC)
-    pairs = [(true_MC2[there_MC][:, axis], seen_MC2[there_MC][:, axis]) for axis in (0, 1)]
-    r = float(np.mean([np.corrcoef(*pair)[0, 1] for pair in pairs]))
-    return Finding(100 * float(np.mean(hits)), 100 * float(np.mean(areas)), r)
+            own_HW = _covered([box for box in there if box.label == label], size)
+            companion_HW = _covered(there, size) & ~own_HW
+            peak = np.unravel_index(attention_MCHW[image, label].argmax(), size)
+            found.append((own_HW[peak], companion_HW[peak], own_HW.mean(), companion_HW.mean()))
+    return Finding(*(100 * float(share) for share in np.mean(found, axis=0)))
 
 
-def _inside(box: Box, y: float, x: float) -> bool:
-    return box.top <= y <= box.top + box.height and box.left <= x <= box.left + box.width
+def _covered(boxes: Sequence[Box], size: tuple[int, ...]) -> NDArray[np.bool_]:
+    """The positions of a map whose middle lies in a box, and those that hold the middle of one."""
+    is_on_HW = np.zeros(size, dtype=bool)
+    y_H, x_W = ((np.arange(n) + 0.5) / n for n in size)
+    for box in boxes:
+        in_H = (y_H >= box.top) & (y_H <= box.top + box.height)
+        in_W = (x_W >= box.left) & (x_W <= box.left + box.width)
+        is_on_HW |= in_H[:, None] & in_W
+        middle = box.top + box.height / 2, box.left + box.width / 2
+        row, column = (min(int(m * n), n - 1) for m, n in zip(middle, size, strict=True))
+        is_on_HW[row, column] = True
+    return is_on_HW
 
 
 def found_only_by(testimony: Testimony, other_MC: Array | None, labels: Sequence[int]) -> list[int]:
@@ -79,17 +83,18 @@ def maps_exhibit(
     testimony: Testimony, names: Sequence[str], images: Sequence[int], boxes: Boxes | None, run: str
 ) -> Exhibit:
     """Fig. 3 of the paper."""
-    facts: dict[str, Any] = {"run": run, "boxes": boxes is not None}
+    facts: dict[str, Any] = {"run": run}
     caption = (
-        "Each image with the maps of its most confident labels, A above U = sigmoid(S) A; vermilion: labels that "
-        "are in the image. Shown are images whose label only the method finds, for the labels that gain most."
+        "Images with the maps of their most confident labels, A above U = sigmoid(S) A; labels in the image "
+        "are vermilion. For each label of those that gain most, the first image that the baseline misses."
     )
-    if boxes is not None:
+    if boxes is not None and any(boxes):
         found = finding(testimony.attention_MCHW, boxes)
-        facts |= vars(found)
+        facts |= asdict(found)
         caption += (
-            f" The highest place of A lies on the label in {found.hits:.0f} % of all cases (by chance "
-            f"{found.by_chance:.0f} %); rectangles: where the label stands."
+            f" The highest place of A lies on the label (rectangles) in {found.own:.0f} % of all cases "
+            f"({found.own_by_chance:.0f} % by chance), on a companion in {found.companion:.0f} % "
+            f"({found.companion_by_chance:.0f} % by chance)."
         )
     return Exhibit(
         "fig3-attention",
@@ -109,16 +114,16 @@ def _rows(testimony: Testimony, names: Sequence[str], images: Sequence[int]) -> 
             "image": testimony.ids[image],
             "label": names[label],
             "is_there": bool(testimony.labels_MC[image, label] == 1),
-            "confidence": round(100 * float(confidence(testimony)[image, label]), 2),
+            "confidence": confidence(testimony, image, label),
         }
         for image in images
         for label in ranked(testimony, image, 5)
     ]
 
 
-def confidence(testimony: Testimony) -> Array:
-    """The predicted probabilities."""
-    return np.asarray(1 / (1 + np.exp(-testimony.prediction_MC)))
+def confidence(testimony: Testimony, image: int, label: int) -> float:
+    """The predicted probability in percent."""
+    return 100 / (1 + float(np.exp(-testimony.prediction_MC[image, label])))
 
 
 def ranked(testimony: Testimony, image: int, number: int) -> list[int]:
@@ -129,39 +134,34 @@ def ranked(testimony: Testimony, image: int, number: int) -> list[int]:
 def _draw(
     testimony: Testimony, names: Sequence[str], images: Sequence[int], boxes: Boxes | None, paper: Paper
 ) -> Figure:
+    """Two rows for an image: it and A, then U."""
     figure = paper.figure(len(images) * 2 * (paper.width / paper.columns + 0.1))
     grid = figure.subplots(2 * len(images), paper.columns, squeeze=False)
     for axis in grid.flat:
         axis.set_axis_off()
-    for place, image in enumerate(images):
-        rows = grid[2 * place], grid[2 * place + 1]
-        rows[0][0].imshow(testimony.pixels_MSS3[image])
-        rows[0][0].set_title(short(testimony.ids[image], 14))
+    for image, above, below in zip(images, grid[::2], grid[1::2], strict=True):
+        above[0].imshow(testimony.pixels_MSS3[image])
+        above[0].set_title(short(testimony.ids[image], 14))
         for column, label in enumerate(ranked(testimony, image, paper.columns - 1), start=1):
             is_there = testimony.labels_MC[image, label] == 1
-            p = 100 * confidence(testimony)[image, label]
-            rows[0][column].set_title(f"{short(names[label], 12)} {p:.0f} %", color=TRUE if is_there else INK)
+            text = f"{short(names[label], 12)} {confidence(testimony, image, label):.0f} %"
+            above[column].set_title(text, color=TRUE if is_there else INK)
+            mine = [box for box in boxes[image] if box.label == label] if boxes else []
             for axis, maps_MCHW, letter in (
-                (rows[0][column], testimony.attention_MCHW, "A"),
-                (rows[1][column], testimony.weighted_MCHW, "U"),
+                (above[column], testimony.attention_MCHW, "A"),
+                (below[column], testimony.weighted_MCHW, "U"),
             ):
-                _overlay(axis, testimony.pixels_MSS3[image], maps_MCHW[image, label], letter)
-                for box in boxes[image] if boxes else ():
-                    if box.label == label:
-                        _outline(axis, box, testimony.pixels_MSS3.shape[1])
+                _overlay(axis, testimony.pixels_MSS3[image], maps_MCHW[image, label], mine)
+                axis.text(0.04, 0.96, letter, transform=axis.transAxes, color="white", va="top", fontsize=8)
     return figure
 
 
-def _overlay(axis: Any, pixels_SS3: Array, map_HW: Array, letter: str) -> None:
-    """The map over the image, each position a square; brightness from 0 to 1/4, or to its highest place."""
+def _overlay(axis: Any, pixels_SS3: Array, map_HW: Array, boxes: Sequence[Box]) -> None:
+    """The map over the image, each position a square, and the label's boxes."""
     side = len(pixels_SS3)
     axis.imshow(pixels_SS3)
     extent = (-0.5, side - 0.5, side - 0.5, -0.5)
-    top = max(0.25, float(map_HW.max())) if letter == "U" else float(map_HW.max())
-    axis.imshow(map_HW, cmap=MAP, alpha=0.65, extent=extent, interpolation="nearest", vmin=0, vmax=top)
-    axis.text(0.04, 0.96, letter, transform=axis.transAxes, color="white", va="top", fontsize=8)
-
-
-def _outline(axis: Any, box: Box, side: int) -> None:
-    corner = box.left * side - 0.5, box.top * side - 0.5
-    axis.add_patch(Rectangle(corner, box.width * side, box.height * side, fill=False, edgecolor=TRUE))
+    axis.imshow(map_HW, cmap=MAP, alpha=0.65, extent=extent, interpolation="nearest", vmin=0)
+    for box in boxes:
+        corner = box.left * side - 0.5, box.top * side - 0.5
+        axis.add_patch(Rectangle(corner, box.width * side, box.height * side, fill=False, edgecolor=TRUE))

@@ -39,7 +39,7 @@ def branches_exhibit(testimony: Testimony, card: Card, run: str) -> Exhibit:
         caption,
         "Bars: mAP of each branch of the network.",
         partial(_draw, found),
-        {"run": run, "images": len(testimony.ids), "best": best, "best_mAP": found[best]},
+        {"run": run, "images": len(testimony.ids), "mAP": found},
         [{"branch": name, "mAP": value} for name, value in found.items()],
     )
 

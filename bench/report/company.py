@@ -1,4 +1,4 @@
-"""Images that excite a neuron most (Fig. 6): their labels are alike where the neuron stands for a group of them.
+"""Images that excite a neuron most (Fig. 6): alike in labels where the neuron stands for a group of them.
 
 Legend: M images, T the images that excite a neuron most, C labels, K neurons.
 """
@@ -17,6 +17,7 @@ from bench.report.exhibit import QUESTIONS, Exhibit
 from bench.report.paper import Paper, short
 from bench.report.witness import Testimony
 
+LINES, LINE = 7, 0.14  # labels below an image, and the inches that each takes
 CHOOSING, SHOWN, NEURONS = 16, 6, 2  # images that choose a neuron, images of one, neurons
 
 
@@ -75,14 +76,14 @@ def company_exhibit(testimony: Testimony, names: Sequence[str], run: str) -> Exh
     chance = by_chance(testimony.labels_MC)
     mean = float(np.mean([one.likeness for one in found]))
     caption = (
-        f"The neurons whose strongest images are most alike, found on one half of the images and shown on the "
-        f"other: two of the images share {100 * mean:.0f} % of their labels, any two images {100 * chance:.0f} %. "
-        "Bold: labels in all of them."
+        f"The neurons whose strongest images are most alike, found on one half of the images, shown on the "
+        f"other: two of these images share {100 * mean:.0f} % of their labels, any two {100 * chance:.0f} %. "
+        "Above: the response; bold: labels in all of them."
     )
     return Exhibit(
         "fig6-company",
         QUESTIONS[1],
-        "Images that excite a neuron of conv4 most (Fig. 6)",
+        "Images that excite a neuron most (Fig. 6)",
         caption,
         "Rows of test images, each row the ones to which one neuron responds most, with their labels.",
         partial(_draw, testimony, names, found),
@@ -101,25 +102,28 @@ def _row(testimony: Testimony, names: Sequence[str], one: Excited, image: int) -
 
 
 def _draw(testimony: Testimony, names: Sequence[str], found: Sequence[Excited], paper: Paper) -> Figure:
-    figure = paper.figure(len(found) * (paper.width / paper.columns + 1.2))
+    lines = max(min(LINES, (testimony.labels_MC[list(one.images)] == 1).sum(axis=1).max()) for one in found)
+    figure = paper.figure(len(found) * (paper.width / paper.columns + 0.2 + LINE * lines))
     grid = figure.subplots(len(found), paper.columns, squeeze=False)
     for row, one in zip(grid, found, strict=True):
-        shared = set(np.flatnonzero((testimony.labels_MC[list(one.images)] == 1).all(axis=0)))
+        is_there_TC = testimony.labels_MC[list(one.images)] == 1
+        shared = set(map(int, np.flatnonzero(is_there_TC.all(axis=0))))
         for axis, image in zip(row, one.images, strict=False):
             axis.imshow(testimony.pixels_MSS3[image])
             axis.set_xticks([])
             axis.set_yticks([])
             response = testimony.neurons_MK[image, one.neuron]
-            axis.set_title(f"{response:.1f}")
-            _labels(axis, names, np.flatnonzero(testimony.labels_MC[image] == 1), shared)
-        row[0].set_ylabel(f"neuron {one.neuron}\n(response above)")
+            axis.set_title(f"{response:.1f}", pad=3)
+            there = [int(c) for c in np.flatnonzero(testimony.labels_MC[image] == 1)]
+            _labels(axis, names, there, shared)
+        row[0].set_ylabel(f"neuron {one.neuron}")
     return figure
 
 
 def _labels(axis: Any, names: Sequence[str], there: Sequence[int], shared: set[int]) -> None:
     """The labels below an image, those of all images first and bold."""
     ordered = [c for c in there if c in shared] + [c for c in there if c not in shared]
-    for line, c in enumerate(ordered[:7]):
+    for line, c in enumerate(ordered[:LINES]):
         weight = "bold" if c in shared else "normal"
-        more = {"transform": axis.transAxes, "va": "top", "ha": "center", "weight": weight, "fontsize": 8}
-        axis.text(0.5, -0.04 - 0.13 * line, short(names[c], 14), **more)
+        more = {"va": "top", "ha": "center", "weight": weight, "fontsize": 8, "textcoords": "offset points"}
+        axis.annotate(short(names[c], 14), (0.5, 0), (0, -3 - 72 * LINE * line), "axes fraction", **more)

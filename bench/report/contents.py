@@ -70,11 +70,8 @@ def collect(evidence: Evidence, places: Places) -> Contents:
 
 def _store(evidence: Evidence, places: Places) -> Store:
     """The store that the records were made with; one that needs nobody's files is made if it is not there."""
-    card = evidence.card
-    if card.obtain:
-        store = open_store(places.data / card.name)
-    else:
-        store = prepare.prepare(card, data=places.data)
+    card, data = evidence.card, places.data
+    store = open_store(data / card.name) if card.obtain else prepare.prepare(card, data=data)
     records = [record for members in evidence.members.values() for record in members]
     if any(record["data"]["fingerprint"] != store.fingerprint for record in records):
         raise InputError(f"{store.folder} holds other images than the records were made with")

@@ -23,7 +23,7 @@ Curve = tuple[Array, Array]  # recall and precision in percent
 
 
 def precision_recall(scores_N: Array, labels_N: Array) -> Curve:
-    """Recall and precision in percent at every positive, best first: (j / P, j / r_j) of the j-th at rank r_j.
+    """Recall and precision in percent at every positive: (j / P, j / r_j) of the j-th, at rank r_j.
 
     Labels of 0, unspecified, count as negative here.
 
@@ -97,8 +97,8 @@ def training_exhibit(evidence: Evidence) -> Exhibit:
         "training-curves",
         QUESTIONS[2],
         "Loss and held-out mAP while training",
-        "The first seed of each method; a dotted line is where a stage begins, and the images held out of the "
-        "training set are the only ones that steer the learning rate.",
+        "The first seed of each method; a dotted line is where a stage begins. The images held out of the "
+        "training set alone steer the learning rate.",
         "Curves of training and held-out loss above curves of held-out mAP, over the epochs of all stages.",
         partial(_draw_training, runs),
         {},

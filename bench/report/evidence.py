@@ -34,7 +34,7 @@ class Evidence:
 
     def labels_AP(self, group: Group) -> Array:
         """AP of every label in percent, the mean over seeds; NaN for a label without positives."""
-        return np.mean([_ap(record, self.card) for record in self.members[group]], axis=0)
+        return np.asarray(np.mean([_ap(record, self.card) for record in self.members[group]], axis=0))
 
     def mAP(self, group: Group) -> float:
         """Percent, the mean over seeds."""

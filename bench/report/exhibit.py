@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +22,8 @@ QUESTIONS = ("Where does it help?", "Why?", "How was it trained?")
 class Exhibit:
     """A figure: which of the questions it answers, what to see in it, and the numbers that it draws.
 
-    alt: what it shows, for who does not see it. facts: single numbers. rows: one for each thing that is drawn.
+    alt: what it shows, for who does not see it. facts: single numbers. rows: one for each thing drawn; NaN is
+    written as nothing.
     """
 
     name: str
@@ -38,10 +40,11 @@ def write(exhibit: Exhibit, folder: Path) -> None:
     """The figure's files in the folder."""
     write_atomically(folder / f"{exhibit.name}.svg", render(exhibit, WIDE, "svg", transparent=False))
     write_atomically(folder / f"{exhibit.name}.png", render(exhibit, WIDE, "png", transparent=False))
-    content = {"title": exhibit.title, "caption": exhibit.caption, **exhibit.facts, "rows": exhibit.rows}
+    rows = [_known(row) for row in exhibit.rows]
+    content = {"title": exhibit.title, "caption": exhibit.caption, **_known(exhibit.facts), "rows": rows}
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
     write_atomically(folder / f"{exhibit.name}.json", text + "\n")
-    write_atomically(folder / f"{exhibit.name}.csv", _csv(exhibit.rows))
+    write_atomically(folder / f"{exhibit.name}.csv", _csv(rows))
 
 
 def inline(exhibit: Exhibit, paper: Paper) -> str:
@@ -58,6 +61,12 @@ def render(exhibit: Exhibit, paper: Paper, form: str, *, transparent: bool) -> b
         metadata = {"Date": None} if form == "svg" else None
         exhibit.draw(paper).savefig(buffer, format=form, dpi=150, transparent=transparent, metadata=metadata)
     return buffer.getvalue()
+
+
+def _known(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: None if isinstance(value, float) and math.isnan(value) else value for name, value in row.items()
+    }
 
 
 def _csv(rows: Sequence[Mapping[str, Any]]) -> str:

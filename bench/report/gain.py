@@ -41,8 +41,8 @@ class Gain:
 def gain(evidence: Evidence, group: Group, over: Group, *, replicates: int = REPLICATES) -> Gain:
     """What a method gains over another one: differences of means over seeds.
 
-    The intervals are of the images, the trained networks given: of each replicate the difference is taken seed
-    by seed and averaged (Efron and Tibshirani 1993, chapter 13).
+    The intervals are of the images, the trained networks given: of each replicate the difference is taken
+    seed by seed and averaged (Efron and Tibshirani 1993, chapter 13).
     """
     mAP = evidence.mAP(group) - evidence.mAP(over)
     AP_C = evidence.labels_AP(group) - evidence.labels_AP(over)
@@ -78,7 +78,8 @@ def companions(labels_NC: Array) -> Array:
     positive_NC = labels_NC == 1
     number_C = positive_NC.sum(axis=0)
     others_C = positive_NC.T.astype(np.int64) @ (positive_NC.sum(axis=1) - 1)
-    return np.divide(others_C, number_C, out=np.full(len(number_C), np.nan), where=number_C > 0)
+    unknown_C = np.full(len(number_C), np.nan)
+    return np.asarray(np.divide(others_C, number_C, out=unknown_C, where=number_C > 0))
 
 
 def chosen(gains_C: Sequence[float], number: int = 3) -> list[int]:

@@ -1,5 +1,6 @@
 """The gain of every label above its companions (Fig. 7), and the AP of every label by every method."""
 
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
@@ -13,14 +14,14 @@ from bench.report.exhibit import QUESTIONS, Exhibit
 from bench.report.gain import Gain
 from bench.report.paper import COLOURS, INK, Paper, short
 
-Rows = list[dict[str, Any]]
+Rows = Sequence[Mapping[str, Any]]
 
 
 def gained(evidence: Evidence, found: Gain, companions_C: Array | None) -> Rows:
     """A row for every label that has positives, the largest gain first."""
     labels = evidence.card.labels
     order = [int(c) for c in np.argsort(-found.AP_C, kind="stable") if not np.isnan(found.AP_C[c])]
-    rows: Rows = []
+    rows = []
     for c in order:
         row: dict[str, Any] = {"label": labels[c], "gain": float(found.AP_C[c])}
         if found.ends_2C is not None:
@@ -31,12 +32,20 @@ def gained(evidence: Evidence, found: Gain, companions_C: Array | None) -> Rows:
     return rows
 
 
-def rank_correlation(rows: Rows) -> float | None:
-    """Spearman's between gain and companions; None where it cannot be told."""
-    if len(rows) < 3 or "companions" not in rows[0]:
+@dataclass(frozen=True)
+class RankCorrelation:
+    """Spearman's, and the share of chance outcomes that are as far from 0."""
+
+    r: float
+    p: float
+
+
+def rank_correlation(rows: Rows) -> RankCorrelation | None:
+    """Between gain and companions; None where it cannot be told: fewer than 4 labels, or all alike."""
+    gains, companions = ([row.get(name, 0.0) for row in rows] for name in ("gain", "companions"))
+    if len(rows) < 4 or len(set(gains)) == 1 or len(set(companions)) == 1:
         return None
-    found = float(spearmanr([row["gain"] for row in rows], [row["companions"] for row in rows])[0])
-    return None if np.isnan(found) else found
+    return RankCorrelation(*map(float, spearmanr(gains, companions)))
 
 
 def gain_exhibit(evidence: Evidence, found: Gain, companions_C: Array | None) -> Exhibit:
@@ -44,14 +53,13 @@ def gain_exhibit(evidence: Evidence, found: Gain, companions_C: Array | None) ->
     assert evidence.subject
     assert evidence.baseline
     rows = gained(evidence, found, companions_C)
-    rho, better = rank_correlation(rows), sum(row["gain"] > 0 for row in rows)
     names = f"{title(evidence.subject)} over {title(evidence.baseline)}"
-    caption = f"{better} of {len(rows)} labels gain; {rows[0]['label']} most ({rows[0]['gain']:+.1f} points)"
-    caption += f", {rows[-1]['label']} least ({rows[-1]['gain']:+.1f})."
-    if rho is not None:
-        caption += f" Gain and number of companions go together by a rank correlation of {rho:+.2f}."
+    caption = "Bars above 0 are labels that gain; below, how many other labels such an image has."
     if found.seeds:
-        caption += " Lines: 95 % intervals over the test images."
+        caption += f" Lines: 95 % intervals over the test images, {len(found.seeds)} seeds."
+    facts: dict[str, Any] = {"mAP": found.mAP, "interval": found.ends, "seeds": list(found.seeds)}
+    if correlation := rank_correlation(rows):
+        facts["rank_correlation"] = asdict(correlation)
     return Exhibit(
         "fig7-gain",
         QUESTIONS[0],
@@ -59,7 +67,7 @@ def gain_exhibit(evidence: Evidence, found: Gain, companions_C: Array | None) ->
         caption,
         f"Bars: gain in AP of {names} for each label, sorted, and the label's mean number of companions.",
         partial(_draw_gain, rows),
-        {"rank_correlation": rho, "seeds": list(found.seeds), "mAP": found.mAP, "interval": found.ends},
+        facts,
         rows,
     )
 
@@ -107,19 +115,19 @@ def _bars(axis: Any, paper: Paper, values: Array, unit: str, colour: str, errors
 def ap_exhibit(evidence: Evidence) -> Exhibit:
     """AP of every label by every method and variant."""
     APs = {title(group): evidence.labels_AP(group) for group in evidence.rivals}
-    mean_C = np.nanmean([*APs.values()], axis=0)
-    order = [int(c) for c in np.argsort(mean_C) if not np.isnan(mean_C[c])]
+    mean_C = np.mean([*APs.values()], axis=0)
+    order = [int(c) for c in np.argsort(mean_C, kind="stable") if not np.isnan(mean_C[c])]
     rows = [
         {"label": evidence.card.labels[c]} | {name: float(AP_C[c]) for name, AP_C in APs.items()}
         for c in order
     ]
-    best = max(APs, key=lambda name: sum(row[name] == max([*row.values()][1:]) for row in rows))
-    wins = sum(row[best] == max([*row.values()][1:]) for row in rows)
+    winners = [max(APs, key=lambda name: APs[name][c]) for c in order]
+    best = max(APs, key=winners.count)
     return Exhibit(
         "per-class-ap",
         QUESTIONS[0],
         "Average precision of every label, by method",
-        f"The hardest label is {rows[0]['label']}; {best} is best for {wins} of {len(rows)} labels.",
+        f"{rows[0]['label']} is hardest; {best} is best for {winners.count(best)} of {len(rows)} labels.",
         "Points: AP of each label, hardest first, one mark for each method.",
         partial(_draw_ap, rows),
         {},

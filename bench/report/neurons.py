@@ -46,12 +46,13 @@ class Sensitive:
 def correlations(neurons_MK: Array, place_M: Array) -> Array:
     """Pearson's correlation of every neuron with a place; 0 for a neuron that never changes.
 
-    >>> correlations(np.array([[1.0, 5.0, 3.0], [2.0, 5.0, 2.0], [3.0, 5.0, 1.0]]), np.array([1, 2, 3])).tolist()
+    >>> correlations(np.array([[1.0, 5.0, 3.0], [2.0, 5.0, 2.0], [3.0, 5.0, 1.0]]), np.arange(3)).tolist()
     [1.0, 0.0, -1.0]
     """
     neurons_MK, place_M = neurons_MK - neurons_MK.mean(axis=0), place_M - place_M.mean()
     scale_K = np.sqrt((neurons_MK**2).sum(axis=0) * (place_M**2).sum())
-    return np.divide(place_M @ neurons_MK, scale_K, out=np.zeros_like(scale_K), where=scale_K > 1e-12)
+    found_K = np.divide(place_M @ neurons_MK, scale_K, out=np.zeros_like(scale_K), where=scale_K > 1e-12)
+    return np.asarray(found_K)
 
 
 def sensitive(neurons_MK: Array, places_MC2: Array) -> list[Sensitive]:
@@ -100,15 +101,15 @@ def means(found: Sequence[Sensitive]) -> dict[str, float]:
 def place_exhibit(
     testimony: Testimony, names: Sequence[str], places_MC2: Array, origin: str, run: str
 ) -> Exhibit | None:
-    """Fig. 5 of the paper; None where no label has images enough. origin: where places come from, in words."""
+    """Fig. 5 of the paper; None where no label has enough images. origin: whose places these are, in words."""
     if not (found := sensitive(testimony.neurons_MK, places_MC2)):
         return None
     mean = means(found)
     rows = [{**asdict(one), "label": names[one.label], "axis": AXES[one.axis]} for one in found]
     caption = (
-        f"For each label the neuron that follows its place most closely, found on one half of the images: on the "
-        f"other half the mean correlation is {mean['unseen']:.2f}, with places dealt out anew "
-        f"{mean['control']:.2f}. Places are {origin}."
+        "For each label the neuron that follows its place most closely, found on one half of the images: on "
+        f"the other half the mean correlation is {mean['unseen']:.2f}, with places dealt out anew "
+        f"{mean['control']:z.2f}. Places are {origin}."
     )
     best = [
         max((one for one in found if one.axis == axis), key=lambda one: abs(one.chosen)) for axis in (0, 1)
@@ -116,9 +117,9 @@ def place_exhibit(
     return Exhibit(
         "fig5-places",
         QUESTIONS[1],
-        "Neurons of conv4 that know where a label stands (Fig. 5)",
+        "Neurons that know where a label stands (Fig. 5)",
         caption,
-        "Two scatter plots of a neuron's response against a label's place, and bars of the correlation by label.",
+        "Scatter plots of two neurons' responses against a label's place; bars of the correlation by label.",
         partial(_draw, testimony, names, places_MC2, found, best),
         {"run": run, "places": origin, "images": len(testimony.ids), **mean},
         rows,
@@ -137,7 +138,7 @@ def _draw(
     for axis, one in zip(axes, best, strict=False):
         there = np.flatnonzero(~np.isnan(places_MC2[:, one.label, 0]))[1::2]
         x, y = places_MC2[there, one.label, one.axis], testimony.neurons_MK[there, one.neuron]
-        axis.scatter(x, y, s=8, alpha=0.5, color=COLOURS[0], linewidths=0)
+        axis.scatter(x, y, s=8, alpha=0.7, color=COLOURS[0], linewidths=0)
         axis.set_title(
             f"neuron {one.neuron}, {short(names[one.label])}: r = {one.unseen * np.sign(one.chosen):+.2f}"
         )

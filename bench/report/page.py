@@ -60,8 +60,14 @@ def build(
 
 
 def _list(lines: Sequence[str], kind: str) -> str:
-    items = "".join(f"<li>{_text(line)}</li>\n" for line in lines)
+    items = "".join(f"<li>{_led(line)}</li>\n" for line in lines)
     return f'<ul class="{kind}">\n{items}</ul>'
+
+
+def _led(line: str) -> str:
+    """The line, with its question, if it begins with one, in bold."""
+    question, mark, rest = line.partition("? ")
+    return f"<strong>{_text(question)}?</strong> {_text(rest)}" if mark else _text(line)
 
 
 def _table(table: Table) -> list[str]:

@@ -56,3 +56,8 @@ WIDE, NARROW = Paper("wide", 9.0, 6), Paper("narrow", 4.0, 4)
 def short(text: str, limit: int = 22) -> str:
     """A label or id that fits beside an axis."""
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def share(p: float) -> str:
+    """What a test says, in words: `p = 0.03`, `p < 0.001`."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"

@@ -6,7 +6,7 @@ Legend: M images that were looked at, C labels, K neurons, H = W = positions alo
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -29,8 +29,8 @@ REMOVALS = 20_000  # images times labels whose maps are taken away: minutes at m
 class Testimony:
     """Of every image its row in the view, id, pixels, labels, each branch's logits, maps and neurons.
 
-    influence_CC: what the map of a label in an image adds to the logit of each label, in the mean over the images
-    that have it (NaN where none has it).
+    influence_CC: what the map of a label adds to the logit of each label, in the mean over the images that
+    have it (NaN where none has it).
     """
 
     rows_M: NDArray[np.int64]
@@ -105,8 +105,8 @@ def boxes(card: Card, source: Path | None, ids: Sequence[str]) -> list[list[Box]
 
 
 def centres(found: Sequence[Sequence[Box]], labels: int) -> Array:
-    """(M, C, 2): the height and the place across of a label's middle in percent of the image's sides; NaN
-    unless the label is there exactly once.
+    """(M, C, 2): how far down and across a label's middle is, in percent of the image's sides; NaN unless the
+    label is there exactly once.
     """
     places_MC2 = np.full((len(found), labels, 2), np.nan)
     for image, there in enumerate(found):
