@@ -17,7 +17,7 @@ from bench.formats import Box
 from bench.matrices import Array
 from bench.report.exhibit import QUESTIONS, Exhibit
 from bench.report.paper import INK, MAP, TRUE, Paper, short
-from bench.report.witness import Testimony
+from bench.report.witness import Statement
 
 Boxes = Sequence[Sequence[Box]]
 
@@ -63,13 +63,13 @@ def _covered(boxes: Sequence[Box], size: tuple[int, ...]) -> NDArray[np.bool_]:
     return is_on_HW
 
 
-def found_only_by(testimony: Testimony, other_MC: Array | None, labels: Sequence[int]) -> list[int]:
-    """For each label the first image that has it, that the testimony predicts and the other logits do not.
+def found_only_by(statement: Statement, other_MC: Array | None, labels: Sequence[int]) -> list[int]:
+    """For each label the first image that has it, that the statement predicts and the other logits do not.
 
     Without other logits, and where there is no such image, the first that has the label.
     """
-    is_there_MC = testimony.labels_MC == 1
-    is_won_MC = is_there_MC & (testimony.prediction_MC > 0)
+    is_there_MC = statement.labels_MC == 1
+    is_won_MC = is_there_MC & (statement.prediction_MC > 0)
     if other_MC is not None:
         is_won_MC &= other_MC <= 0
     images: list[int] = []
@@ -80,7 +80,7 @@ def found_only_by(testimony: Testimony, other_MC: Array | None, labels: Sequence
 
 
 def maps_exhibit(
-    testimony: Testimony, names: Sequence[str], images: Sequence[int], boxes: Boxes | None, run: str
+    statement: Statement, names: Sequence[str], images: Sequence[int], boxes: Boxes | None, run: str
 ) -> Exhibit:
     """Fig. 3 of the paper."""
     facts: dict[str, Any] = {"run": run}
@@ -89,7 +89,7 @@ def maps_exhibit(
         "are vermilion. For each label of those that gain most, the first image that the baseline misses."
     )
     if boxes is not None and any(boxes):
-        found = finding(testimony.attention_MCHW, boxes)
+        found = finding(statement.attention_MCHW, boxes)
         facts |= asdict(found)
         caption += (
             f" The highest place of A lies on the label (rectangles) in {found.own:.0f} % of all cases "
@@ -102,37 +102,37 @@ def maps_exhibit(
         "Attention A and weighted attention U (Fig. 3)",
         caption,
         "Test images, each with the attention maps of its labels, brightest where the model looks.",
-        partial(_draw, testimony, names, images, boxes),
+        partial(_draw, statement, names, images, boxes),
         facts,
-        _rows(testimony, names, images),
+        _rows(statement, names, images),
     )
 
 
-def _rows(testimony: Testimony, names: Sequence[str], images: Sequence[int]) -> list[dict[str, Any]]:
+def _rows(statement: Statement, names: Sequence[str], images: Sequence[int]) -> list[dict[str, Any]]:
     return [
         {
-            "image": testimony.ids[image],
+            "image": statement.ids[image],
             "label": names[label],
-            "is_there": bool(testimony.labels_MC[image, label] == 1),
-            "confidence": confidence(testimony, image, label),
+            "is_there": bool(statement.labels_MC[image, label] == 1),
+            "confidence": confidence(statement, image, label),
         }
         for image in images
-        for label in ranked(testimony, image, 5)
+        for label in ranked(statement, image, 5)
     ]
 
 
-def confidence(testimony: Testimony, image: int, label: int) -> float:
+def confidence(statement: Statement, image: int, label: int) -> float:
     """The predicted probability in percent."""
-    return 100 / (1 + float(np.exp(-testimony.prediction_MC[image, label])))
+    return 100 / (1 + float(np.exp(-statement.prediction_MC[image, label])))
 
 
-def ranked(testimony: Testimony, image: int, number: int) -> list[int]:
+def ranked(statement: Statement, image: int, number: int) -> list[int]:
     """The image's most confident labels."""
-    return [int(label) for label in np.argsort(-testimony.prediction_MC[image], kind="stable")[:number]]
+    return [int(label) for label in np.argsort(-statement.prediction_MC[image], kind="stable")[:number]]
 
 
 def _draw(
-    testimony: Testimony, names: Sequence[str], images: Sequence[int], boxes: Boxes | None, paper: Paper
+    statement: Statement, names: Sequence[str], images: Sequence[int], boxes: Boxes | None, paper: Paper
 ) -> Figure:
     """Two rows for an image: it and A, then U."""
     figure = paper.figure(len(images) * 2 * (paper.width / paper.columns + 0.1))
@@ -140,18 +140,18 @@ def _draw(
     for axis in grid.flat:
         axis.set_axis_off()
     for image, above, below in zip(images, grid[::2], grid[1::2], strict=True):
-        above[0].imshow(testimony.pixels_MSS3[image])
-        above[0].set_title(short(testimony.ids[image], 14))
-        for column, label in enumerate(ranked(testimony, image, paper.columns - 1), start=1):
-            is_there = testimony.labels_MC[image, label] == 1
-            text = f"{short(names[label], 12)} {confidence(testimony, image, label):.0f} %"
+        above[0].imshow(statement.pixels_MSS3[image])
+        above[0].set_title(short(statement.ids[image], 14))
+        for column, label in enumerate(ranked(statement, image, paper.columns - 1), start=1):
+            is_there = statement.labels_MC[image, label] == 1
+            text = f"{short(names[label], 12)} {confidence(statement, image, label):.0f} %"
             above[column].set_title(text, color=TRUE if is_there else INK)
             mine = [box for box in boxes[image] if box.label == label] if boxes else []
             for axis, maps_MCHW, letter in (
-                (above[column], testimony.attention_MCHW, "A"),
-                (below[column], testimony.weighted_MCHW, "U"),
+                (above[column], statement.attention_MCHW, "A"),
+                (below[column], statement.weighted_MCHW, "U"),
             ):
-                _overlay(axis, testimony.pixels_MSS3[image], maps_MCHW[image, label], mine)
+                _overlay(axis, statement.pixels_MSS3[image], maps_MCHW[image, label], mine)
                 axis.text(0.04, 0.96, letter, transform=axis.transAxes, color="white", va="top", fontsize=8)
     return figure
 

@@ -9,24 +9,24 @@ from bench import metrics
 from bench.cards import Card
 from bench.report.exhibit import QUESTIONS, Exhibit
 from bench.report.paper import COLOURS, Paper
-from bench.report.witness import Testimony
+from bench.report.witness import Statement
 
 
-def branch_mAP(testimony: Testimony, card: Card) -> dict[str, float]:
+def branch_mAP(statement: Statement, card: Card) -> dict[str, float]:
     """Percent, over the images that were looked at."""
     rules = card.evaluation
     found = {
         name: metrics.evaluate(
-            logits_MC, testimony.labels_MC, profile=rules.profile, unspecified=rules.unspecified
+            logits_MC, statement.labels_MC, profile=rules.profile, unspecified=rules.unspecified
         )["mAP"]
-        for name, logits_MC in testimony.logits.items()
+        for name, logits_MC in statement.logits.items()
     }
     return {name: float(value) for name, value in found.items()}
 
 
-def branches_exhibit(testimony: Testimony, card: Card, run: str) -> Exhibit:
+def branches_exhibit(statement: Statement, card: Card, run: str) -> Exhibit:
     """What each branch alone would score."""
-    found = branch_mAP(testimony, card)
+    found = branch_mAP(statement, card)
     best, last = max(found, key=lambda name: found[name]), list(found)[-1]
     caption = (
         f"Each branch of {run} taken for the prediction: {best} is best, {found[best]:.1f} %; the prediction"
@@ -39,7 +39,7 @@ def branches_exhibit(testimony: Testimony, card: Card, run: str) -> Exhibit:
         caption,
         "Bars: mAP of each branch of the network.",
         partial(_draw, found),
-        {"run": run, "images": len(testimony.ids), "mAP": found},
+        {"run": run, "images": len(statement.ids), "mAP": found},
         [{"branch": name, "mAP": value} for name, value in found.items()],
     )
 

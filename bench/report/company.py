@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from bench.matrices import Array
 from bench.report.exhibit import QUESTIONS, Exhibit
 from bench.report.paper import Paper, short
-from bench.report.witness import Testimony
+from bench.report.witness import Statement
 
 LINES, LINE = 7, 0.14  # labels below an image, and the inches that each takes
 CHOOSING, SHOWN, NEURONS = 16, 6, 2  # images that choose a neuron, images of one, neurons
@@ -70,10 +70,10 @@ def _strongest(neuron_M: Array, half: NDArray[np.int64], number: int) -> NDArray
     return half[np.argsort(-neuron_M[half], kind="stable")[:number]]
 
 
-def company_exhibit(testimony: Testimony, names: Sequence[str], run: str) -> Exhibit:
+def company_exhibit(statement: Statement, names: Sequence[str], run: str) -> Exhibit:
     """Fig. 6 of the paper."""
-    found = excited(testimony.neurons_MK, testimony.labels_MC)
-    chance = by_chance(testimony.labels_MC)
+    found = excited(statement.neurons_MK, statement.labels_MC)
+    chance = by_chance(statement.labels_MC)
     mean = float(np.mean([one.likeness for one in found]))
     caption = (
         f"The neurons whose strongest images are most alike, found on one half of the images, shown on the "
@@ -86,36 +86,39 @@ def company_exhibit(testimony: Testimony, names: Sequence[str], run: str) -> Exh
         "Images that excite a neuron most (Fig. 6)",
         caption,
         "Rows of test images, each row the ones to which one neuron responds most, with their labels.",
-        partial(_draw, testimony, names, found),
+        partial(_draw, statement, names, found),
         {"run": run, "likeness": mean, "by_chance": chance},
-        [_row(testimony, names, one, image) for one in found for image in one.images],
+        [_row(statement, names, one, image) for one in found for image in one.images],
     )
 
 
-def _row(testimony: Testimony, names: Sequence[str], one: Excited, image: int) -> dict[str, Any]:
+def _row(statement: Statement, names: Sequence[str], one: Excited, image: int) -> dict[str, Any]:
     return {
         "neuron": one.neuron,
-        "image": testimony.ids[image],
-        "response": float(testimony.neurons_MK[image, one.neuron]),
-        "labels": " ".join(names[c] for c in np.flatnonzero(testimony.labels_MC[image] == 1)),
+        "image": statement.ids[image],
+        "response": float(statement.neurons_MK[image, one.neuron]),
+        "labels": " ".join(names[c] for c in _there(statement, image)),
     }
 
 
-def _draw(testimony: Testimony, names: Sequence[str], found: Sequence[Excited], paper: Paper) -> Figure:
-    lines = max(min(LINES, (testimony.labels_MC[list(one.images)] == 1).sum(axis=1).max()) for one in found)
+def _there(statement: Statement, image: int) -> list[int]:
+    return [int(c) for c in np.flatnonzero(statement.labels_MC[image] == 1)]
+
+
+def _draw(statement: Statement, names: Sequence[str], found: Sequence[Excited], paper: Paper) -> Figure:
+    lines = max(min(LINES, (statement.labels_MC[list(one.images)] == 1).sum(axis=1).max()) for one in found)
     figure = paper.figure(len(found) * (paper.width / paper.columns + 0.2 + LINE * lines))
     grid = figure.subplots(len(found), paper.columns, squeeze=False)
     for row, one in zip(grid, found, strict=True):
-        is_there_TC = testimony.labels_MC[list(one.images)] == 1
+        is_there_TC = statement.labels_MC[list(one.images)] == 1
         shared = set(map(int, np.flatnonzero(is_there_TC.all(axis=0))))
         for axis, image in zip(row, one.images, strict=False):
-            axis.imshow(testimony.pixels_MSS3[image])
+            axis.imshow(statement.pixels_MSS3[image])
             axis.set_xticks([])
             axis.set_yticks([])
-            response = testimony.neurons_MK[image, one.neuron]
+            response = statement.neurons_MK[image, one.neuron]
             axis.set_title(f"{response:.1f}", pad=3)
-            there = [int(c) for c in np.flatnonzero(testimony.labels_MC[image] == 1)]
-            _labels(axis, names, there, shared)
+            _labels(axis, names, _there(statement, image), shared)
         row[0].set_ylabel(f"neuron {one.neuron}")
     return figure
 

@@ -24,7 +24,7 @@ from bench.report.gain import Gain, chosen, companions, gain
 from bench.report.labels import ap_exhibit, gain_exhibit
 from bench.report.neurons import place_exhibit
 from bench.report.relations import relations_exhibit
-from bench.report.witness import Testimony
+from bench.report.witness import Statement
 from bench.store import Store, open_store
 
 BY_MASS = "the attention's centre of mass, as the annotations' boxes are not here"
@@ -112,21 +112,21 @@ def _inside(evidence: Evidence, store: Store, gains: Gain | None, places: Places
     if not witness.can_tell(model):
         raise InputError(f"the method {record['method']} does not tell how it comes to its logits")
     card, names, run = evidence.card, evidence.card.labels, f"{title(evidence.subject)} seed {record['seed']}"
-    testimony = witness.hear(model, store.test, images=places.images)
-    boxes = witness.boxes(card, places.source, testimony.ids)
+    statement = witness.hear(model, store.test, images=places.images)
+    boxes = witness.boxes(card, places.source, statement.ids)
     labels = chosen(gains.AP_C.tolist(), len(names))[:4] if gains else list(range(min(4, len(names))))
-    images = found_only_by(testimony, _baseline_logits(evidence, record, testimony), labels)
-    yield maps_exhibit(testimony, names, images, boxes, run)
-    yield branches_exhibit(testimony, card, run)
+    images = found_only_by(statement, _baseline_logits(evidence, record, statement), labels)
+    yield maps_exhibit(statement, names, images, boxes, run)
+    yield branches_exhibit(statement, card, run)
     if boxes is None:
-        where = witness.centres_of_mass(testimony.attention_MCHW, testimony.labels_MC), BY_MASS
+        where = witness.centres_of_mass(statement.attention_MCHW, statement.labels_MC), BY_MASS
     else:
         where = witness.centres(boxes, len(names)), BY_BOXES
-    if exhibit := place_exhibit(testimony, names, *where, run):
+    if exhibit := place_exhibit(statement, names, *where, run):
         yield exhibit
-    yield company_exhibit(testimony, names, run)
+    yield company_exhibit(statement, names, run)
     together_CC = method.labels_of(store).cooccurrence_CC
-    yield relations_exhibit(testimony.influence_CC, together_CC, len(store.fitted), names, run)
+    yield relations_exhibit(statement.influence_CC, together_CC, len(store.fitted), names, run)
 
 
 def _path(evidence: Evidence, record: Record) -> Path:
@@ -137,9 +137,9 @@ def _path(evidence: Evidence, record: Record) -> Path:
     return path
 
 
-def _baseline_logits(evidence: Evidence, record: Record, testimony: Testimony) -> Array | None:
+def _baseline_logits(evidence: Evidence, record: Record, statement: Statement) -> Array | None:
     """The baseline's logits of the images that were looked at, from the run of the same seed."""
     known = evidence.predictions(evidence.baseline) if evidence.baseline else {}
     if record["seed"] not in known:
         return None
-    return np.asarray(known[record["seed"]].logits_NC[testimony.rows_M])
+    return np.asarray(known[record["seed"]].logits_NC[statement.rows_M])

@@ -17,7 +17,7 @@ from bench.matrices import Array
 from bench.record import Record
 from bench.report.evidence import Evidence, title
 from bench.report.exhibit import QUESTIONS, Exhibit
-from bench.report.paper import COLOURS, Paper
+from bench.report.paper import COLOURS, Paper, keys
 
 Curve = tuple[Array, Array]  # recall and precision in percent
 
@@ -74,7 +74,8 @@ def _pr_rows(curves: Mapping[str, Mapping[str, Curve]]) -> list[dict[str, Any]]:
 def _draw_pr(curves: Mapping[str, Mapping[str, Curve]], paper: Paper) -> Figure:
     figure, axes = paper.panels(len(curves), 2.8, sharex=True, sharey=True)
     for axis, (label, methods) in zip(axes, curves.items(), strict=True):
-        for number, (name, (recall_P, precision_P)) in enumerate(methods.items()):
+        named = zip(keys(methods), methods.values(), strict=True)
+        for number, (name, (recall_P, precision_P)) in enumerate(named):
             style = "-" if number else "--"
             axis.plot(recall_P, precision_P, style, color=COLOURS[1 - number], label=name)
         axis.set(title=label, xlabel="recall [%]", ylabel="precision [%]")
@@ -113,6 +114,6 @@ def rows_of(record: Record) -> list[Row]:
 
 
 def _draw_training(runs: Mapping[str, list[Row]], paper: Paper) -> Figure:
-    figure: Figure = plot.draw(dict(runs), title="")
+    figure: Figure = plot.draw(dict(zip(keys(runs), runs.values(), strict=True)), title="")
     figure.set_size_inches(paper.width, 6)
     return figure

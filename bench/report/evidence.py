@@ -65,6 +65,8 @@ def gather(dataset: str, runs: Path, *, subject: str = "", baseline: str = "") -
     if not records:
         command = f"python -m bench.run --dataset {dataset} --method all"
         raise InputError(f"there is nothing to report: {origin}; run: {command}")
+    for record in records:
+        _ap(record, card)
     found = groups(records)
     chosen = _find(subject, found) if subject else _claimant(found)
     against = _find(baseline, found) if baseline else _baseline(chosen, found)
@@ -78,23 +80,26 @@ def title(group: Group) -> str:
 
 
 def _find(name: str, found: Mapping[Group, Sequence[Record]]) -> Group:
-    group = names.find_method(name), ""
-    if group not in found:
-        there = ", ".join(sorted({method for method, variant in found if not variant}))
-        raise InputError(f"there is no record of {group[0]}; there are records of: {there}")
-    return group
+    if group := _group(names.find_method(name), found):
+        return group
+    there = ", ".join(sorted({method for method, _ in found}))
+    raise InputError(f"there is no record of {names.find_method(name)}; there are records of: {there}")
 
 
 def _claimant(found: Mapping[Group, Sequence[Record]]) -> Group | None:
     """The first method that says which other one it improves on."""
     known = names.methods()
-    mine = [name for name, variant in found if not variant and name in known]
-    return next(((name, "") for name in mine if hasattr(method.load(name), "BASELINE")), None)
+    mine = {name for name, _ in found if name in known and hasattr(method.load(name), "BASELINE")}
+    return _group(min(mine), found) if mine else None
 
 
 def _baseline(subject: Group | None, found: Mapping[Group, Sequence[Record]]) -> Group | None:
-    group = (getattr(method.load(subject[0]), "BASELINE", ""), "") if subject else None
-    return group if group in found else None
+    return _group(getattr(method.load(subject[0]), "BASELINE", ""), found) if subject else None
+
+
+def _group(name: str, found: Mapping[Group, Sequence[Record]]) -> Group | None:
+    """The records of a method: by its recipe as it stands, else of its first variant."""
+    return min((group for group in found if group[0] == name), default=None)
 
 
 def _ap(record: Record, card: Card) -> Array:

@@ -55,8 +55,9 @@ def inline(exhibit: Exhibit, paper: Paper) -> str:
 
 def render(exhibit: Exhibit, paper: Paper, form: str, *, transparent: bool) -> bytes:
     """The figure's file as bytes; the same numbers give the same bytes."""
-    salt = {"svg.hashsalt": f"{exhibit.name} {paper.name}"}  # no two figures of a page share an id
-    with mpl.rc_context(STYLE | salt):
+    # Salted by the figure's name, no two figures of a page share an id.
+    style: Any = STYLE | {"svg.hashsalt": f"{exhibit.name} {paper.name}"}
+    with mpl.rc_context(style):
         buffer = io.BytesIO()
         metadata = {"Date": None} if form == "svg" else None
         exhibit.draw(paper).savefig(buffer, format=form, dpi=150, transparent=transparent, metadata=metadata)

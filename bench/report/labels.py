@@ -1,5 +1,6 @@
 """The gain of every label above its companions (Fig. 7), and the AP of every label by every method."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
@@ -12,7 +13,7 @@ from bench.matrices import Array
 from bench.report.evidence import Evidence, title
 from bench.report.exhibit import QUESTIONS, Exhibit
 from bench.report.gain import Gain
-from bench.report.paper import COLOURS, INK, Paper, short
+from bench.report.paper import COLOURS, INK, Paper, keys, short
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -140,14 +141,14 @@ def _draw_ap(rows: Rows, paper: Paper) -> Figure:
     axis = figure.subplots()
     names = [name for name in rows[0] if name != "label"]
     marks = "os^DvPX<>*"
-    for number, name in enumerate(names):
+    for number, (name, key) in enumerate(zip(names, keys(names), strict=True)):
         axis.scatter(
             [row[name] for row in rows],
             range(len(rows)),
             marker=marks[number % len(marks)],
             s=28,
             color=COLOURS[number % len(COLOURS)],
-            label=name,
+            label=key,
             alpha=0.9,
         )
     axis.set_yticks(range(len(rows)), [short(row["label"]) for row in rows])

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from bench.matrices import Array
 from bench.report.exhibit import QUESTIONS, Exhibit
 from bench.report.paper import COLOURS, INK, Paper, short
-from bench.report.witness import Testimony
+from bench.report.witness import Statement
 
 AXES = ("vertical", "horizontal")
 FEWEST = 20  # images of a label in each half
@@ -99,10 +99,10 @@ def means(found: Sequence[Sensitive]) -> dict[str, float]:
 
 
 def place_exhibit(
-    testimony: Testimony, names: Sequence[str], places_MC2: Array, origin: str, run: str
+    statement: Statement, names: Sequence[str], places_MC2: Array, origin: str, run: str
 ) -> Exhibit | None:
-    """Fig. 5 of the paper; None where no label has enough images. origin: whose places these are, in words."""
-    if not (found := sensitive(testimony.neurons_MK, places_MC2)):
+    """Fig. 5 of the paper; None where no label has enough images. origin: of places, in words."""
+    if not (found := sensitive(statement.neurons_MK, places_MC2)):
         return None
     mean = means(found)
     rows = [{**asdict(one), "label": names[one.label], "axis": AXES[one.axis]} for one in found]
@@ -120,14 +120,14 @@ def place_exhibit(
         "Neurons that know where a label stands (Fig. 5)",
         caption,
         "Scatter plots of two neurons' responses against a label's place; bars of the correlation by label.",
-        partial(_draw, testimony, names, places_MC2, found, best),
-        {"run": run, "places": origin, "images": len(testimony.ids), **mean},
+        partial(_draw, statement, names, places_MC2, found, best),
+        {"run": run, "places": origin, "images": len(statement.ids), **mean},
         rows,
     )
 
 
 def _draw(
-    testimony: Testimony,
+    statement: Statement,
     names: Sequence[str],
     places_MC2: Array,
     found: Sequence[Sensitive],
@@ -137,7 +137,7 @@ def _draw(
     figure, axes = paper.panels(3, 3.0)
     for axis, one in zip(axes, best, strict=False):
         there = np.flatnonzero(~np.isnan(places_MC2[:, one.label, 0]))[1::2]
-        x, y = places_MC2[there, one.label, one.axis], testimony.neurons_MK[there, one.neuron]
+        x, y = places_MC2[there, one.label, one.axis], statement.neurons_MK[there, one.neuron]
         axis.scatter(x, y, s=8, alpha=0.7, color=COLOURS[0], linewidths=0)
         axis.set_title(
             f"neuron {one.neuron}, {short(names[one.label])}: r = {one.unseen * np.sign(one.chosen):+.2f}"

@@ -3,6 +3,7 @@
 Colours are those of Okabe and Ito (2008), told apart by colour-blind readers, without black and yellow.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +24,6 @@ STYLE: dict[str, Any] = {
     "grid.linewidth": 0.5,
     "legend.frameon": False,
     "svg.fonttype": "none",
-    "svg.hashsalt": "bench.report",  # the same figure is the same file
 } | dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), INK)
 
 
@@ -56,6 +56,14 @@ WIDE, NARROW = Paper("wide", 9.0, 6), Paper("narrow", 4.0, 4)
 def short(text: str, limit: int = 22) -> str:
     """A label or id that fits beside an axis."""
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def keys(names: Iterable[str], limit: int = 34) -> list[str]:
+    """Names that fit into a legend and are still told apart: what is cut gets its number."""
+    return [
+        name if len(name) <= limit else f"{short(name, limit - 4)} ({number})"
+        for number, name in enumerate(names, start=1)
+    ]
 
 
 def share(p: float) -> str:

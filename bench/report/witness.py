@@ -26,7 +26,7 @@ REMOVALS = 20_000  # images times labels whose maps are taken away: minutes at m
 
 
 @dataclass(frozen=True)
-class Testimony:
+class Statement:
     """Of every image its row in the view, id, pixels, labels, each branch's logits, maps and neurons.
 
     influence_CC: what the map of a label adds to the logit of each label, in the mean over the images that
@@ -55,8 +55,8 @@ def can_tell(trained: Trained) -> bool:
 
 
 @torch.no_grad()
-def hear(trained: Trained, view: View, *, images: int) -> Testimony:
-    """The testimony of a model on so many images of a view, evenly spread over it."""
+def hear(trained: Trained, view: View, *, images: int) -> Statement:
+    """The statement of a model on so many images of a view, evenly spread over it."""
     chosen = np.unique(np.linspace(0, len(view) - 1, min(images, len(view))).astype(np.int64))
     labels_MC = view.labels_NC[chosen]
     removed = max(1, REMOVALS // labels_MC.shape[1])
@@ -72,7 +72,7 @@ def hear(trained: Trained, view: View, *, images: int) -> Testimony:
                 sums_CC += torch.einsum("bi,bij->ij", labels_BC, influence_BCC).cpu().numpy()
                 seen_C += labels_BC.sum(dim=0).cpu().numpy()
     unknown = np.full_like(sums_CC, np.nan)
-    return Testimony(
+    return Statement(
         rows_M=chosen,
         ids=tuple(str(name) for name in view.column("id")[chosen]),
         pixels_MSS3=view.images(chosen),
@@ -94,7 +94,7 @@ def _joined(parts: Sequence[torch.Tensor]) -> Array:
 
 
 def boxes(card: Card, source: Path | None, ids: Sequence[str]) -> list[list[Box]] | None:
-    """Where labels stand in the test images of these ids; None where annotations do not say, or are not here."""
+    """Where labels stand in the test images of these ids; None where no annotations here say so."""
     read = formats.boxes(card.format)
     if read is None or (card.obtain and source is None):
         return None
