@@ -26,17 +26,18 @@ def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     if args.images < FEWEST:
         raise InputError(f"--images {args.images}: give at least {FEWEST}")
-    runs = args.runs / args.dataset
+    runs, figures = args.runs / args.dataset, args.output / "figures"
     evidence = gather(args.dataset, runs, subject=args.method, baseline=args.baseline)
-    found = contents.collect(evidence, Places(args.data, args.source, args.images))
-    rows, figures = table.build(args.dataset, runs), args.output / "figures"
-    text = page.build(
-        _title(evidence), answer=found.answer, table=rows, exhibits=found.exhibits, lacking=found.lacking
-    )
-    for one in found.exhibits:
-        exhibit.write(one, figures)
-    write_atomically(figures / "table.csv", as_csv(rows))
+    rows = table.build(args.dataset, runs)
+    write_atomically(
+        figures / "table.csv", as_csv(rows)
+    )  # first, so that a folder that refuses is told at once
     write_atomically(figures / "table.json", as_json(rows))
+    found = contents.collect(evidence, Places(args.data, args.source, args.images))
+    drawn = [exhibit.draw(one) for one in found.exhibits]
+    for one in drawn:
+        exhibit.write(one, figures)
+    text = page.build(_title(evidence), answer=found.answer, table=rows, drawn=drawn, lacking=found.lacking)
     print(write_atomically(args.output / "index.html", text))
     return 0
 

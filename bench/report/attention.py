@@ -152,7 +152,7 @@ def _draw(
                 (below[column], statement.weighted_MCHW, "U"),
             ):
                 _overlay(axis, statement.pixels_MSS3[image], maps_MCHW[image, label], mine)
-                axis.text(0.04, 0.96, letter, transform=axis.transAxes, color="white", va="top", fontsize=8)
+                axis.text(0.04, 0.96, letter, transform=axis.transAxes, color="#f0f0f0", va="top", fontsize=8)
     return figure
 
 

@@ -13,7 +13,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from bench.files import write_atomically
-from bench.report.paper import INK, STYLE, WIDE, Paper
+from bench.report.paper import GROUND, INK, NARROW, STYLE, WIDE, Paper
 
 QUESTIONS = ("Where does it help?", "Why?", "How was it trained?")
 
@@ -36,32 +36,52 @@ class Exhibit:
     rows: Sequence[Mapping[str, Any]] = ()
 
 
-def write(exhibit: Exhibit, folder: Path) -> None:
-    """The figure's files in the folder."""
-    write_atomically(folder / f"{exhibit.name}.svg", render(exhibit, WIDE, "svg", transparent=False))
-    write_atomically(folder / f"{exhibit.name}.png", render(exhibit, WIDE, "png", transparent=False))
-    rows = [_known(row) for row in exhibit.rows]
-    content = {"title": exhibit.title, "caption": exhibit.caption, **_known(exhibit.facts), "rows": rows}
-    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
-    write_atomically(folder / f"{exhibit.name}.json", text + "\n")
-    write_atomically(folder / f"{exhibit.name}.csv", _csv(rows))
+@dataclass(frozen=True)
+class Drawn:
+    """An exhibit's picture for a wide screen, as SVG and PNG, and for a narrow one."""
+
+    exhibit: Exhibit
+    wide: str
+    png: bytes
+    narrow: str
 
 
-def inline(exhibit: Exhibit, paper: Paper) -> str:
-    """The figure as an SVG element of a page, in the colour of the page's text and on its ground."""
-    svg = render(exhibit, paper, "svg", transparent=True).decode()
-    return svg[svg.index("<svg") :].replace(INK, "currentColor").strip()
+def draw(exhibit: Exhibit) -> Drawn:
+    """The pictures; the same numbers give the same bytes."""
+    (wide, png), (narrow, _) = (_pictures(exhibit, paper) for paper in (WIDE, NARROW))
+    return Drawn(exhibit, wide, png, narrow)
 
 
-def render(exhibit: Exhibit, paper: Paper, form: str, *, transparent: bool) -> bytes:
-    """The figure's file as bytes; the same numbers give the same bytes."""
+def _pictures(exhibit: Exhibit, paper: Paper) -> tuple[str, bytes]:
     # Salted by the figure's name, no two figures of a page share an id.
     style: Any = STYLE | {"svg.hashsalt": f"{exhibit.name} {paper.name}"}
     with mpl.rc_context(style):
-        buffer = io.BytesIO()
-        metadata = {"Date": None} if form == "svg" else None
-        exhibit.draw(paper).savefig(buffer, format=form, dpi=150, transparent=transparent, metadata=metadata)
-    return buffer.getvalue()
+        figure = exhibit.draw(paper)
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # laid out now, once for both files
+        svg, png = io.StringIO(), io.BytesIO()
+        figure.savefig(svg, format="svg", metadata={"Date": None})
+        if paper is WIDE:
+            figure.savefig(png, format="png", dpi=150)
+    return svg.getvalue(), png.getvalue()
+
+
+def inline(svg: str) -> str:
+    """An SVG file as an element of a page, in the colour of the page's text and on its ground."""
+    themed = svg[svg.index("<svg") :].replace(INK, "currentColor")
+    return themed.replace(f"fill: {GROUND}", "fill: none").strip()
+
+
+def write(drawn: Drawn, folder: Path) -> None:
+    """The exhibit's files in the folder."""
+    exhibit, path = drawn.exhibit, folder / drawn.exhibit.name
+    write_atomically(path.with_suffix(".svg"), drawn.wide)
+    write_atomically(path.with_suffix(".png"), drawn.png)
+    rows = [_known(row) for row in exhibit.rows]
+    content = {"title": exhibit.title, "caption": exhibit.caption, **_known(exhibit.facts), "rows": rows}
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+    write_atomically(path.with_suffix(".json"), text + "\n")
+    write_atomically(path.with_suffix(".csv"), _csv(rows))
 
 
 def _known(row: Mapping[str, Any]) -> dict[str, Any]:

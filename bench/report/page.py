@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench.layout import Table
-from bench.report.exhibit import QUESTIONS, Exhibit, inline
-from bench.report.paper import NARROW, WIDE
+from bench.report.exhibit import QUESTIONS, Drawn, inline
 from bench.typeset import html_grid, remarks
 
 STYLE = """
@@ -39,7 +38,7 @@ a { color: inherit; }
 
 
 def build(
-    title: str, *, answer: Sequence[str], table: Table, exhibits: Sequence[Exhibit], lacking: Sequence[str]
+    title: str, *, answer: Sequence[str], table: Table, drawn: Sequence[Drawn], lacking: Sequence[str]
 ) -> str:
     """The page: the answer, the table, and the figures under the question that each one answers.
 
@@ -52,7 +51,7 @@ def build(
     )
     parts = [head, f"<h1>{_text(title)}</h1>", _list(answer, "answer"), *_table(table)]
     for question in QUESTIONS:
-        if mine := [exhibit for exhibit in exhibits if exhibit.question == question]:
+        if mine := [one for one in drawn if one.exhibit.question == question]:
             parts += [f"<h2>{_text(question)}</h2>", *map(_figure, mine)]
     if lacking:
         parts += ["<h2>What is not shown</h2>", _list(lacking, "lacking")]
@@ -76,11 +75,12 @@ def _table(table: Table) -> list[str]:
     return ["<h2>Does it help?</h2>", grid, f"<details><summary>About the table</summary>{notes}</details>"]
 
 
-def _figure(exhibit: Exhibit) -> str:
-    """Both layouts of a figure, of which the style sheet shows one."""
+def _figure(drawn: Drawn) -> str:
+    """Both pictures of an exhibit, of which the style sheet shows one."""
+    exhibit = drawn.exhibit
     pictures = [
-        f'<div class="{paper.name}">{_described(inline(exhibit, paper), exhibit.alt)}</div>'
-        for paper in (WIDE, NARROW)
+        f'<div class="{name}">{_described(inline(svg), exhibit.alt)}</div>'
+        for name, svg in (("wide", drawn.wide), ("narrow", drawn.narrow))
     ]
     files = " ".join(
         f'<a href="figures/{exhibit.name}.{kind}">{kind.upper()}</a>'

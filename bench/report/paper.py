@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-INK = "#1f1f1f"
+INK, GROUND = "#1f1f1f", "#ffffff"  # on a page they become the page's own
 TRUE = "#D55E00"  # what is true in an image: vermilion, the red of this palette
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C8C8C")
 MAP = "cividis"
@@ -23,6 +23,8 @@ STYLE: dict[str, Any] = {
     "grid.color": "#b0b0b0",
     "grid.linewidth": 0.5,
     "legend.frameon": False,
+    "figure.facecolor": GROUND,
+    "axes.facecolor": GROUND,
     "svg.fonttype": "none",
 } | dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), INK)
 
