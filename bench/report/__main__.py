@@ -29,9 +29,8 @@ def main(argv: list[str] | None = None) -> int:
     runs, figures = args.runs / args.dataset, args.output / "figures"
     evidence = gather(args.dataset, runs, subject=args.method, baseline=args.baseline)
     rows = table.build(args.dataset, runs)
-    write_atomically(
-        figures / "table.csv", as_csv(rows)
-    )  # first, so that a folder that refuses is told at once
+    # Written first, so that a folder that refuses is told at once.
+    write_atomically(figures / "table.csv", as_csv(rows))
     write_atomically(figures / "table.json", as_json(rows))
     found = contents.collect(evidence, Places(args.data, args.source, args.images))
     drawn = [exhibit.draw(one) for one in found.exhibits]

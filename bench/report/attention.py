@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from bench.formats import Box
 from bench.matrices import Array
 from bench.report.exhibit import QUESTIONS, Exhibit
-from bench.report.paper import INK, MAP, TRUE, Paper, short
+from bench.report.paper import INK, MAP, TILE, TRUE, Mosaic, Paper, short
 from bench.report.witness import Statement
 
+ROW, HEAD = 2.3, 0.25  # squares that an image takes, and above it those of its labels
 Boxes = Sequence[Sequence[Box]]
 
 
@@ -135,33 +136,32 @@ def _draw(
     statement: Statement, names: Sequence[str], images: Sequence[int], boxes: Boxes | None, paper: Paper
 ) -> Figure:
     """Two rows for an image: it and A, then U."""
-    figure = paper.figure(len(images) * 2 * (paper.width / paper.columns + 0.1))
-    grid = figure.subplots(2 * len(images), paper.columns, squeeze=False)
-    for axis in grid.flat:
-        axis.set_axis_off()
-    for image, above, below in zip(images, grid[::2], grid[1::2], strict=True):
-        above[0].imshow(statement.pixels_MSS3[image])
-        above[0].set_title(short(statement.ids[image], 14))
+    sheet = Mosaic(paper, ROW * len(images))
+    for place, image in enumerate(images):
+        top = ROW * place + HEAD
+        sheet.put(statement.pixels_MSS3[image], top, 0)
+        sheet.say(short(statement.ids[image], 14), top - 0.06, TILE / 2)
         for column, label in enumerate(ranked(statement, image, paper.columns - 1), start=1):
             is_there = statement.labels_MC[image, label] == 1
             text = f"{short(names[label], 12)} {confidence(statement, image, label):.0f} %"
-            above[column].set_title(text, color=TRUE if is_there else INK)
+            sheet.say(text, top - 0.06, column + TILE / 2, color=TRUE if is_there else INK)
             mine = [box for box in boxes[image] if box.label == label] if boxes else []
-            for axis, maps_MCHW, letter in (
-                (above[column], statement.attention_MCHW, "A"),
-                (below[column], statement.weighted_MCHW, "U"),
+            for down, letter, maps_MCHW in (
+                (top, "A", statement.attention_MCHW),
+                (top + 1, "U", statement.weighted_MCHW),
             ):
-                _overlay(axis, statement.pixels_MSS3[image], maps_MCHW[image, label], mine)
-                axis.text(0.04, 0.96, letter, transform=axis.transAxes, color="#f0f0f0", va="top", fontsize=8)
-    return figure
+                _overlay(sheet, statement.pixels_MSS3[image], maps_MCHW[image, label], mine, (down, column))
+                sheet.say(letter, down + 0.14, column + 0.07, color="#f0f0f0")
+    return sheet.framed()
 
 
-def _overlay(axis: Any, pixels_SS3: Array, map_HW: Array, boxes: Sequence[Box]) -> None:
+def _overlay(
+    sheet: Mosaic, pixels_SS3: Array, map_HW: Array, boxes: Sequence[Box], place: tuple[float, float]
+) -> None:
     """The map over the image, each position a square, and the label's boxes."""
-    side = len(pixels_SS3)
-    axis.imshow(pixels_SS3)
-    extent = (-0.5, side - 0.5, side - 0.5, -0.5)
-    axis.imshow(map_HW, cmap=MAP, alpha=0.65, extent=extent, interpolation="nearest", vmin=0)
+    sheet.put(pixels_SS3, *place)
+    sheet.put(map_HW, *place, cmap=MAP, alpha=0.65, vmin=0)
     for box in boxes:
-        corner = box.left * side - 0.5, box.top * side - 0.5
-        axis.add_patch(Rectangle(corner, box.width * side, box.height * side, fill=False, edgecolor=TRUE))
+        corner = place[1] + TILE * box.left, place[0] + TILE * box.top
+        frame = Rectangle(corner, TILE * box.width, TILE * box.height, fill=False, edgecolor=TRUE)
+        sheet.axis.add_patch(frame)

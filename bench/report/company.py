@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from bench.matrices import Array
 from bench.report.exhibit import QUESTIONS, Exhibit
-from bench.report.paper import Paper, short
+from bench.report.paper import TILE, Mosaic, Paper, short
 from bench.report.witness import Statement
 
 LINES, LINE = 7, 0.14  # labels below an image, and the inches that each takes
+HEAD, MARGIN = 0.2, 0.3  # squares above an image, inches left of it
 CHOOSING, SHOWN, NEURONS = 16, 6, 2  # images that choose a neuron, images of one, neurons
 
 
@@ -106,27 +107,23 @@ def _there(statement: Statement, image: int) -> list[int]:
 
 
 def _draw(statement: Statement, names: Sequence[str], found: Sequence[Excited], paper: Paper) -> Figure:
-    lines = max(min(LINES, (statement.labels_MC[list(one.images)] == 1).sum(axis=1).max()) for one in found)
-    figure = paper.figure(len(found) * (paper.width / paper.columns + 0.2 + LINE * lines))
-    grid = figure.subplots(len(found), paper.columns, squeeze=False)
-    for row, one in zip(grid, found, strict=True):
+    """A row for a neuron: its images, each response above, its labels below."""
+    lines = max(min(LINES, len(_there(statement, image))) for one in found for image in one.images)
+    sheet = Mosaic(paper, 1.0, margin=MARGIN)  # of one row, to know how large a square is
+    row = HEAD + 1 + LINE * (lines + 0.5) / sheet.step
+    sheet = Mosaic(paper, row * len(found), margin=MARGIN)
+    for place, one in enumerate(found):
+        top = row * place + HEAD
+        sheet.say(f"neuron {one.neuron}", top + TILE / 2, -0.08, rotation=90, va="center", clip_on=False)
         is_there_TC = statement.labels_MC[list(one.images)] == 1
         shared = set(map(int, np.flatnonzero(is_there_TC.all(axis=0))))
-        for axis, image in zip(row, one.images, strict=False):
-            axis.imshow(statement.pixels_MSS3[image])
-            axis.set_xticks([])
-            axis.set_yticks([])
+        for column, image in enumerate(one.images[: paper.columns]):
+            sheet.put(statement.pixels_MSS3[image], top, column)
             response = statement.neurons_MK[image, one.neuron]
-            axis.set_title(f"{response:.1f}", pad=3)
-            _labels(axis, names, _there(statement, image), shared)
-        row[0].set_ylabel(f"neuron {one.neuron}")
-    return figure
-
-
-def _labels(axis: Any, names: Sequence[str], there: Sequence[int], shared: set[int]) -> None:
-    """The labels below an image, those of all images first and bold."""
-    ordered = [c for c in there if c in shared] + [c for c in there if c not in shared]
-    for line, c in enumerate(ordered[:LINES]):
-        weight = "bold" if c in shared else "normal"
-        more = {"va": "top", "ha": "center", "weight": weight, "fontsize": 8, "textcoords": "offset points"}
-        axis.annotate(short(names[c], 14), (0.5, 0), (0, -3 - 72 * LINE * line), "axes fraction", **more)
+            sheet.say(f"{response:.1f}", top - 0.05, column + TILE / 2)
+            ordered = sorted(_there(statement, image), key=lambda c: c not in shared)
+            for line, c in enumerate(ordered[:LINES], start=1):
+                weight = "bold" if c in shared else "normal"
+                down = top + 1 + LINE * line / sheet.step
+                sheet.say(short(names[c], 14), down, column + TILE / 2, weight=weight)
+    return sheet.framed()

@@ -52,6 +52,35 @@ class Paper:
         return figure, np.atleast_1d(figure.subplots(rows, columns, **more))
 
 
+class Mosaic:
+    """Images on one sheet, in rows of squares; an axis of its own for each would take seconds to draw.
+
+    A place is (down, across) in squares; `step` is the side of a square with the gap beside it, in inches.
+    """
+
+    def __init__(self, paper: Paper, rows: float, *, margin: float = 0.0) -> None:
+        self.figure = Figure(figsize=(paper.width, rows * (paper.width - margin) / paper.columns))
+        self.step = (paper.width - margin) / paper.columns
+        self.axis = self.figure.add_axes((margin / paper.width, 0, 1 - margin / paper.width, 1))
+        self.axis.set_axis_off()
+        self.frame = (0, paper.columns), (rows, 0)
+
+    def put(self, pixels: Any, down: float, across: float, **more: Any) -> None:
+        """An image in a square; `more` as matplotlib's imshow has it."""
+        extent = (across, across + TILE, down + TILE, down)
+        self.axis.imshow(pixels, extent=extent, interpolation="nearest", **more)
+
+    def say(self, text: str, down: float, across: float, **more: Any) -> None:
+        """Text at a place, its middle there; `more` as matplotlib's text has it."""
+        self.axis.text(across, down, text, **{"ha": "center", "fontsize": 8, **more})
+
+    def framed(self) -> Figure:
+        """The figure, once everything is on it."""
+        self.axis.set(xlim=self.frame[0], ylim=self.frame[1], aspect="auto")
+        return self.figure
+
+
+TILE = 0.94  # of a square: the rest is the gap
 WIDE, NARROW = Paper("wide", 9.0, 6), Paper("narrow", 4.0, 4)
 
 
