@@ -58,11 +58,13 @@ def boxes(card: Card, split: str, source: Path | None) -> Iterator[tuple[str, li
         card, _source.folder(card, source), options.test_json if split == "test" else options.train_json
     )
     content = _source.read_json(path, keep=_placed)
+    images = _source.entries(content, "images", SIZES, path=path)
     columns = _columns_by_category(content, card, path)
+    _columns_by_image(content, columns, path)  # names what does not fit together
     found: dict[int, list[Any]] = defaultdict(list)
-    for note in _source.entries(content, "annotations", {"image_id": int, "bbox": list}, path=path):
+    for note in _source.entries(content, "annotations", {"bbox": list}, path=path):
         found[note["image_id"]].append((columns[note["category_id"]], note["bbox"]))
-    for image in _source.entries(content, "images", SIZES, path=path):
+    for image in images:
         width, height = image["width"], image["height"]
         placed = [
             Box(column, left / width, top / height, across / width, down / height)

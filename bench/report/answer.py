@@ -7,6 +7,7 @@ from bench.report.evidence import Evidence, title
 from bench.report.gain import Gain
 from bench.report.labels import rank_correlation
 from bench.report.paper import share
+from bench.report.witness import BY_BOXES
 
 CHANCE = 0.05
 
@@ -72,7 +73,8 @@ def _of_maps(facts: Mapping[str, Any]) -> str:
 
 def _of_places(facts: Mapping[str, Any]) -> str:
     r, control = facts["unseen"], facts["control"]
-    return f"neurons follow a label's place (correlation {r:.2f}; {control:z.2f} with places dealt out anew)"
+    what = "a label's place" if facts["places"] == BY_BOXES else "the middle of a label's attention"
+    return f"neurons follow {what} (correlation {r:.2f}; {control:z.2f} with places dealt out anew)"
 
 
 def _of_relations(facts: Mapping[str, Any]) -> str:

@@ -27,9 +27,6 @@ from bench.report.relations import relations_exhibit
 from bench.report.witness import Statement
 from bench.store import Store, open_store
 
-BY_MASS = "the attention's centre of mass, as the annotations' boxes are not here"
-BY_BOXES = "those of the annotations, of labels that are in an image once"
-
 
 @dataclass(frozen=True)
 class Places:
@@ -119,9 +116,9 @@ def _inside(evidence: Evidence, store: Store, gains: Gain | None, places: Places
     yield maps_exhibit(statement, names, images, boxes, run)
     yield branches_exhibit(statement, card, run)
     if boxes is None:
-        where = witness.centres_of_mass(statement.attention_MCHW, statement.labels_MC), BY_MASS
+        where = witness.centres_of_mass(statement.attention_MCHW, statement.labels_MC), witness.BY_MASS
     else:
-        where = witness.centres(boxes, len(names)), BY_BOXES
+        where = witness.centres(boxes, len(names)), witness.BY_BOXES
     if exhibit := place_exhibit(statement, names, *where, run):
         yield exhibit
     yield company_exhibit(statement, names, run)

@@ -21,6 +21,8 @@ from bench.method import Insight, Telling
 from bench.store import View
 from bench.trained import Trained
 
+BY_BOXES = "those of the annotations, of labels that are in an image once"
+BY_MASS = "the attention's centres of mass, which the neurons see, as no boxes are here"
 BATCH = 50
 REMOVALS = 20_000  # images times labels whose maps are taken away: minutes at most
 
