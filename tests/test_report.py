@@ -208,20 +208,24 @@ class TestWitness:
 
 class TestWithLess:
     def test_accepted_records_alone_give_table_and_gain_and_say_what_to_run(
-        self, trial: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+        self,
+        trial: Path,
+        tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
     ):
         """As a fresh checkout has them: records, no predictions, no weights."""
-        shutil.copytree(trial / "data", tmp_path / "data")
-        for path in (trial / "runs" / "demo").glob("*.json"):
-            (tmp_path / "runs" / "demo").mkdir(parents=True, exist_ok=True)
-            shutil.copy(path, tmp_path / "runs" / "demo")
-        assert report.main(told(tmp_path)) == 0
+        records.write_all(tmp_path / "accepted" / "demo", *record.read_folder(trial / "runs" / "demo"))
+        monkeypatch.setattr(paths, "REPRODUCED", tmp_path / "accepted")
+        words = ["--dataset", "demo", "--output", str(tmp_path / "out"), "--data", str(trial / "data")]
+        assert report.main([*words, "--runs", str(tmp_path / "runs")]) == 0
         assert capsys.readouterr().out == f"{tmp_path / 'out' / 'index.html'}\n"
         page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
         there = {path.stem for path in (tmp_path / "out" / "figures").glob("*.svg")}
         assert there == {"fig7-gain", "per-class-ap", "training-curves"}
         assert "need predictions; run: python -m bench.run --dataset demo --method resnet101,srn" in page
-        assert "its stage main is not there" in page
+        assert "its weights are not in" in page
+        assert "; run: python -m bench.run --dataset demo --method srn" in page
 
     def test_a_method_that_tells_nothing_is_said_to(self, trial: Path):
         found = collected(trial, subject="ResNet-101", baseline="SRN")

@@ -86,7 +86,7 @@ def maps_exhibit(
     """Fig. 3 of the paper."""
     facts: dict[str, Any] = {"run": run}
     caption = (
-        "Images with the maps of their most confident labels, A above U; labels in the image are vermilion. "
+        "Images with the maps of their most confident labels, A above U; labels in the image are red. "
         "For each label of those that gain most, the first image that is found, and missed by the baseline "
         "where its predictions are here."
     )

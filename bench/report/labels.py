@@ -102,6 +102,7 @@ def _bars(axis: Any, paper: Paper, values: Array, unit: str, colour: str, errors
     more = {"color": colour, "ecolor": INK, "error_kw": {"linewidth": 1}}
     if paper.is_wide:
         axis.bar(places, values, yerr=errors, **more)
+        axis.set_xlim(-0.6, len(values) - 0.4)
         axis.set_ylabel(unit)
         axis.axhline(0, color=INK, linewidth=0.8)
         axis.grid(axis="y")
@@ -152,7 +153,7 @@ def _draw_ap(rows: Rows, paper: Paper) -> Figure:
             alpha=0.9,
         )
     axis.set_yticks(range(len(rows)), [short(row["label"]) for row in rows])
-    axis.invert_yaxis()
+    axis.set_ylim(len(rows) - 0.5, -0.5)
     axis.set_xlabel("AP on the test images [%]")
     axis.grid()
     axis.set_axisbelow(True)

@@ -102,29 +102,25 @@ def _draw(
     mutual_CC: Array, lift_CC: Array, influence_CC: Array, names: Sequence[str], paper: Paper
 ) -> Figure:
     figure, axes = paper.panels(3, 3.2)
+    _scatter(axes[0], mutual_CC, lift_CC, names)
+    _matrix(figure, axes[1], lift_CC, names, "co-occurrence\n[log2 of times chance]")
+    _matrix(figure, axes[2], influence_CC, names, "influence of row on column\n[logit]")
+    return figure
+
+
+def _scatter(axis: Any, mutual_CC: Array, lift_CC: Array, names: Sequence[str]) -> None:
+    """A point for every pair of labels; of few labels, the strongest pairs by name."""
     pairs = np.triu_indices(len(names), 1)
-    axes[0].scatter(lift_CC[pairs], mutual_CC[pairs], s=14, color=COLOURS[0], alpha=0.7, linewidths=0)
+    axis.scatter(lift_CC[pairs], mutual_CC[pairs], s=14, color=COLOURS[0], alpha=0.7, linewidths=0)
     strongest = np.argsort(-np.nan_to_num(mutual_CC[pairs], nan=-np.inf))[:3]
     for i, j in zip(pairs[0][strongest], pairs[1][strongest], strict=True):
-        text = f"{short(names[i], 10)} & {short(names[j], 10)}"
-        axes[0].annotate(
-            text,
-            (lift_CC[i, j], mutual_CC[i, j]),
-            (0, 4),
-            textcoords="offset points",
-            ha="center",
-            fontsize=7,
-        )
-    axes[0].axhline(0, color=INK, linewidth=0.6)
-    axes[0].axvline(0, color=INK, linewidth=0.6)
-    axes[0].set(xlabel="co-occurrence, log2 of times chance", ylabel="influence, both ways [logit]")
-    axes[0].margins(0.12)
-    for axis, matrix_CC, text in (
-        (axes[1], lift_CC, "co-occurrence\n[log2 of times chance]"),
-        (axes[2], influence_CC, "influence of row on column\n[logit]"),
-    ):
-        _matrix(figure, axis, matrix_CC, names, text)
-    return figure
+        if len(names) <= NAMED:
+            text, place = f"{short(names[i], 10)} & {short(names[j], 10)}", (lift_CC[i, j], mutual_CC[i, j])
+            axis.annotate(text, place, (0, 4), textcoords="offset points", ha="center", fontsize=7)
+    axis.axhline(0, color=INK, linewidth=0.6)
+    axis.axvline(0, color=INK, linewidth=0.6)
+    axis.set(xlabel="co-occurrence [log2 of times chance]", ylabel="influence, both ways [logit]")
+    axis.margins(0.12)
 
 
 def _matrix(figure: Figure, axis: Any, matrix_CC: Array, names: Sequence[str], text: str) -> None:
@@ -137,3 +133,5 @@ def _matrix(figure: Figure, axis: Any, matrix_CC: Array, names: Sequence[str], t
     if len(names) <= NAMED:
         axis.set_xticks(range(len(names)), [short(name, 8) for name in names], rotation=90, fontsize=7)
         axis.set_yticks(range(len(names)), [short(name, 8) for name in names], fontsize=7)
+    else:
+        axis.set(xlabel="label [number on the card, from 0]", ylabel="label [number]")
