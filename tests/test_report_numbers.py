@@ -29,6 +29,7 @@ from bench.report.relations import lift, relation
 from bench.report.witness import Statement, centres, centres_of_mass
 from tests import records
 
+PAIR = (("srn", ""), ("resnet101", ""))
 CARD = replace(cards.load("demo"), labels=records.LABELS)
 
 
@@ -46,7 +47,7 @@ def rng() -> np.random.Generator:
 def of(*members: Record, folder: Any = None) -> Evidence:
     """Evidence of made-up records."""
     found = evidence.groups(members)
-    return Evidence(CARD, folder, "here", found, ("srn", ""), ("resnet101", ""))
+    return Evidence(CARD, folder, "here", found, *PAIR)
 
 
 def statement(**changes: Any) -> Statement:
@@ -69,7 +70,7 @@ class TestGain:
     def test_is_the_difference_of_the_means_over_seeds(self):
         shifts = {"resnet101": (0.0, 1.0), "srn": (2.0, 5.0, 5.0)}
         made = [records.fake(m, seed, shift=s) for m in shifts for seed, s in enumerate(shifts[m])]
-        found = gain(of(*made, folder=Path("none")), ("srn", ""), ("resnet101", ""))
+        found = gain(of(*made, folder=Path("none")), *PAIR)
         assert found.mAP == pytest.approx(4.0 - 0.5)
         assert found.AP_C[[0, 2]] == pytest.approx([3.5, 0.0])
         assert np.isnan(found.AP_C[1])
@@ -82,7 +83,7 @@ class TestGain:
             kept = Predictions(logits[name, seed], labels_NC, {})
             predictions.write(tmp_path / f"predictions/{name}-seed{seed}.safetensors", kept)
             made.append(records.fake(name, seed))
-        found = gain(of(*made, folder=tmp_path), ("srn", ""), ("resnet101", ""), replicates=50)
+        found = gain(of(*made, folder=tmp_path), *PAIR, replicates=50)
         plain = [replicate(number, logits, labels_NC) for number in range(50)]
         assert found.seeds == (0, 1)
         assert found.ends == pytest.approx(np.percentile(plain, [2.5, 97.5]))
@@ -94,7 +95,7 @@ class TestGain:
             predictions.write(tmp_path / f"predictions/{name}-seed0.safetensors", kept)
         both = of(records.fake("srn"), records.fake("resnet101"), folder=tmp_path)
         with pytest.raises(InputError, match="two runs on demo predict different test sets; run one of them"):
-            gain(both, ("srn", ""), ("resnet101", ""))
+            gain(both, *PAIR)
 
 
 def replicate(number: int, logits: Any, labels_NC: Any) -> float:
@@ -282,14 +283,23 @@ class TestAnswer:
                 Gain(-1.0, np.zeros(3)),
                 "Does it help? No: SRN has mAP 80.0 %, ResNet-101 81.0 %: -1.00 points,",
             ),
-            (Gain(1.0, np.zeros(3)), "Does it help? Yes: "),
+            (Gain(1.0, np.zeros(3), (0,), (0.5, 2.0)), "Does it help? Yes: "),
             (Gain(1.0, np.zeros(3), (0,), (-0.5, 2.0)), "Does it help? Not clearly: "),
         ):
-            assert answer.does_it_help(both, found, None).startswith(word)
+            assert answer.does_it_help(both, PAIR, found, None).startswith(word)
+
+    def test_takes_the_spread_of_the_seeds_where_there_is_no_interval(self):
+        baseline = [records.fake("resnet101", seed, shift=shift) for seed, shift in enumerate((0.0, 1.0))]
+        for shift, word in ((0.5, "Not clearly"), (1.5, "Yes"), (-1.0, "No")):
+            both = of(*baseline, records.fake("srn", shift=shift))
+            text = answer.does_it_help(both, PAIR, Gain(shift - 0.5, np.zeros(3)), None)
+            assert text.startswith(f"Does it help? {word}: ")
 
     def test_states_the_control_with_its_interval(self):
         both = of(records.fake("srn"), records.fake("resnet101"))
-        text = answer.does_it_help(both, Gain(1, np.zeros(3)), Gain(0.5, np.zeros(3), (0,), (0.25, 0.75)))
+        text = answer.does_it_help(
+            both, PAIR, Gain(1, np.zeros(3)), Gain(0.5, np.zeros(3), (0,), (0.25, 0.75))
+        )
         assert text.endswith("for as many epochs it is +0.50 (95 % interval +0.25 to +0.75).")
 
     def test_calls_a_correlation_by_what_chance_allows(self):

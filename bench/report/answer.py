@@ -1,9 +1,10 @@
 """The report's first lines: does it help, where, and why, in sentences made of computed numbers."""
 
 from collections.abc import Callable, Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
-from bench.report.evidence import Evidence, title
+from bench.report.evidence import Evidence, Pair, title
 from bench.report.gain import Gain
 from bench.report.labels import rank_correlation
 from bench.report.paper import share
@@ -12,24 +13,24 @@ from bench.report.witness import BY_BOXES
 CHANCE = 0.05
 
 
-def does_it_help(evidence: Evidence, found: Gain, control: Gain | None) -> str:
+def does_it_help(evidence: Evidence, pair: Pair, found: Gain, control: Gain | None) -> str:
     """The gain in mAP with its interval, and the gain over the baseline that was trained for as long."""
-    assert evidence.subject
-    assert evidence.baseline
-    one, other = title(evidence.subject), title(evidence.baseline)
-    values = evidence.mAP(evidence.subject), evidence.mAP(evidence.baseline)
-    seeds = [len(evidence.members[group]) for group in (evidence.subject, evidence.baseline)]
+    one, other = map(title, pair)
+    mine, others = map(evidence.mAPs, pair)
     text = (
-        f"Does it help? {_verdict(found)}: {one} has mAP {values[0]:.1f} %, {other} {values[1]:.1f} %: "
-        f"{found.mAP:+.2f} points{_interval(found)}, means of {seeds[0]} and {seeds[1]} seeds"
+        f"Does it help? {_verdict(mine, others, found)}: {one} has mAP {fmean(mine):.1f} %, "
+        f"{other} {fmean(others):.1f} %: {found.mAP:+.2f} points{_interval(found)}, "
+        f"means of {len(mine)} and {len(others)} seeds"
     )
     if control:
         text += f"; over {other} trained for as many epochs it is {control.mAP:+.2f}{_interval(control)}"
     return f"{text}."
 
 
-def _verdict(found: Gain) -> str:
-    if found.ends is not None and not found.is_clear:
+def _verdict(mine: Sequence[float], others: Sequence[float], found: Gain) -> str:
+    """Clear is an interval without 0 or, where there is none, that all seeds of one are above all others."""
+    apart = min(mine) > max(others) or max(mine) < min(others)
+    if not (found.is_clear if found.ends else apart):
         return "Not clearly"
     return "Yes" if found.mAP > 0 else "No"
 

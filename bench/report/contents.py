@@ -12,7 +12,7 @@ import numpy as np
 from bench import device, method, prepare, trained
 from bench.errors import InputError
 from bench.matrices import Array
-from bench.record import Record, file_name, shown
+from bench.record import Group, Record, file_name, shown
 from bench.report import answer, witness
 from bench.report.attention import found_only_by, maps_exhibit
 from bench.report.branches import branches_exhibit
@@ -58,7 +58,7 @@ def collect(evidence: Evidence, places: Places) -> Contents:
     found.exhibits += [ap_exhibit(evidence), training_exhibit(evidence)]
     if store and evidence.subject:
         try:
-            found.exhibits += _inside(evidence, store, gains, places)
+            found.exhibits += _inside(evidence, evidence.subject, store, gains, places)
         except InputError as mistake:
             found.lacking.append(f"Attention, neurons and relations: {mistake}")
     found.answer += answer.why({exhibit.name: exhibit.facts for exhibit in found.exhibits})
@@ -77,17 +77,18 @@ def _store(evidence: Evidence, places: Places) -> Store:
 
 def _compare(evidence: Evidence, store: Store | None, found: Contents) -> Gain | None:
     """Subject against baseline, by records and predictions."""
-    subject, baseline = evidence.subject, evidence.baseline
-    if not subject or not baseline:
+    if (pair := evidence.pair) is None:
         found.answer.append(answer.nobody(evidence))
         return None
+    subject, baseline = pair
     gains = gain(evidence, subject, baseline)
     control = (baseline[0], "budget=equal")
     longer = gain(evidence, subject, control) if control in evidence.members else None
-    exhibit = gain_exhibit(evidence, gains, _companions(evidence, store))
-    curves = pr_exhibit(evidence, chosen(gains.AP_C.tolist()))
+    exhibit = gain_exhibit(evidence, pair, gains, _companions(evidence, store))
+    curves = pr_exhibit(evidence, pair, chosen(gains.AP_C.tolist()))
     found.exhibits += [exhibit, *([curves] if curves else [])]
-    found.answer += [answer.does_it_help(evidence, gains, longer), answer.where_does_it_help(exhibit.rows)]
+    found.answer.append(answer.does_it_help(evidence, pair, gains, longer))
+    found.answer.append(answer.where_does_it_help(exhibit.rows))
     if not curves:
         command = f"python -m bench.run --dataset {evidence.card.name} --method {baseline[0]},{subject[0]}"
         found.lacking.append(f"Intervals, precision and recall need predictions; run: {command}")
@@ -101,14 +102,15 @@ def _companions(evidence: Evidence, store: Store | None) -> Array | None:
     return companions(known[0].labels_NC) if known else None
 
 
-def _inside(evidence: Evidence, store: Store, gains: Gain | None, places: Places) -> Iterator[Exhibit]:
+def _inside(
+    evidence: Evidence, subject: Group, store: Store, gains: Gain | None, places: Places
+) -> Iterator[Exhibit]:
     """What the weights of the subject's first seed show."""
-    assert evidence.subject
-    record = evidence.members[evidence.subject][0]
+    record = evidence.members[subject][0]
     model = trained.load(_path(evidence, record), device.choose())
     if not witness.can_tell(model):
         raise InputError(f"the method {record['method']} does not tell how it comes to its logits")
-    card, names, run = evidence.card, evidence.card.labels, f"{title(evidence.subject)} seed {record['seed']}"
+    card, names, run = evidence.card, evidence.card.labels, f"{title(subject)} seed {record['seed']}"
     statement = witness.hear(model, store.test, images=places.images)
     boxes = witness.boxes(card, places.source, statement.ids)
     labels = chosen(gains.AP_C.tolist(), len(names))[:4] if gains else list(range(min(4, len(names))))

@@ -15,7 +15,7 @@ from bench.average_precision import descending
 from bench.log import Row
 from bench.matrices import Array
 from bench.record import Record
-from bench.report.evidence import Evidence, title
+from bench.report.evidence import Evidence, Pair, title
 from bench.report.exhibit import QUESTIONS, Exhibit
 from bench.report.paper import COLOURS, Paper, keys
 
@@ -35,10 +35,9 @@ def precision_recall(scores_N: Array, labels_N: Array) -> Curve:
     return 100 * found_P / max(len(rank_P), 1), 100 * found_P / rank_P
 
 
-def pr_exhibit(evidence: Evidence, chosen: Sequence[int]) -> Exhibit | None:
-    """Precision against recall of the chosen labels, of subject and baseline; None without predictions."""
-    groups = [group for group in (evidence.baseline, evidence.subject) if group]
-    given = {group: evidence.predictions(group) for group in groups}
+def pr_exhibit(evidence: Evidence, pair: Pair, chosen: Sequence[int]) -> Exhibit | None:
+    """Precision against recall of the chosen labels, of baseline and subject; None without predictions."""
+    given = {group: evidence.predictions(group) for group in reversed(pair)}
     seeds = sorted(set.intersection(*(set(found) for found in given.values())))
     if not seeds:
         return None

@@ -17,6 +17,8 @@ from bench.matrices import Array
 from bench.predictions import Predictions
 from bench.record import Group, Record, file_name, groups, shown
 
+Pair = tuple[Group, Group]  # subject and baseline
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -38,14 +40,23 @@ class Evidence:
 
     def mAP(self, group: Group) -> float:
         """Percent, the mean over seeds."""
+        return statistics.fmean(self.mAPs(group))
+
+    def mAPs(self, group: Group) -> list[float]:
+        """Percent, of every seed."""
         profile = self.card.evaluation.profile
-        return statistics.fmean(float(one["metrics"][profile]["mAP"]) for one in self.members[group])
+        return [float(one["metrics"][profile]["mAP"]) for one in self.members[group]]
 
     def predictions(self, group: Group) -> dict[int, Predictions]:
         """The predictions by seed, as far as their files are there."""
         paths = {one["seed"]: self.folder / "predictions" / file_name(one) for one in self.members[group]}
         files = {seed: path.with_suffix(".safetensors") for seed, path in paths.items()}
         return {seed: predictions.read(file) for seed, file in files.items() if file.exists()}
+
+    @property
+    def pair(self) -> Pair | None:
+        """Subject and baseline, if there are records of both."""
+        return (self.subject, self.baseline) if self.subject and self.baseline else None
 
     @property
     def rivals(self) -> list[Group]:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from scipy.stats import spearmanr
 
 from bench.matrices import Array
-from bench.report.evidence import Evidence, title
+from bench.report.evidence import Evidence, Pair, title
 from bench.report.exhibit import QUESTIONS, Exhibit
 from bench.report.gain import Gain
 from bench.report.paper import COLOURS, INK, Paper, keys, short
@@ -49,12 +49,10 @@ def rank_correlation(rows: Rows) -> RankCorrelation | None:
     return RankCorrelation(*map(float, spearmanr(gains, companions)))
 
 
-def gain_exhibit(evidence: Evidence, found: Gain, companions_C: Array | None) -> Exhibit:
+def gain_exhibit(evidence: Evidence, pair: Pair, found: Gain, companions_C: Array | None) -> Exhibit:
     """Fig. 7 of the paper."""
-    assert evidence.subject
-    assert evidence.baseline
     rows = gained(evidence, found, companions_C)
-    names = f"{title(evidence.subject)} over {title(evidence.baseline)}"
+    names = " over ".join(map(title, pair))
     caption = "Bars above 0 are labels that gain; below, how many other labels such an image has."
     if found.seeds:
         caption += f" Lines: 95 % intervals over the test images, {len(found.seeds)} seeds."
