@@ -108,7 +108,7 @@ def _card(given: MatrixFile, dataset: str | None) -> Card | None:
     """The card of the data set that is named, by the user or by the file."""
     if dataset and given.dataset not in ("", dataset):
         raise InputError(f"{given.path} holds predictions for {given.dataset!r}, not for {dataset!r}")
-    if dataset or given.dataset in cards.names():
+    if dataset or cards.base(given.dataset) in cards.names():
         return cards.load(dataset or given.dataset)
     return None
 
@@ -124,7 +124,7 @@ def _truth(given: MatrixFile, labels: Path | None, card: Card | None, data: Path
         raise InputError(f"{card.title}: its owner keeps the test labels; give yours with --labels FILE")
     view = store.open_store(data / card.name).test
     ids = tuple(map(str, view.column("id").tolist()))
-    return MatrixFile(view.path, {"labels": view.labels_NC}, card.labels, ids, card.name)
+    return MatrixFile(data / card.name, {"labels": view.labels_NC}, card.labels, ids, card.name)
 
 
 def _refuse(file: MatrixFile, role: Role, is_wrong: Any, expected: str) -> None:

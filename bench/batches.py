@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,10 +19,8 @@ from torch.nn import functional as F
 
 from bench.device import Courier, Sent
 from bench.distribute import ALONE, Crew
-from bench.stages import Augmentation, Stage
+from bench.stages import Augmentation, Collection, Stage
 from bench.store import View
-
-WHOLE = Augmentation(crops=(), mirror=False)
 
 
 @dataclass(frozen=True)
@@ -54,14 +53,19 @@ class Pixels:
 
 
 @dataclass(frozen=True)
-class Crops:
-    """What happens to each image of a view in one epoch: box (left, top, width, height) and mirroring.
+class Draws:
+    """What happens to each image of a view in one epoch; every table has a row for every image of the view.
 
-    Boxes are in 1/256 of the image's side; both tables have a row for every image of the view.
+    Boxes are left, top, width, height in 1/256 of the image's side; factors are those of `jitter`.
     """
 
     boxes_N4: NDArray[np.float32]
     mirrored_N: NDArray[np.bool_]
+    factors_N3: NDArray[np.float32]
+
+    def of(self, indices_B: NDArray[np.int64]) -> tuple[NDArray[Any], ...]:
+        """The rows of some images."""
+        return self.boxes_N4[indices_B], self.mirrored_N[indices_B], self.factors_N3[indices_B]
 
 
 def generator(*what: object) -> np.random.Generator:
@@ -75,9 +79,9 @@ def order(indices_N: NDArray[np.int64], *, seed: int, stage: str, epoch: int) ->
     return generator("order", seed, stage, epoch).permutation(indices_N)
 
 
-def draw_crops(n: int, augmentation: Augmentation, *, seed: int, stage: str, epoch: int) -> Crops:
-    """The epoch's table of crops for a view of n images: one of the size pairs, one of five places, mirror
-    or not.
+def draw(n: int, augmentation: Augmentation, *, seed: int, stage: str, epoch: int) -> Draws:
+    """The epoch's tables for a view of n images: one of the size pairs, one of five places, mirror or not,
+    and three factors, uniform in 1 - jitter .. 1 + jitter.
     """
     draws_N3 = generator("crops", seed, stage, epoch).random((n, 3), dtype=np.float32)
     sizes = augmentation.crops or (256,)
@@ -86,7 +90,9 @@ def draw_crops(n: int, augmentation: Augmentation, *, seed: int, stage: str, epo
     extent_N2 = np.array(pairs, np.float32)[(draws_N3[:, 0] * len(pairs)).astype(int)]
     places = np.array([(0, 0), (1, 0), (0, 1), (1, 1), (0.5, 0.5)], np.float32)
     corner_N2 = np.floor((256 - extent_N2) * places[(draws_N3[:, 1] * len(places)).astype(int)])
-    return Crops(np.hstack([corner_N2, extent_N2]), (draws_N3[:, 2] < 0.5) & augmentation.mirror)
+    mirrored_N = (draws_N3[:, 2] < 0.5) & augmentation.mirror
+    factors_N3 = generator("jitter", seed, stage, epoch).random((n, 3), dtype=np.float32) * 2 - 1
+    return Draws(np.hstack([corner_N2, extent_N2]), mirrored_N, 1 + augmentation.jitter * factors_N3)
 
 
 def crop(images_BCHW: Tensor, boxes_B4: Tensor, mirrored_B: Tensor, size: int) -> Tensor:
@@ -115,6 +121,30 @@ def _steps(size: int, device: torch.device) -> Tensor:
     return (torch.arange(size, device=device) + 0.5) / size
 
 
+def jitter(images_BCHW: Tensor, factors_B3: Tensor) -> Tensor:
+    """RGB images from 0 to 255 in another brightness, then contrast, then saturation, each by its factor f.
+
+    A pixel p becomes f p + (1 - f) q, clipped to 0..255, where q is black, the mean grey of the image, and
+    the pixel's grey: torchvision's ColorJitter without a change of hue. There the order is drawn too; without
+    the clipping it would not matter.
+    """
+    brightness, contrast, saturation = factors_B3.T.reshape(3, -1, 1, 1, 1)
+    images = _mix(images_BCHW, 0, brightness)
+    images = _mix(images, _grey(images).mean(dim=(2, 3), keepdim=True), contrast)
+    return _mix(images, _grey(images), saturation)
+
+
+def _mix(images_BCHW: Tensor, base: Tensor | float, factor: Tensor) -> Tensor:
+    return (factor * images_BCHW + (1 - factor) * base).clamp(0, 255)
+
+
+def _grey(images_BCHW: Tensor) -> Tensor:
+    """(B, 1, H, W), in torchvision's shares."""
+    red, green, blue = images_BCHW.split(1, dim=1)
+    grey_B1HW: Tensor = 0.2989 * red + 0.587 * green + 0.114 * blue
+    return grey_B1HW
+
+
 def plan(indices_N: NDArray[np.int64], *, stage: Stage, seed: int, epoch: int) -> list[NDArray[np.int64]]:
     """The images of each of the epoch's batches; the incomplete last batch is dropped."""
     order_N = order(indices_N, seed=seed, stage=stage.name, epoch=epoch)
@@ -126,17 +156,21 @@ def training(
     view: View,
     chosen: Sequence[NDArray[np.int64]],
     *,
-    stage: Stage,
+    stage: Stage | Collection,
     seed: int,
     epoch: int,
     pixels: Pixels,
 ) -> Iterator[Batch]:
-    """A batch for each list of images, cropped and mirrored as each image is in this epoch."""
-    crops = draw_crops(len(view), stage.augmentation, seed=seed, stage=stage.name, epoch=epoch)
-    for images_BHWC, labels_BC, boxes_B4, mirrored_B in read_ahead(view, chosen, pixels.device, crops=crops):
+    """A batch for each list of images, cropped, mirrored and coloured as each image is in this epoch."""
+    how = stage.augmentation
+    draws = draw(len(view), how, seed=seed, stage=stage.name, epoch=epoch)
+    ahead = read_ahead(view, chosen, pixels.device, draws=draws)
+    for images_BHWC, labels_BC, boxes_B4, mirrored_B, factors_B3 in ahead:
         images = images_BHWC.permute(0, 3, 1, 2).float()
-        if stage.augmentation != WHOLE or images.shape[-1] != stage.input_size:
+        if not how.keeps_places or images.shape[-1] != stage.input_size:
             images = crop(images, boxes_B4 * (images.shape[-1] / 256), mirrored_B, stage.input_size)
+        if how.jitter:
+            images = jitter(images, factors_B3)
         yield Batch(pixels.normalise(images), labels_BC)
 
 
@@ -155,10 +189,10 @@ def read_ahead(
     chosen: Sequence[NDArray[np.int64]],
     device: torch.device,
     *,
-    crops: Crops | None = None,
+    draws: Draws | None = None,
     depth: int = 3,
 ) -> Iterator[list[Tensor]]:
-    """[uint8 images, labels] for each list of indices, and with crops [..., boxes, mirrored].
+    """[uint8 images, labels] for each list of indices, and with draws [..., boxes, mirrored, factors].
 
     One thread reads, and copies to the device, `depth` batches ahead.
     """
@@ -166,7 +200,7 @@ def read_ahead(
     courier = Courier(device)
 
     def fetch(indices_B: NDArray[np.int64]) -> Sent:
-        drawn = () if crops is None else (crops.boxes_N4[indices_B], crops.mirrored_N[indices_B])
+        drawn = draws.of(indices_B) if draws else ()
         return courier.send(view.images(indices_B), positive_NC[indices_B], *drawn)
 
     pending: deque[Future[Sent]] = deque()

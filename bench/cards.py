@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -73,6 +73,7 @@ class Variant:
 class Card:
     """One data set: its labels in order, its splits, how its files are read and how it is scored.
 
+    name: of its file, and which options are changed, as in `nuswide@keep=all`: its folder in data and runs.
     obtain: what to get, from whom, and how to lay it out in the source folder, as the end of a sentence.
     """
 
@@ -93,30 +94,95 @@ class Card:
     archives: tuple[Archive, ...] = ()
     sha256: str = ""
 
+    @property
+    def file(self) -> str:
+        """The name of the card's file."""
+        return f"{base(self.name)}.toml"
+
 
 def names() -> list[str]:
     """All cards of this checkout, by file name."""
     return sorted(path.stem for path in CARDS.glob("*.toml"))
 
 
+def base(name: str) -> str:
+    """The card's file name in a data set's name: `nuswide` of `nuswide@keep=all`."""
+    return name.partition("@")[0]
+
+
 def load(name: str) -> Card:
-    """The card `datasets/<name>.toml`; InputError lists the cards there are."""
-    if name not in names():
-        raise unknown("data set", name, names())
-    return read(CARDS / f"{name}.toml")
+    """The card `datasets/<name>.toml`; `<name>@option=value,...` is the same with these options changed.
+
+    Beside its own options every card has `size`: see `at`. InputError lists the cards, or the options, that
+    there are.
+    """
+    if base(name) not in names():
+        raise unknown("data set", base(name), names())
+    changes = [change for change in name.partition("@")[2].split(",") if change]
+    if wrong := [change for change in changes if "=" not in change or "/" in change]:
+        raise InputError(f"data set {name}: {wrong[0]!r} is no option=value, as in nuswide@keep=all")
+    options = dict(change.split("=", 1) for change in changes)
+    size = options.pop("size", None)
+    card = read(CARDS / f"{base(name)}.toml", changes=options)
+    if size is None:
+        return card
+    if not (size.isdecimal() and int(size)):
+        raise InputError(f"data set {name}: size={size}: a number of pixels expected, as in size=448")
+    return at(card, int(size))
 
 
-def read(path: Path) -> Card:
+def at(card: Card, size: int) -> Card:
+    """The card with test images of `size` x `size` pixels, and training images larger in proportion.
+
+    Another size than the card's is another store beside the first one: `coco@size=448`.
+    """
+    if size == card.sizes.test:
+        return card
+    options = [*filter(None, card.name.partition("@")[2].split(","))]
+    if any(option.startswith("size=") for option in options):
+        raise InputError(
+            f"{card.name}: the recipe asks for {size} pixels; change that: --set input_size=PIXELS"
+        )
+    sizes = Sizes(train=round(size * card.sizes.train / card.sizes.test), test=size)
+    return dataclasses.replace(card, name=_name(card.file, sorted([*options, f"size={size}"])), sizes=sizes)
+
+
+def _name(file: str, options: Sequence[str]) -> str:
+    return "@".join(filter(None, [Path(file).stem, ",".join(options)]))
+
+
+def read(path: Path, *, changes: Mapping[str, str] | None = None) -> Card:
     """The card in a file; InputError names file and key where a key, type or value does not belong."""
     text = path.read_bytes()
     try:
         table = tomllib.loads(text.decode())
-        card = build(Card, {"name": path.stem, **table, "sha256": hashlib.sha256(text).hexdigest()}, where="")
+        changed = _change(table.get("options", {}), changes or {})
+        card = build(
+            Card,
+            {"name": _name(path.name, changed), **table, "sha256": hashlib.sha256(text).hexdigest()},
+            where="",
+        )
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, InputError) as mistake:
         raise InputError(f"{path.name}: {mistake}") from mistake
     if len(set(card.labels)) != len(card.labels) or not card.labels:
         raise InputError(f"{path.name}: labels must be a list of different names")
     return _counting_by_options(card)
+
+
+def _change(options: dict[str, Any], changes: Mapping[str, str]) -> list[str]:
+    """Set options, which are there already, to values given as text; returns those that are others now."""
+    changed = []
+    for name, text in sorted(changes.items()):
+        if name not in options:
+            raise unknown("option", name, options)
+        try:
+            value = text if type(options[name]) is str else tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError as mistake:
+            raise InputError(f"option {name} must be written as in the card, not {text!r}") from mistake
+        if value != options[name]:
+            options[name] = value
+            changed.append(f"{name}={text}")
+    return changed
 
 
 def _counting_by_options(card: Card) -> Card:

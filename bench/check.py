@@ -161,22 +161,22 @@ def _mean_ap(record: Record) -> float:
 
 def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
-    published.refuse_unknown(args.dataset)
-    source = args.records or (args.runs or paths.RUNS) / args.dataset
-    folder = paths.REPRODUCED / args.dataset
-    fresh, accepted = (read_folder(place, dataset=args.dataset) for place in (source, folder))
+    dataset = published.full_name(args.dataset)
+    source = args.records or (args.runs or paths.RUNS) / dataset
+    folder = paths.REPRODUCED / dataset
+    fresh, accepted = (read_folder(place, dataset=dataset) for place in (source, folder))
     if not fresh and (accepted or args.accept or args.records):
-        command = f"python -m bench.run --dataset {args.dataset} --method all"
+        command = f"python -m bench.run --dataset {dataset} --method all"
         raise InputError(f"no fresh records in {shown(source)}; make them with: {command}")
     if args.accept:
         print("\n".join(accept(fresh, folder, allow_partial=args.allow_partial)))
         return 0
     if not accepted:
-        print(f"{args.dataset}: no accepted records in {shown(folder)} to compare with; --accept makes them")
+        print(f"{dataset}: no accepted records in {shown(folder)} to compare with; --accept makes them")
         return int(args.strict)
     lines, status = report(groups(accepted), groups(fresh), strict=args.strict)
     counts = f"{len(fresh)} fresh records of {shown(source)}, {len(accepted)} accepted of {shown(folder)}"
-    print("\n".join([f"{args.dataset}: {counts}", *lines]))
+    print("\n".join([f"{dataset}: {counts}", *lines]))
     return status
 
 

@@ -17,6 +17,9 @@ class Parser(argparse.ArgumentParser):
         super().__init__(prog=prog, description=description, formatter_class=layout, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:
+        if message.startswith("unrecognized arguments"):
+            options = [action.option_strings[-1] for action in self._actions if action.option_strings]
+            message += f"; choose from: {', '.join(options)}"
         raise InputError(message)
 
 

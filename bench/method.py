@@ -5,6 +5,8 @@ import hashlib
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any, Protocol, cast, get_args, get_type_hints, runtime_checkable
 
 import numpy as np
@@ -12,9 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from bench import cards
 from bench.errors import InputError, unknown
 from bench.names import find_method
-from bench.stages import Stage
+from bench.stages import Collection, Stage
 from bench.store import Store
 from methods import _trunk
 
@@ -30,6 +33,47 @@ class Labels:
     def number(self) -> int:
         """C."""
         return len(self.names)
+
+
+@dataclass(frozen=True)
+class File:
+    """A file that a recipe's field names: its content is part of the stages' keys, the record has its name
+    alone.
+    """
+
+    path: str = ""
+
+    def __bool__(self) -> bool:
+        return self.path != ""
+
+    def __str__(self) -> str:
+        return self.path
+
+    @property
+    def name(self) -> str:
+        """Without its folder."""
+        return Path(self.path).name
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the content, empty for no file; InputError where it cannot be read."""
+        if not self:
+            return ""
+        try:
+            facts = Path(self.path).stat()
+            return _digest(self.path, facts.st_size, facts.st_mtime_ns)
+        except OSError as failure:
+            raise InputError(f"{self.path}: cannot be read: {failure.strerror}") from failure
+
+
+NO_FILE = File()
+
+
+@cache
+def _digest(path: str, _size: int, _written_ns: int) -> str:
+    """Read once for as long as size and time stay: vectors and weights are large, and keys are made often."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class Model(Protocol):
@@ -73,7 +117,7 @@ class Method(Protocol):
     RECIPES: Mapping[str, Any]
     Model: type[nn.Module]
 
-    def stages(self, config: Any) -> tuple[Stage, ...]:
+    def stages(self, config: Any) -> tuple[Stage | Collection, ...]:
         """The training, in order."""
 
 
@@ -82,20 +126,26 @@ def load(name: str) -> Method:
     return cast("Method", importlib.import_module(f"methods.{find_method(name)}"))
 
 
-def recipe(method: Method, card: str, changes: Mapping[str, str | bool] | None = None) -> Any:
-    """The method's recipe for a card, with `--set field=value` changes; a card without one gets the
-    paper's.
+def fields(method: Method) -> dict[str, Any]:
+    """The fields of the method's recipe, each with its type."""
+    types = get_type_hints(method.Config)
+    return {field.name: types[field.name] for field in dataclasses.fields(method.Config)}
+
+
+def recipe(method: Method, card: str, changes: Mapping[str, str] | None = None) -> Any:
+    """The method's recipe for a card, with `--set field=value` changes; a card without one gets the paper's.
+
+    `terms=equal` begins from the settings that all methods share on the card, and the other changes follow.
     """
-    config = method.RECIPES.get(card, method.Config())
-    fields = {field.name for field in dataclasses.fields(config)}
-    for name in changes or {}:
-        if name not in fields:
-            raise unknown("recipe field", name, sorted(fields))
-    values = {name: _parse(name, text, like=getattr(config, name)) for name, text in (changes or {}).items()}
-    for name, value in values.items():
-        choices = get_args(get_type_hints(type(config))[name])
-        if isinstance(value, str) and choices and value not in choices:
-            raise InputError(f"{name}={value}: choose from: {', '.join(choices)}")
+    base = cards.base(card)
+    config, known = method.RECIPES.get(base, method.Config()), fields(method)
+    values = {}
+    for name, text in (changes or {}).items():
+        if name not in known:
+            raise unknown("recipe field", name, sorted(known))
+        values[name] = _parse(name, text, like=getattr(config, name), parts=get_args(known[name]))
+    if values.get("terms") == "equal":
+        config = config.on_equal_terms(base)
     return dataclasses.replace(config, **values)
 
 
@@ -112,7 +162,7 @@ def build(method: Method, config: Any, labels: Labels, seed: int) -> nn.Module:
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_seed_for(seed, "trunk"))
-        trunk = _trunk.load(config.trunk, weights=config.trunk_weights, from_scratch=config.from_scratch)
+        trunk = _trunk.load(config.trunk, weights=str(config.trunk_weights), from_scratch=config.from_scratch)
         model = method.Model(config, labels, trunk)
         for name, module in model.named_modules():
             if not name.startswith("trunk") and callable(reset := getattr(module, "reset_parameters", None)):
@@ -128,17 +178,23 @@ def _seed_for(seed: int, name: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:8])
 
 
-def _parse(name: str, text: str | bool, *, like: Any) -> Any:
-    """The value that a text stands for, in the type that the field has now."""
-    if isinstance(text, bool):
-        return text
+def _parse(name: str, text: str, *, like: Any, parts: tuple[Any, ...]) -> Any:
+    """The value that a text stands for, in the type that the field has now.
+
+    parts: what the field's type is made of: of `tuple[int, ...]` and `int | None` first `int`, of
+    `Literal["a", "b"]` its choices.
+    """
+    if isinstance(like, str) and parts and text not in parts:
+        raise InputError(f"{name}={text}: choose from: {', '.join(parts)}")
+    if isinstance(like, File) and text and not Path(text).is_file():
+        raise InputError(f"{name}={text}: there is no such file")
     try:
         if isinstance(like, bool):
             return {"true": True, "false": False}[text.lower()]
         if isinstance(like, tuple):
-            return tuple(type(like[0])(part) if like else float(part) for part in text.split(",") if part)
-        if like is None:
-            return None if text.lower() == "none" else int(text)
+            return tuple(parts[0](part) for part in text.split(",") if part)
+        if type(None) in parts:  # int | None
+            return None if text.lower() == "none" else parts[0](text)
         return type(like)(text)
     except (ValueError, KeyError) as mistake:
         raise InputError(f"{name}={text}: {type(like).__name__} expected, as in {name}={like}") from mistake

@@ -1,12 +1,18 @@
-"""Names of methods: `SRN-att`, `srn_att` and `ResNet-SRN-att` are one; the file name is the registry."""
+"""Names of methods: `SRN-att`, `srn_att` and `ResNet-SRN-att` are one; the file name is the registry.
+
+What a method's file tells of itself is read without importing it: the first line of its docstring and, where
+they are there, `ORDER = (year, row)`, the year of its publication and its row in that paper's tables, and
+`MARKS = {word: meaning}`, what readers must know before they compare its rows with published ones.
+"""
 
 import ast
+from typing import Any
 
 from bench.errors import unknown
 from bench.paths import METHODS
 
-PAPER = ("resnet101", "resnet107", "resnet101_semantic", "srn_att", "srn")  # the order of Tables 1-3
 ALIASES = {"resnetsrn": "srn", "resnetsrnatt": "srnatt"}
+LAST = (9999, 0)  # where a method stands that does not say
 
 
 def plain(name: str) -> str:
@@ -20,23 +26,25 @@ def plain(name: str) -> str:
 
 
 def methods() -> dict[str, str]:
-    """Module name -> the first line of its docstring, "Title: what it is", read without importing it."""
-    lines = {}
-    for path in sorted(METHODS.glob("[!_]*.py")):
-        docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or path.stem
-        lines[path.stem] = docstring.splitlines()[0]
-    return lines
+    """Module name -> the first line of its docstring, "Title: what it is"."""
+    return {name: (ast.get_docstring(tree) or name).splitlines()[0] for name, tree in _trees().items()}
 
 
 def in_order() -> list[str]:
-    """All methods by module name: the paper's in its order, then the others."""
-    found = methods()
-    return [name for name in PAPER if name in found] + [name for name in found if name not in PAPER]
+    """All methods by module name: by year, of one paper in its order, and last those that do not say."""
+    trees = _trees()
+    return sorted(trees, key=lambda name: (_constant(trees[name], "ORDER", LAST), name))
 
 
 def title(method: str) -> str:
     """The method's name as tables print it: what stands before the colon in its docstring."""
     return methods()[method].partition(":")[0]
+
+
+def marks(method: str) -> dict[str, str]:
+    """What stands beside the method's name in tables, word -> meaning; none of a method that is gone."""
+    trees = _trees()
+    return dict(_constant(trees[method], "MARKS", {})) if method in trees else {}
 
 
 def find_method(name: str) -> str:
@@ -45,3 +53,16 @@ def find_method(name: str) -> str:
     if plain(name) not in found:
         raise unknown("method", name, found.values())
     return found[plain(name)]
+
+
+def _trees() -> dict[str, ast.Module]:
+    paths = sorted(METHODS.glob("[!_]*.py"))
+    return {path.stem: ast.parse(path.read_text(encoding="utf-8")) for path in paths}
+
+
+def _constant(tree: ast.Module, name: str, default: Any) -> Any:
+    """The literal that a module assigns to a name at its top level."""
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == [name]:
+            return ast.literal_eval(node.value)
+    return default

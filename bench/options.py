@@ -1,12 +1,23 @@
 """What `python -m bench.run` can be told."""
 
 import argparse
+import textwrap
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from bench import cards, names
+from bench import cards, method, names
 from bench.command import Parser
 from bench.errors import InputError
 from bench.paths import DATA, RUNS
+
+EXPLAINED = {  # recipe fields that every method has and most users need
+    "budget": ("paper|equal", "equal: as many epochs in all as SRN"),
+    "terms": ("paper|equal", "equal: input, crops, optimizer as SRN has them"),
+    "trunk": ("NAME.TAG", "timm's name and tag (default: resnet101.tv_in1k)"),
+    "trunk_weights": ("FILE", "the trunk's weights, instead of timm's"),
+    "from_scratch": ("true|false", "no pretrained weights for the trunk"),
+}
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
@@ -20,10 +31,6 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     words.add_argument(
         "--set", action="append", default=[], metavar="FIELD=VALUE", help="change a recipe field"
     )
-    words.add_argument("--budget", choices=("paper", "equal"), help="equal: as many epochs in all as SRN")
-    words.add_argument("--trunk", metavar="NAME.TAG", help="timm's name and tag (default: resnet101.tv_in1k)")
-    words.add_argument("--trunk-weights", metavar="FILE", help="the trunk's weights, instead of timm's")
-    words.add_argument("--from-scratch", action="store_true", help="no pretrained weights for the trunk")
     words.add_argument("--fresh", action="store_true", help="ignore what is stored: train everything again")
     words.add_argument(
         "--jobs", type=int, default=1, metavar="N", help="methods and seeds that train at a time, a GPU each"
@@ -42,20 +49,58 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     words.add_argument(
         "--runs", type=Path, default=RUNS, metavar="DIR", help="where runs write (default: runs)"
     )
+    _add_fields(words)
     return words
 
 
-def changes(args: argparse.Namespace) -> dict[str, str | bool]:
-    """The recipe fields that were given, as text."""
-    found: dict[str, str | bool] = {}
+def _add_fields(words: argparse.ArgumentParser) -> None:
+    """Every recipe field of every method as an option of its own: `--lr 0.02` is `--set lr=0.02`."""
+    of_methods = {name: method.fields(method.load(name)) for name in names.methods()}
+    group = words.add_argument_group("recipe fields", _about(of_methods))
+    for name, kind in {name: kind for fields in of_methods.values() for name, kind in fields.items()}.items():
+        metavar, text = EXPLAINED.get(name, ("VALUE", argparse.SUPPRESS))
+        alone: dict[str, Any] = {"nargs": "?", "const": "true"} if kind is bool else {}
+        group.add_argument(
+            f"--{name.replace('_', '-')}",
+            dest="set",
+            action="append",
+            type=partial(_change, name),
+            metavar=metavar,
+            help=text,
+            **alone,
+        )
+
+
+def _change(field: str, value: str) -> str:
+    return f"{field}={value}"
+
+
+def _about(of_methods: dict[str, dict[str, Any]]) -> str:
+    """The fields by name: those that all methods have, then each method's own."""
+    shared = set.intersection(*map(set, of_methods.values()))
+    lines = [
+        "Each field of a method's recipe is an option: --lr 0.02 is --set lr=0.02.",
+        *_listed("all", shared),
+    ]
+    for name, fields in of_methods.items():
+        lines += _listed(name, fields.keys() - shared)
+    return "\n".join(lines)
+
+
+def _listed(name: str, fields: set[str]) -> list[str]:
+    text = f"{name}: {', '.join(sorted(fields))}"
+    return textwrap.wrap(text, width=100, subsequent_indent="  ") if fields else []
+
+
+def changes(args: argparse.Namespace) -> dict[str, str]:
+    """The recipe fields that were given, as text; of one given twice the last counts."""
+    found = {}
     for text in args.set:
         name, equals, value = text.partition("=")
         if not equals:
             raise InputError(f"--set {text}: give it as field=value")
         found[name.strip()] = value.strip()
-    flags = {"budget": args.budget, "trunk": args.trunk, "trunk_weights": args.trunk_weights}
-    found |= {name: value for name, value in flags.items() if value is not None}
-    return found | ({"from_scratch": True} if args.from_scratch else {})
+    return found
 
 
 def methods(name: str) -> list[str]:

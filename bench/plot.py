@@ -53,7 +53,9 @@ def read(folder: Path, methods: list[str]) -> dict[str, list[Row]]:
     paths = [path for path in sorted(folder.glob("*.jsonl")) if _method(path) in methods]
     runs = {path.stem: rows for path in paths if (rows := log.rows(path))}
     if not runs:
-        raise InputError(f"no log of {', '.join(methods)} in {folder}: run python -m bench.run first")
+        wanted = ", ".join(methods)
+        remedy = "run python -m bench.run first (stages without epochs leave none)"
+        raise InputError(f"no log of {wanted} in {folder}: {remedy}")
     return runs
 
 

@@ -1,172 +1,159 @@
 """Make the store of a data set from its card and its owner's files: count, resize once, fingerprint.
 
-`python -m bench.prepare --dataset demo`
+`python -m bench.prepare --dataset coco --source DIR`
+
+What was interrupted goes on where it was; a store that is replaced stays until the new one is whole.
 """
 
-import hashlib
-import itertools
+import argparse
 import json
 import shutil
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
-
-from bench import cards, formats, sources
+from bench import assembly, cards, shards, signals, sources
+from bench.assembly import Made
 from bench.cards import Card
 from bench.command import Parser, run
+from bench.contents import report
+from bench.download import fetch
 from bench.errors import InputError
 from bench.files import write_atomically
+from bench.meter import Meter
 from bench.paths import DATA
-from bench.store import HELD_OUT_SHARE, LAYOUT, MANIFEST, Row, Store, open_store, write_view
+from bench.place import Place
+from bench.processes import cores, each
+from bench.progress import say
+from bench.shards import VIEWS, Shard
+from bench.store import LAYOUT, MANIFEST, Store, open_store, read_manifest
+from bench.survey import Found, differences, items, store_bytes, survey
+from bench.verify import verify
+
+SAME = "the test set has the same picture"
 
 
-def prepare(card: Card, *, source: Path | None = None, data: Path = DATA) -> Store:
+@dataclass(frozen=True)
+class Task:
+    """What is prepared, from what, and where; allow_partial: what is missing or wrong is left out."""
+
+    card: Card
+    source: Path | None
+    place: Place
+    allow_partial: bool
+
+    def complain(self, complaint: str) -> None:
+        """InputError with the complaint, or where the user wants to go on all the same, a line."""
+        if not self.allow_partial:
+            raise InputError(f"{complaint}; bench.prepare --allow-partial goes on with what is there")
+        say(complaint)
+
+
+def prepare(
+    card: Card, *, source: Path | None = None, data: Path = DATA, allow_partial: bool = False
+) -> Store:
     """The data set's store in `data/<name>`: made if it is not there or made from another card or reader.
 
-    Raises InputError where what was counted is not what the card expects; an older store then stays as it
+    Raises InputError where the source is not what the card says, a file gives no pixels, or a picture is in
+    both sets; allow_partial leaves such images out, and the manifest says so. An older store then stays as it
     was.
     """
-    folder = data / card.name
-    reader = f"bench.formats.{card.format.replace('-', '_')}"
-    made_from = {"layout": LAYOUT, "card": cards.digest(card), "reader": sources.digest(reader)}
-    if (folder / MANIFEST).exists():
-        store = open_store(folder)
-        if store.manifest["made_from"] == made_from:
-            return store
-    unfinished = folder.with_name(f"{card.name}.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
-    manifest = {
-        "dataset": card.name,
-        "made_from": made_from,
-        "partial": False,
-        **_write(card, source, unfinished),
-    }
-    _believe(card, manifest["counts"])
-    write_atomically(unfinished / MANIFEST, json.dumps(manifest, indent=1) + "\n")
-    shutil.rmtree(folder, ignore_errors=True)
-    unfinished.rename(folder)
-    return open_store(folder)
+    place = Place(data / card.name)
+    if not _is_ready(card, place.folder):
+        with place.alone():
+            if not _is_ready(card, place.folder):  # now another process may have made it
+                _make(Task(card, source, place, allow_partial))
+    return open_store(place.folder)
 
 
-def held_out(group: str) -> bool:
-    """Whether a training image validates instead: decided by a hash of its group, the same for every seed."""
-    return int.from_bytes(hashlib.sha256(group.encode()).digest()[:8]) < HELD_OUT_SHARE * 2**64
+def _made_from(card: Card) -> dict[str, Any]:
+    reader = sources.digest(f"bench.formats.{card.format.replace('-', '_')}")
+    facts = {"layout": LAYOUT, "card": cards.digest(card), "reader": reader, "options": card.options}
+    return dict(json.loads(json.dumps(facts)))
 
 
-def resize(pixels_HWC: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """The image at (side, side, 3): PIL's BILINEAR (antialiased), the aspect squashed as in the paper."""
-    if pixels_HWC.shape[:2] == (side, side):
-        return pixels_HWC
-    return np.asarray(Image.fromarray(pixels_HWC).resize((side, side), Image.Resampling.BILINEAR))
+def _is_ready(card: Card, folder: Path) -> bool:
+    there = (folder / MANIFEST).exists()
+    return there and bool(read_manifest(folder)["made_from"] == _made_from(card))
 
 
-def _write(card: Card, source: Path | None, folder: Path) -> dict[str, Any]:
-    """Write the three views; returns what the manifest says of them: counts and fingerprint."""
-    read = formats.reader(card.format)
-    digest = hashlib.sha256()
-    counts: dict[str, dict[str, int]] = {}
-    for view, split, side in (
-        ("train", "train", card.sizes.train),
-        ("held_out", "train", card.sizes.test),
-        ("test", "test", card.sizes.test),
-    ):
-        found: Counter[str] = Counter()
-        rows = _rows(
-            read(card, split, source), found, side=side, split=split, only_held_out=view == "held_out"
-        )
-        write_view(
-            folder / f"{view}.arrow", _counted(rows, found, digest), side=side, labels=len(card.labels)
-        )
-        counts[view] = dict(found)
-    return {"counts": counts, "labels": list(card.labels), "fingerprint": digest.hexdigest()}
-
-
-def _rows(
-    samples: Iterator[formats.Sample | formats.LeftOut],
-    found: Counter[str],
-    *,
-    side: int,
-    split: str,
-    only_held_out: bool,
-) -> Iterator[Row]:
-    """A row for every sample that the view takes; what the reader leaves out is counted by its reason."""
-    for sample in samples:
-        if isinstance(sample, formats.LeftOut):
-            found[f"left out: {sample.reason}"] += 1
-            continue
-        validates = split == "train" and held_out(sample.group or sample.id)
-        if only_held_out and not validates:
-            continue
-        pixels = sample.image if isinstance(sample.image, np.ndarray) else _decode(sample.image, sample.box)
-        image = np.ascontiguousarray(resize(pixels, side)).tobytes()
-        yield {"id": sample.id, "image": image, "labels": sample.labels_C.tolist(), "held_out": validates}
-
-
-def _decode(path: Path, box: tuple[float, float, float, float] | None) -> NDArray[np.uint8]:
-    """The file's pixels in RGB, its EXIF orientation ignored: all, or what of the box lies inside."""
-    try:
-        with Image.open(path) as image:
-            pixels_HWC = np.asarray(image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as fault:
-        raise InputError(f"{path} is missing or no whole image: {fault}") from fault
-    if box is None:
-        return pixels_HWC
-    height, width = pixels_HWC.shape[:2]
-    left, top = max(0, round(box[0])), max(0, round(box[1]))
-    right, bottom = min(width, round(box[0] + box[2])), min(height, round(box[1] + box[3]))
-    if right <= left or bottom <= top:
-        raise InputError(f"{path}: nothing of the box {box} lies inside its {width} x {height} pixels")
-    return pixels_HWC[top:bottom, left:right]
-
-
-def _counted(rows: Iterator[Row], found: Counter[str], digest: Any) -> Iterator[Row]:
-    """The same rows, counted and hashed on their way."""
-    for row in rows:
-        found["images"] += 1
-        found["positives"] += row["labels"].count(1)
-        found["held_out"] += row["held_out"]
-        for part in (row["id"].encode(), bytes(label & 0xFF for label in row["labels"]), row["image"]):
-            digest.update(hashlib.sha256(part).digest())
-        yield row
-
-
-def _believe(card: Card, counts: dict[str, dict[str, int]]) -> None:
-    expected = {
-        view: split for view, split in (("train", card.train), ("test", card.test)) if not split.approximate
-    }
-    wrong = [
-        f"{view}: {number} {what} expected, {counts[view].get(what, 0)} found"
-        for view, what in itertools.product(expected, ("images", "positives"))
-        if (number := getattr(expected[view], what)) and number != counts[view].get(what, 0)
-    ]
+def _make(task: Task) -> None:
+    card, place = task.card, task.place
+    found = survey(card, task.source)
+    wrong, remarkable = differences(card, found)
     if wrong:
-        raise InputError(f"{card.name} is not what its card says: {'; '.join(wrong)}")
+        task.complain(f"{card.name} is not what its card says: {'; '.join(wrong)}")
+    images = f"{found['train'].images:,} images for training and {found['test'].images:,} for testing"
+    place.begin(store_bytes(found, card.sizes), f"{card.title}: {images}")
+    made = _make_shards(task, found, {})
+    if unusable := [f"{what} ({reason})" for what, reason in made.unusable().items()]:
+        some = f"{len(unusable):,} cannot be used: {place.named(unusable, 'unusable')}"
+        task.complain(f"of the images of {card.name}, {some}")
+    if both := made.in_both():
+        pairs = place.named([f"{one} = {other}" for one, other in both.items()], "in_both")
+        task.complain(f"{card.name} has {len(both):,} pictures for training and for testing: {pairs}")
+        made = _make_shards(task, found, dict.fromkeys(both, SAME))
+    known = assembly.assemble(made)
+    if empty := [split for split in VIEWS if not known["counts"][split]["images"]]:
+        raise InputError(f"{card.name} has no image left for {' and '.join(empty)}; is its folder complete?")
+    assembly.sweep(made)
+    partial = bool(wrong or unusable or both)
+    manifest = {"dataset": card.name, "made_from": _made_from(card), "partial": partial, **known}
+    manifest |= {"labels": list(card.labels), "differences": wrong + remarkable}
+    write_atomically(place.unfinished / MANIFEST, json.dumps(manifest, indent=1) + "\n")
+    place.finish()
+    shutil.rmtree(place.folder / shards.FACTS)
+
+
+def _make_shards(task: Task, found: Mapping[str, Found], without: Mapping[str, str]) -> Made:
+    """Make all shards, in all cores where files are decoded; training files in `without` are left out."""
+    size = shards.size(task.card.sizes)
+    numbers = {split: -(-here.items // size) for split, here in found.items()}
+    processes = min(cores(), sum(here.files for here in found.values()) // size + 1)
+    total = sum(here.items for here in found.values())
+    with Meter(f"prepare {task.card.name}", total=total, unit="images") as meter:
+        for done in each(shards.make, _shards(task, size, without), processes=processes):
+            meter.add(done)
+    return Made(task.place.unfinished, numbers)
+
+
+def _shards(task: Task, size: int, without: Mapping[str, str]) -> Iterator[Shard]:
+    for split in VIEWS:
+        todo = items(task.card, split, task.source, without if split == "train" else {})
+        number = 0
+        while some := tuple(islice(todo, size)):
+            yield Shard(task.place.unfinished, split, number, some, task.card.sizes, len(task.card.labels))
+            number += 1
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = Parser(prog="python -m bench.prepare", description=__doc__)
-    parser.add_argument(
-        "--dataset", required=True, metavar="NAME", help=f"one of: {', '.join(cards.names())}"
-    )
-    parser.add_argument("--source", type=Path, metavar="DIR", help="the owner's files, in the owner's layout")
-    parser.add_argument(
-        "--data", type=Path, default=DATA, metavar="DIR", help="where stores lie (default: data)"
-    )
-    args = parser.parse_args(argv)
-    store = prepare(cards.load(args.dataset), source=args.source, data=args.data)
-    for view, found in store.manifest["counts"].items():
-        print(f"{view:>9}: {found['images']:,} images, {found['positives']:,} positive labels")
-        for reason in [name for name in found if name.startswith("left out")]:
-            print(f"{'':>11}{found[reason]:,} {reason}")
-    print(f"ready in {store.folder}")
+    args = _parser().parse_args(argv)
+    card = cards.load(args.dataset)
+    if args.verify:
+        print(verify(open_store(args.data / card.name)))
+        return 0
+    source = args.source
+    if args.download:
+        source = fetch(card, source or args.data / f"{cards.base(card.name)}.source")
+    store = prepare(card, source=source, data=args.data, allow_partial=args.allow_partial)
+    print("\n".join([*report(store.manifest), f"ready in {store.folder}"]))
     return 0
 
 
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(prog="python -m bench.prepare", description=__doc__)
+    add = parser.add_argument
+    add("--dataset", required=True, metavar="NAME", help=f"one of: {', '.join(cards.names())}")
+    add("--source", type=Path, metavar="DIR", help="the owner's files, in the owner's layout")
+    add("--data", type=Path, default=DATA, metavar="DIR", help="where stores lie (default: data)")
+    add("--allow-partial", action="store_true", help="leave out what is missing or wrong, and say so")
+    add("--download", action="store_true", help="first fetch the owner's archives, where they are offered")
+    add("--verify", action="store_true", help="only check the store against its checksums")
+    return parser
+
+
 if __name__ == "__main__":
+    signals.exit_on_sigterm()
     run(main)

@@ -104,16 +104,17 @@ def datasets() -> list[str]:
     return sorted({*cards.names(), *names()})
 
 
-def refuse_unknown(name: str) -> None:
-    """InputError, which lists the data sets there are, unless this is one."""
-    if name not in datasets():
-        raise unknown("data set", name, datasets())
+def full_name(name: str) -> str:
+    """The data set's name as its folders have it; InputError lists the data sets there are."""
+    if cards.base(name) not in datasets():
+        raise unknown("data set", cards.base(name), datasets())
+    return cards.load(name).name if "@" in name else name
 
 
 def load(name: str) -> Published | None:
-    """The published numbers of a data set, None if it has none; InputError lists the data sets there are."""
-    refuse_unknown(name)
-    return read(paths.PUBLISHED / f"{name}.toml") if name in names() else None
+    """The published numbers of a data set, whatever its options; None if it has none."""
+    stem = cards.base(full_name(name))
+    return read(paths.PUBLISHED / f"{stem}.toml") if stem in names() else None
 
 
 def read(path: Path) -> Published:

@@ -1,9 +1,9 @@
 """One method, recipe and seed on one data set: trained, predicted, scored, and written down as a record."""
 
-import dataclasses
 import math
 import time
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from bench import (
+    cards,
     device,
     inference,
     method,
@@ -27,6 +28,7 @@ from bench import (
 )
 from bench.cards import Card
 from bench.log import Log
+from bench.method import File
 from bench.provenance import provenance
 from bench.reuse import Workshop
 
@@ -37,12 +39,19 @@ class Run:
 
     card: Card
     name: str
-    changes: dict[str, str | bool]
+    changes: dict[str, str]
     seed: int
 
     @property
     def title(self) -> str:
         return f"{names.title(self.name)} seed {self.seed}"
+
+    @cached_property
+    def data(self) -> Card:
+        """The card with images of the size that the recipe asks for; InputError for a wrong recipe field."""
+        return cards.at(
+            self.card, method.recipe(method.load(self.name), self.card.name, self.changes).input_size
+        )
 
 
 def reproduce(wanted: Run, workshop: Workshop, folder: Path, *, tensorboard: bool = False) -> str:
@@ -162,25 +171,26 @@ def _learned(model: nn.Module, done: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "epochs": sum(len(stage["epochs"]) for stage in done),
-        "stages": [{name: stage[name] for name in ("name", "key", "epochs", "held_out")} for stage in done],
+        "stages": [
+            {name: stage[name] for name in stage if name not in ("seconds", "reused")} for stage in done
+        ],
     }
 
 
 def _recipe(config: Any) -> dict[str, Any]:
-    """The recipe as the record keeps it: a local file by its name only, as its content is in the stages'
-    keys.
-    """
-    return {
-        name: Path(value).name if name == "trunk_weights" else value for name, value in vars(config).items()
-    }
+    """The recipe as the record keeps it: a file by its name only, as its content is in the stages' keys."""
+    return {name: value.name if isinstance(value, File) else value for name, value in vars(config).items()}
 
 
 def _variant(wanted: Run, module: method.Method, workshop: Workshop) -> str:
     """The changed fields that matter, as `epochs=8,lr=0.01`: those without which the keys would be others."""
-    usual = method.recipe(module, wanted.card.name)
-    config = method.recipe(module, wanted.card.name, wanted.changes)
-    keys = reuse.keys(module, config, workshop, wanted.seed)
-    recipe = _recipe(config)
-    without = {name: dataclasses.replace(config, **{name: getattr(usual, name)}) for name in wanted.changes}
-    matters = [name for name in without if reuse.keys(module, without[name], workshop, wanted.seed) != keys]
+    changes, card = wanted.changes, wanted.card.name
+    recipe = _recipe(method.recipe(module, card, changes))
+
+    def keys(without: str = "") -> list[str]:
+        config = method.recipe(module, card, {name: changes[name] for name in changes if name != without})
+        return reuse.keys(module, config, workshop, wanted.seed)
+
+    mine = keys()
+    matters = [name for name in changes if keys(without=name) != mine]
     return ",".join(f"{name}={recipe[name]}" for name in sorted(matters))

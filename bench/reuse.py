@@ -1,4 +1,4 @@
-"""A method's stages, each trained once: its result is stored under a key of all that determines it."""
+"""A method's stages, each learned once: its result is stored under a key of all that determines it."""
 
 import dataclasses
 import hashlib
@@ -14,15 +14,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from bench import checkpoint, device, locks, position, progress, sources, stages
+from bench import checkpoint, device, locks, progress, sources
 from bench.batches import Pixels
 from bench.distribute import ALONE, Crew
+from bench.learners import Collecting, Learner, Training
 from bench.log import Log
-from bench.method import Method
-from bench.stages import Stage
+from bench.method import File, Method
+from bench.stages import Collection, Stage
 from bench.store import Store
-from bench.train import Course, train
-from methods import _trunk
+from bench.train import Course
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,7 @@ def keys(method: Method, config: Any, workshop: Workshop, seed: int) -> list[str
     """
     key = digest(
         workshop.store.fingerprint,
-        {
-            "trunk": config.trunk,
-            "weights": _trunk.digest(config.trunk_weights),
-            "scratch": config.from_scratch,
-        },
+        {"trunk": config.trunk, "weights": config.trunk_weights, "scratch": config.from_scratch},
         [workshop.device.type, str(device.precision(workshop.device))],
         sources.digest(*sources.LEARNING),
         seed,
@@ -60,8 +56,9 @@ def keys(method: Method, config: Any, workshop: Workshop, seed: int) -> list[str
         key = digest(key, "compiled")
     found = []
     for stage in method.stages(config):
-        facts = {name: value for name, value in vars(stage).items() if name not in ("logits", "loss")}
-        functions = [f"{call.__module__}.{call.__qualname__}" for call in (stage.logits, stage.loss)]
+        facts = {name: value for name, value in vars(stage).items() if not callable(value)}
+        calls = [value for value in vars(stage).values() if callable(value)]
+        functions = [f"{call.__module__}.{call.__qualname__}" for call in calls]
         key = digest(key, facts, functions, sources.digest(stage.owner))
         if stage.batch_norm == "local" and workshop.crew.size > 1:
             key = digest(key, workshop.crew.size)  # statistics of a share are others than those of the batch
@@ -71,81 +68,98 @@ def keys(method: Method, config: Any, workshop: Workshop, seed: int) -> list[str
 
 def learn(
     model: nn.Module,
-    plan: list[tuple[Stage, str]],
+    plan: list[tuple[Stage | Collection, str]],
     workshop: Workshop,
     *,
     seed: int,
     title: str,
     log: Log | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """Bring the model through its stages; yields the facts of each: name, key, epochs, seconds, whether
-    reused.
+    """Bring the model through its stages; yields the facts of each: name, key, epochs, what else
+    its kind states, seconds, whether reused.
 
     Of several processes that want the same stage one learns it, the others wait and take its result.
     """
     crew = workshop.crew
     for stage, key in plan:
-        course = Course(
-            stage=stage,
-            store=workshop.store,
-            seed=seed,
-            pixels=pixels(model, workshop),
-            file=workshop.folder / f"{key}.unfinished.safetensors",
-            title=f"{title} {stage.name}",
-            crew=crew,
-            compiled=workshop.compiled,
-            note=_noted(log, stage, key),
-        )
-        finished = workshop.folder / f"{key}.safetensors"
-        with _only_one(finished, course):
+        finished, what = workshop.folder / f"{key}.safetensors", f"{title} {stage.name}"
+        note = _noted(log, stage, key)
+        learner = _learner(model, stage, workshop, finished, seed=seed, title=what, note=note)
+        with _only_one(finished, what, crew):
             reused = crew.lead(finished.exists() and (not workshop.fresh or key in workshop.made))
             if reused:
-                facts = _take(model, course, finished)
+                facts = _take(learner, finished, what, crew)
             else:
-                facts = _make(model, course, finished, fresh=workshop.fresh)
+                facts = _make(learner, finished, stage.name, workshop)
                 workshop.made.add(key)
         if log and reused:
             log.recall(stage.name, key, facts["epochs"])
         yield {**facts, "reused": reused}
 
 
-def _only_one(finished: Path, course: Course) -> AbstractContextManager[None]:
+def _learner(
+    model: nn.Module,
+    stage: Stage | Collection,
+    workshop: Workshop,
+    finished: Path,
+    *,
+    seed: int,
+    title: str,
+    note: Callable[[dict[str, Any]], None],
+) -> Learner:
+    """What learns the stage, by its kind."""
+    how: dict[str, Any] = {
+        "stage": stage,
+        "store": workshop.store,
+        "pixels": pixels(model, workshop),
+        "title": title,
+        "crew": workshop.crew,
+    }
+    if isinstance(stage, Collection):
+        return Collecting(model, **how)
+    file = _unfinished(finished)
+    return Training(model, Course(**how, seed=seed, file=file, compiled=workshop.compiled, note=note))
+
+
+def _unfinished(finished: Path) -> Path:
+    """Where the checkpoint of a stage lies until it has ended."""
+    return finished.with_suffix(".unfinished.safetensors")
+
+
+def _only_one(finished: Path, title: str, crew: Crew) -> AbstractContextManager[None]:
     """Of all that want the stage, this process or crew alone."""
-    wait = partial(progress.say, f"{course.title}: another process is learning this stage; waiting for it")
+    wait = partial(progress.say, f"{title}: another process is learning this stage; waiting for it")
     lock = finished.with_name(f".{finished.stem}.lock")
-    return locks.held(lock, waiting=wait) if course.crew.leads else nullcontext()
+    return locks.held(lock, waiting=wait) if crew.leads else nullcontext()
 
 
-def _noted(log: Log | None, stage: Stage, key: str) -> Callable[[dict[str, Any]], None]:
+def _noted(log: Log | None, stage: Stage | Collection, key: str) -> Callable[[dict[str, Any]], None]:
     """What takes an epoch's row into the log, if there is one."""
     return lambda row: log.write({"stage": stage.name, "key": key[:12], **row}) if log else None
 
 
-def _take(model: nn.Module, course: Course, finished: Path) -> dict[str, Any]:
+def _take(learner: Learner, finished: Path, title: str, crew: Crew) -> dict[str, Any]:
     """Give the model what the stage's result holds; returns the stage's facts."""
     tensors, facts = checkpoint.load(finished)
-    state = dict(stages.learned(model, course.stage))
-    for name, tensor in tensors.items():
-        state[name].copy_(tensor)
-    if course.crew.leads:
-        progress.say(f"{course.title}: taken as it was trained before, {len(facts['epochs'])} epochs")
+    learner.take(tensors)
+    if crew.leads:
+        trained = f", {len(facts['epochs'])} epochs" if facts["epochs"] else ""
+        progress.say(f"{title}: taken as it was learned before{trained}")
     return facts
 
 
-def _make(model: nn.Module, course: Course, finished: Path, *, fresh: bool) -> dict[str, Any]:
-    """Train the stage and store its result; returns the stage's facts."""
-    if course.crew.leads:
-        _clear(finished, course.file if fresh else None)
-    course.crew.lead(None)  # the others look for a checkpoint when the first is done with its own
+def _make(learner: Learner, finished: Path, name: str, workshop: Workshop) -> dict[str, Any]:
+    """Learn the stage and store its result; returns the stage's facts."""
+    crew = workshop.crew
+    if crew.leads:
+        _clear(finished, _unfinished(finished) if workshop.fresh else None)
+    crew.lead(None)  # the others look for a checkpoint when the first is done with its own
     began = time.monotonic()
-    epochs = train(model, course)
-    seconds = time.monotonic() - began
-    facts = {"name": course.stage.name, "key": finished.stem, "epochs": epochs, "seconds": seconds}
-    ends = {"last": epochs[-1]["epoch"], "best": position.best(epochs)}
-    facts["held_out"] = {**ends, "selected": ends[course.stage.select]}
-    if course.crew.leads:
-        checkpoint.save(finished, dict(stages.learned(model, course.stage)), facts)
-        course.file.unlink(missing_ok=True)
+    learned = learner.learn()
+    facts = {"name": name, "key": finished.stem, **learned, "seconds": time.monotonic() - began}
+    if crew.leads:
+        checkpoint.save(finished, learner.result(), facts)
+        _unfinished(finished).unlink(missing_ok=True)
     return facts
 
 
@@ -163,12 +177,14 @@ def pixels(model: nn.Module, workshop: Workshop) -> Pixels:
 
 
 def digest(*parts: object) -> str:
-    """SHA-256 of anything made of JSON's kinds and dataclasses."""
+    """SHA-256 of anything made of JSON's kinds, dataclasses and files, of which the content counts."""
     text = json.dumps(parts, sort_keys=True, default=_plain)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _plain(value: object) -> object:
+    if isinstance(value, File):
+        return value.digest
     return (
         dataclasses.asdict(value)
         if dataclasses.is_dataclass(value) and not isinstance(value, type)

@@ -6,8 +6,9 @@ Stages that are stored already are not trained again, and what is unchanged alto
 """
 
 import sys
+from functools import partial
 
-from bench import cards, distribute, jobs, method, options, prepare, signals
+from bench import cards, distribute, jobs, options, prepare, signals
 from bench.command import run
 from bench.reproduce import Run, reproduce
 from bench.reuse import Workshop
@@ -22,18 +23,20 @@ def main(argv: list[str] | None = None) -> int:
         for name in options.methods(args.method)
         for seed in options.seeds(args.seeds)
     ]
-    for one in wanted:
-        method.recipe(method.load(one.name), card.name, one.changes)  # a wrong field is said before any work
+    needed = {one.data.name: one.data for one in wanted}  # a wrong field is said before any work
+    make = partial(prepare.prepare, source=args.source, data=args.data)
     if args.jobs > 1 and len(wanted) > 1:
-        prepare.prepare(card, source=args.source, data=args.data)
+        for data in needed.values():
+            make(data)
         return jobs.run([_alone(one, words) for one in wanted], jobs=args.jobs)
     folder = args.runs / card.name
     with distribute.joined(args.device) as (crew, on):
         with crew.leader_first():
-            store = prepare.prepare(card, source=args.source, data=args.data)
-        workshop = Workshop(store, on, folder / "stages", fresh=args.fresh, crew=crew, compiled=args.compile)
+            stores = {name: make(data) for name, data in needed.items()}
+        place = partial(Workshop, fresh=args.fresh, crew=crew, compiled=args.compile)
+        workshops = {name: place(store, on, folder / "stages") for name, store in stores.items()}
         for one in wanted:
-            done = reproduce(one, workshop, folder, tensorboard=args.tensorboard)
+            done = reproduce(one, workshops[one.data.name], folder, tensorboard=args.tensorboard)
             if crew.leads:
                 print(done, flush=True)
     return 0

@@ -12,6 +12,7 @@ FOLLOWED = ("methods", "bench.formats")
 LEARNING = (
     "bench.batches",
     "bench.distribute",
+    "bench.learners",
     "bench.method",
     "bench.position",
     "bench.schedule",
@@ -20,13 +21,16 @@ LEARNING = (
 )
 SCORING = ("bench.average_precision", "bench.inference", "bench.matrices", "bench.metrics", "bench.profiles")
 
+MAY_CHANGE = ("BASELINE", "MARKS", "ORDER", "RECIPES")
+
 
 @cache
 def digest(*modules: str) -> str:
     """SHA-256 of the modules' syntax trees, and of what they import of `methods` and `bench.formats`.
 
-    Comments, docstrings and layout may change, and so may RECIPES, whose values are part of what they
-    determine.
+    Comments, docstrings and layout may change, and so may what determines nothing or is counted elsewhere:
+    ORDER, MARKS and BASELINE, which tables and the report read, and RECIPES, whose values are part of what
+    they determine.
     """
     text = "\n".join(ast.dump(_tree(module)) for module in sorted(closure(*modules)))
     return hashlib.sha256(text.encode()).hexdigest()
@@ -58,14 +62,14 @@ def _path(module: str) -> Path:
 @cache
 def _tree(module: str) -> ast.Module:
     tree = ast.parse(_path(module).read_text(encoding="utf-8"))
-    tree.body = [node for node in tree.body if not _is_recipes(node)]
+    tree.body = [node for node in tree.body if not _may_change(node)]
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node):
             node.body = node.body[1:]
     return tree
 
 
-def _is_recipes(node: ast.stmt) -> bool:
+def _may_change(node: ast.stmt) -> bool:
     targets = (
         node.targets
         if isinstance(node, ast.Assign)
@@ -73,4 +77,4 @@ def _is_recipes(node: ast.stmt) -> bool:
         if isinstance(node, ast.AnnAssign)
         else []
     )
-    return any(isinstance(target, ast.Name) and target.id == "RECIPES" for target in targets)
+    return any(isinstance(target, ast.Name) and target.id in MAY_CHANGE for target in targets)

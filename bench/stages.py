@@ -1,11 +1,13 @@
 """A stage: what trains, on which loss, for how long. Everything it does not name is frozen to the last bit.
 
-Legend: B images of a batch, C labels.
+A stage of the other kind learns without gradients: it collects something of every image.
+
+Legend: B images of a batch, N of the data set, C labels, D numbers that are kept of an image.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
@@ -23,11 +25,22 @@ class Augmentation:
     crops: widths and heights, each drawn independently, at a corner or the centre; empty: the whole image.
     max_distort: only pairs whose places in `crops` differ by at most this much; None: all pairs.
     mirror: left and right change places with probability 1/2.
+    jitter: brightness, contrast and saturation change, each by a factor from 1 - jitter to 1 + jitter.
     """
 
     crops: tuple[int, ...] = (256, 224, 192, 168, 128)
     max_distort: int | None = None
     mirror: bool = True
+    jitter: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.jitter <= 1:
+            raise InputError(f"jitter={self.jitter}: give a share from 0 to 1")
+
+    @property
+    def keeps_places(self) -> bool:
+        """Whether every pixel stays where it is."""
+        return not self.crops and not self.mirror
 
 
 @dataclass(frozen=True)
@@ -61,6 +74,40 @@ class Stage:
     batch_norm: BatchNorm = "local"
     select: Select = "last"
     settings: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Collection:
+    """A stage without gradients: one pass over the images that are learned from, whole and unmirrored.
+
+    The model is in evaluation mode and does not change. owner, batch_size, input_size, settings: as a
+    Stage's.
+    row: (model, images_BCHW) -> rows_BD, what is kept of each image.
+    keep: (model, rows_ND, labels_NC) gives them to the model, in float32 and on its device; N in the store's
+    order. What `keep` makes of them is no part of the model's `state_dict`.
+    """
+
+    name: str
+    owner: str
+    row: Callable[[Any, Tensor], Tensor]
+    keep: Callable[[Any, Tensor, Tensor], None]
+    batch_size: int
+    input_size: int
+    settings: Mapping[str, object] = field(default_factory=dict)
+    # What every collection has in common with a Stage.
+    augmentation: ClassVar[Augmentation] = Augmentation(crops=(), mirror=False)
+    batch_norm: ClassVar[BatchNorm] = "frozen"
+    epochs: ClassVar[int] = 1
+
+    @property
+    def rows(self) -> str:
+        """What the rows are called in the stage's result."""
+        return f"{self.name}.rows"
+
+    @property
+    def labels(self) -> str:
+        """What the labels, 1 where positive, are called in the stage's result."""
+        return f"{self.name}.labels"
 
 
 def trained(name: str, stage: Stage) -> str | None:

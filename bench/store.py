@@ -1,12 +1,11 @@
 """The prepared store: images decoded and resized once, memory-mapped Arrow of Hugging Face `datasets`.
 
-A store is a folder with one Arrow file per view and `manifest.json`, written last. Views: `train` (every
-training image, for crops), `held_out` (the share of them that validates, at the test size) and `test`.
-Legend: N images of a view, B of a batch, C labels, S side in pixels.
+A store is a folder with some Arrow files for each view, `checksums.bin` and `manifest.json`, written last.
+Views: `train` (every training image, for crops), `held_out` (the share of them that validates, at the test
+size) and `test`. Legend: N images of a view, B of a batch, C labels, S side in pixels.
 """
 
 import json
-from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,26 +19,31 @@ if TYPE_CHECKING:
     import datasets
 
 MANIFEST = "manifest.json"
+CHECKSUMS = "checksums.bin"
 LAYOUT = (
-    1  # raised whenever what a store holds changes for the same card and reader: older ones are made anew
+    2  # raised whenever what a store holds changes for the same card and reader: older ones are made anew
 )
+VIEWS = ("train", "held_out", "test")
 HELD_OUT_SHARE = 0.05
-Row = Mapping[str, Any]  # id, image (bytes), labels, held_out
 
 
 class Store:
     """A prepared data set: its manifest and its views."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        self.train, self.held_out, self.test = (
-            View(folder / f"{name}.arrow") for name in ("train", "held_out", "test")
-        )
+    def __init__(self, folder: Path, manifest: dict[str, Any]) -> None:
+        self.folder, self.manifest = folder, manifest
+        self.train, self.held_out, self.test = (View(self.files(name)) for name in VIEWS)
+
+    def files(self, view: str) -> dict[Path, int]:
+        """The view's files in order, with the number of images that belong in each."""
+        return {
+            self.folder / file_name(view, number): images
+            for number, images in enumerate(self.manifest["files"][view])
+        }
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over ids, labels and pixels of every view, in order."""
+        """SHA-256 over ids, labels and pixels of every view, in order: that of the file of checksums."""
         return str(self.manifest["fingerprint"])
 
     @cached_property
@@ -51,14 +55,19 @@ class Store:
 class View:
     """Images of one size in a fixed order; nothing is read before it is asked for."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, files: dict[Path, int]) -> None:
+        self.files = files
 
     @cached_property
     def _dataset(self) -> "datasets.Dataset":
         import datasets  # noqa: PLC0415 (slow to import, and absent where only speed is measured)
 
-        return datasets.Dataset.from_file(str(self.path)).with_format("arrow")
+        parts = [_open(path, images) for path, images in self.files.items()]
+        return datasets.concatenate_datasets(parts).with_format("arrow")
+
+    @cached_property
+    def _images(self) -> "datasets.Dataset":
+        return self._dataset.select_columns(["image"])
 
     def __len__(self) -> int:
         return len(self._dataset)
@@ -78,8 +87,7 @@ class View:
 
     def images(self, indices_B: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Pixels (B, S, S, 3) of the images asked for, in that order."""
-        table = self._dataset.select_columns(["image"])[indices_B.tolist()]
-        column = table.column("image").combine_chunks()
+        column = self._images[indices_B.tolist()].column("image").combine_chunks()
         pixels = np.frombuffer(column.buffers()[1], np.uint8)
         one = column.type.byte_width
         side = round((one / 3) ** 0.5)
@@ -87,33 +95,50 @@ class View:
         return pixels[start : start + len(column) * one].reshape(-1, side, side, 3)
 
 
-def write_view(path: Path, rows: Iterable[Row], *, side: int, labels: int) -> int:
-    """Write one view; returns the number of images. Memory stays at one write batch whatever the length."""
+def file_name(view: str, number: int) -> str:
+    """The name of a view's file in its store."""
+    return f"{view}-{number:05d}.arrow"
+
+
+def _open(path: Path, images: int) -> "datasets.Dataset":
+    """One file of a view; InputError where it is not there or does not hold what the manifest says."""
     import datasets  # noqa: PLC0415 (as above)
-    from datasets.arrow_writer import ArrowWriter  # noqa: PLC0415
 
-    features = datasets.Features(
-        id=datasets.Value("string"),
-        image=datasets.Value(f"fixed_size_binary[{side * side * 3}]"),
-        labels=datasets.List(datasets.Value("int8"), length=labels),
-        held_out=datasets.Value("bool"),
-    )
-    with ArrowWriter(path=str(path), features=features, writer_batch_size=256) as writer:
-        for row in rows:
-            writer.write(dict(row))
-        count, _ = writer.finalize()
-    return int(count)
+    try:
+        part = datasets.Dataset.from_file(str(path))
+    except (OSError, ValueError) as fault:
+        raise InputError(f"{path} cannot be read ({fault}); {_again(path.parent)}") from fault
+    if len(part) != images:
+        raise InputError(f"{path} holds {len(part)} images instead of {images}; {_again(path.parent)}")
+    return part
 
 
-def open_store(folder: Path) -> Store:
-    """The store in a folder; InputError says how to make one where there is none."""
-    if not (folder / MANIFEST).exists():
+def _again(folder: Path) -> str:
+    return f"delete {folder}, prepare again"
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """What a store's manifest says; InputError says how to make one where there is none."""
+    path = folder / MANIFEST
+    if not path.exists():
         raise InputError(
             f"{folder} holds no prepared data; run: python -m bench.prepare --dataset {folder.name}"
         )
     try:
-        return Store(folder)
-    except (json.JSONDecodeError, UnicodeDecodeError) as mistake:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as mistake:
+        raise InputError(f"{path} is damaged ({mistake}); {_again(folder)}") from mistake
+    if not isinstance(manifest, dict) or "made_from" not in manifest:
+        raise InputError(f"{path} is no store's manifest; {_again(folder)}")
+    return manifest
+
+
+def open_store(folder: Path) -> Store:
+    """The store in a folder; InputError says how to make one where there is none that this suite reads."""
+    manifest = read_manifest(folder)
+    if manifest["made_from"].get("layout") != LAYOUT:
         raise InputError(
-            f"{folder / MANIFEST} is damaged ({mistake}); delete {folder}, prepare again"
-        ) from mistake
+            f"{folder} was made by another version of the suite; run: python -m bench.prepare --dataset"
+            f" {folder.name}"
+        )
+    return Store(folder, manifest)

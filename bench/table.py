@@ -30,12 +30,15 @@ def build(dataset: str, runs: Path, *, profile: str = "", tolerance: float | Non
     points from the published value that count as agreement, if they are more than the seeds' spread.
     """
     paper = published.load(dataset)
-    card = cards.load(dataset) if dataset in cards.names() else None
+    card = cards.load(dataset) if cards.base(dataset) in cards.names() else None
     evaluation = card.evaluation if card else Evaluation(top3=paper.top3 if paper else None)
     found, origin = records(dataset, runs)
-    reproduced = _reproduced_rows(dataset, found, paper, evaluation, profile or evaluation.profile)
+    stem, _, changed = dataset.partition("@")
+    same = None if changed else paper  # with other options the numbers are of other data
+    reproduced = _reproduced_rows(dataset, found, same, evaluation, profile or evaluation.profile)
     rows = [*_paper_rows(paper, evaluation.profile), *verdict.judged([*reproduced], stated=tolerance)]
-    name = card.title if card else paper.title if paper else dataset
+    name = card.title if card else paper.title if paper else stem
+    name += f", with {changed}, which no published row has" if changed else ""
     about = (name, _rules(evaluation, profile), *_sources(paper), f"Reproduced: {origin}.")
     notes = (*_notes(rows), *verdict.explanation(rows, stated=tolerance))
     return Table(dataset, about, _columns(paper, evaluation), tuple(rows), notes, origin)
@@ -122,7 +125,7 @@ def _other_f1c(row: published.Row) -> dict[Column, str]:
 def _reproduced_rows(
     dataset: str, records: list[Record], paper: Published | None, evaluation: Evaluation, profile: str
 ) -> Iterator[Row]:
-    """Every method there is, in the paper's order, each followed by its variants."""
+    """Every method there is, in order, each followed by its variants."""
     found = groups(records)
     lines = names.methods()
     gone = sorted({method for method, _ in found} - set(lines))
@@ -143,7 +146,8 @@ def _mean_row(
     shared = [column for column in numbers[0] if all(column in values for values in numbers)]
     samples = {column: [values[column] for values in numbers] for column in shared}
     means = {column: statistics.fmean(sample) for column, sample in samples.items()}
-    lines = {"difference": _difference(means, _counterpart(members[0], paper), profile)}
+    printed = _counterpart(members[0], paper)
+    lines = {"difference": _difference(means, printed, profile)}
     if len(members) > 1:
         lines["std"] = {column: statistics.stdev(sample) for column, sample in samples.items()}
     return Row(
@@ -154,7 +158,7 @@ def _mean_row(
         n=len(members),
         values=means,
         lines=lines,
-        marks=_marks(members, evaluation),
+        marks=(names.marks(members[0]["method"]) if printed else {}) | _marks(members, evaluation),
         remarks=_other_profile(means, profile, evaluation.profile),
         facts={"seeds": [member["seed"] for member in members], "profile": profile},
     )
@@ -224,8 +228,9 @@ def main(argv: list[str] | None = None) -> int:
         profiles.find(args.profile)
     if args.tolerance is not None and not 0 <= args.tolerance <= 100:
         raise InputError(f"--tolerance {args.tolerance}: give points, from 0 to 100")
-    runs = (args.runs or paths.RUNS) / args.dataset
-    table = build(args.dataset, runs, profile=args.profile, tolerance=args.tolerance)
+    dataset = published.full_name(args.dataset)
+    runs = (args.runs or paths.RUNS) / dataset
+    table = build(dataset, runs, profile=args.profile, tolerance=args.tolerance)
     print(output.deliver(table, form=args.format, output=args.output), end="")
     return 0
 

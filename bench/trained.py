@@ -1,6 +1,9 @@
-"""A finished run -> its model: from the record and its stages' results, without data, network or training."""
+"""A finished run, or what bench.export made of it -> its model, without data, network or training.
 
-import dataclasses
+Legend: B images, H = W = the side that the model takes, C labels.
+"""
+
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,29 +11,49 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bench import checkpoint, method, record
+from bench import checkpoint, device, method, record
 from bench.batches import Pixels
 from bench.errors import InputError
-from bench.method import Labels, Method
+from bench.method import File, Labels, Method
 from bench.paths import RUNS
 from bench.record import Record
+from bench.stages import Collection
+
+# What an exported model's folder holds, and what the configuration in it calls itself.
+CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+MODEL = "multilabel-bench/model/1"
 
 
 @dataclass(frozen=True)
 class Trained:
     """A model in evaluation mode, and what is to be known of it.
 
-    facts: its record. labels: their names, in the order of its logits. pixels: how images become its input.
-    input_size: their side.
+    tensors: all that it was made from. facts: its record. labels: their names, in the order of its logits.
+    pixels: how images become its input. input_size: their side.
     """
 
     model: nn.Module
+    tensors: Mapping[str, Tensor]
     facts: Mapping[str, Any]
     labels: tuple[str, ...]
     pixels: Pixels
     input_size: int
+
+    def prepared(self, images_BHWC: NDArray[np.uint8]) -> Tensor:
+        """The model's input (B, 3, H, W) for images whose side is `input_size`."""
+        images = torch.from_numpy(images_BHWC).to(self.pixels.device)
+        return self.pixels.normalise(images.permute(0, 3, 1, 2).float())
+
+    @torch.no_grad()
+    def logits(self, images_BHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The final logits (B, C)."""
+        with device.autocast(self.pixels.device):
+            logits_BC: Tensor = self.model.logits(self.prepared(images_BHWC))  # type: ignore[operator]
+        return logits_BC.float().cpu().numpy()
 
 
 def find(run: str, runs: Path = RUNS) -> Path:
@@ -49,15 +72,18 @@ def find(run: str, runs: Path = RUNS) -> Path:
     return there[found[0]]
 
 
-def load(path: Path, device: torch.device) -> Trained:
-    """The model that a record's stages left behind; InputError where one is missing, damaged, or of other
-    code.
+def load(path: Path, on: torch.device) -> Trained:
+    """The model that a record's stages left behind, or that a folder holds; its logits are what they were.
+
+    InputError where something is missing, damaged, or of other code.
     """
+    if path.is_dir():
+        return build(_configured(path / CONFIG), checkpoint.load(path / WEIGHTS)[0], on, source=path)
     facts = record.read(path)
     tensors: dict[str, Tensor] = {}
     for stage in facts["stages"]:
         tensors |= _result(path, facts, stage)
-    return build(facts, tensors, device, source=path)
+    return build(facts, tensors, on, source=path)
 
 
 def label_names(facts: Record) -> tuple[str, ...]:
@@ -65,21 +91,48 @@ def label_names(facts: Record) -> tuple[str, ...]:
     return tuple(facts["metrics"][facts["protocol"]["profile"]]["AP"])
 
 
-def build(facts: Record, tensors: Mapping[str, Tensor], device: torch.device, *, source: Path) -> Trained:
+def build(facts: Record, tensors: Mapping[str, Tensor], on: torch.device, *, source: Path) -> Trained:
     """The model that a record describes, every tensor of it taken from `tensors`; source: for messages."""
     module = method.load(facts["method"])
     config, labels = _config(module, facts["recipe"], source), label_names(facts)
-    # What a method takes of the co-occurrence it keeps in its tensors: here any matrix does.
+    # What a method takes of the co-occurrence it keeps in its state: here any matrix does.
     unknown = Labels(labels, np.eye(len(labels), dtype=np.int64))
     model = method.build(module, config, unknown, facts["seed"])
+    stages = module.stages(config)
     try:
-        model.load_state_dict(dict(tensors))
-    except RuntimeError as fault:
+        _fill(model, dict(tensors), [stage for stage in stages if isinstance(stage, Collection)])
+    except (RuntimeError, KeyError) as fault:
         reason = " ".join(str(fault).split())[:300]
         raise _of_other_code(source, facts, reason) from fault
-    model.to(device).to(memory_format=torch.channels_last).eval()
-    pixels = Pixels(model.trunk.mean, model.trunk.std, device)  # type: ignore[arg-type]
-    return Trained(model, facts, labels, pixels, module.stages(config)[-1].input_size)
+    model.to(on).to(memory_format=torch.channels_last).eval()
+    pixels = Pixels(model.trunk.mean, model.trunk.std, on)  # type: ignore[arg-type]
+    return Trained(model, tensors, facts, labels, pixels, stages[-1].input_size)
+
+
+def _fill(model: nn.Module, tensors: dict[str, Tensor], collections: list[Collection]) -> None:
+    """Give the model its state and what it collected; RuntimeError where a tensor is missing, or one too
+    many.
+    """
+    outside = {name: buffer for name, buffer in model.named_buffers() if name not in model.state_dict()}
+    for stage in collections:
+        stage.keep(model, tensors.pop(stage.rows).float(), tensors.pop(stage.labels).float())
+    if lost := [name for name, buffer in outside.items() if model.get_buffer(name) is buffer]:
+        raise RuntimeError(f"made from data that its stages do not hold: {min(lost)}")
+    model.load_state_dict(tensors)
+
+
+def _configured(path: Path) -> Record:
+    """The record in the configuration of an exported model."""
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(table, dict) or table.get("schema") != MODEL:
+            raise InputError(f"its schema is not {MODEL!r}")
+        record.check(table.get("record"))
+    except OSError as fault:
+        raise InputError(f"{path.parent}: not an exported model: no {path.name} in it") from fault
+    except ValueError as mistake:
+        raise InputError(f"{path}: not the configuration of an exported model: {mistake}") from mistake
+    return dict(table["record"])
 
 
 def _result(path: Path, facts: Record, stage: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -94,14 +147,12 @@ def _result(path: Path, facts: Record, stage: Mapping[str, Any]) -> dict[str, Te
 
 
 def _config(module: Method, recipe: Mapping[str, Any], source: Path) -> Any:
-    """The recipe as the method has it; pretrained weights are not read, as the stages hold what became of
-    them.
-    """
-    known = {field.name for field in dataclasses.fields(module.Config)}
-    if strange := sorted(recipe.keys() - known):
+    """The recipe as the method has it; its files are not read, as the stages hold what became of them."""
+    if strange := sorted(recipe.keys() - method.fields(module).keys()):
         raise InputError(f"{record.shown(source)}: made by other code: unknown recipe field {strange[0]!r}")
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in recipe.items()}
-    return module.Config(**{**values, "from_scratch": True, "trunk_weights": ""})
+    files = {name: File() for name, kind in method.fields(module).items() if kind is File}
+    return module.Config(**{**values, "from_scratch": True, **files})
 
 
 def _of_other_code(source: Path, facts: Record, reason: str) -> InputError:

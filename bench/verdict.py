@@ -14,7 +14,7 @@ from bench.layout import Column, Row, Values
 
 LEAST = 0.1  # points: one in the last printed digit
 WITHOUT_SPREAD = 1.0  # points, where no method has two seeds
-INCOMPARABLE = {"partial", "other protocol"}  # marks of rows that get no verdict
+INCOMPARABLE = {"partial", "other protocol", "other features"}  # marks of rows that get no verdict
 # Student's t, two-sided, 95 %: degrees of freedom and the quantile
 FREEDOM = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 30, 60, 120)
 QUANTILES = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.306, 2.228, 2.179, 2.131, 2.086, 2.042, 2.0, 1.98)

@@ -4,12 +4,13 @@ Where the paper is silent (epochs, initialisation, factors on the learning rate)
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
 from torch import Tensor
 from torch.nn import functional as F
 
+from bench.method import NO_FILE, File
 from bench.schedule import Schedule
 from bench.stages import Augmentation, BatchNorm, Select, Stage
 
@@ -19,26 +20,28 @@ class Recipe:
     """A method's settings; every field can be changed with `--set field=value`.
 
     trunk: timm's name with its tag; trunk_weights: a file instead; from_scratch: no pretrained weights.
-    crops, max_distort, mirror: see bench.stages.Augmentation.
+    crops, max_distort, mirror, jitter: see bench.stages.Augmentation.
     patience, threshold, milestones: see bench.schedule.Schedule; milestones are shares of a stage's epochs.
     batch_norm: see bench.stages.Stage; the paper's Caffe keeps statistics on each GPU ("local").
     select: see bench.stages.Stage; the paper names no selection.
     new_layers_lr: factor on the learning rate of layers that begin at random.
     epochs: the first stage; the other three are SRN's further stages.
     budget: "equal" trains a method without these stages on for as many epochs at SRN's joint schedule.
+    terms: "equal" takes all these settings as SRN has them on the card, "paper" as the method's paper has.
     """
 
     trunk: str = "resnet101.tv_in1k"
-    trunk_weights: str = ""
+    trunk_weights: File = NO_FILE
     from_scratch: bool = False
     input_size: int = 224
     crops: tuple[int, ...] = (256, 224, 192, 168, 128)
     max_distort: int | None = None
     mirror: bool = True
+    jitter: float = 0.0
     batch_size: int = 96
     lr: float = 1e-3
     lr_min: float = 1e-5
-    patience: int = 2
+    patience: int | None = 2
     threshold: float = 1e-3
     milestones: tuple[float, ...] = ()
     momentum: float = 0.9
@@ -51,6 +54,7 @@ class Recipe:
     regularization_epochs: int = 10
     joint_epochs: int = 10
     budget: Literal["paper", "equal"] = "paper"
+    terms: Literal["paper", "equal"] = "paper"
 
     @classmethod
     def recipes(cls, **own: Mapping[str, Any]) -> dict[str, Self]:
@@ -58,6 +62,10 @@ class Recipe:
         `recipes(demo={...})`.
         """
         return {card: cls(**{**RECIPES.get(card, {}), **own.get(card, {})}) for card in {**RECIPES, **own}}
+
+    def on_equal_terms(self, card: str) -> Self:
+        """The recipe with the settings that SRN has on a card; what is the method's own stays."""
+        return replace(self, **vars(Recipe(**{**RECIPES.get(card, {}), "terms": "equal"})))
 
     def stage(
         self,
@@ -88,7 +96,7 @@ class Recipe:
             ),
             batch_size=self.batch_size,
             input_size=self.input_size,
-            augmentation=Augmentation(self.crops, self.max_distort, self.mirror),
+            augmentation=Augmentation(self.crops, self.max_distort, self.mirror, self.jitter),
             momentum=self.momentum,
             weight_decay=self.weight_decay,
             batch_norm=self.batch_norm,
@@ -96,13 +104,22 @@ class Recipe:
             settings={field: getattr(self, field) for field in settings},
         )
 
+    @property
+    def further_epochs(self) -> int:
+        """Those of SRN's stages after the first."""
+        return self.attention_epochs + self.regularization_epochs + self.joint_epochs
+
     def with_budget(self, only: Stage) -> tuple[Stage, ...]:
         """A one-stage method's training: under the equal budget it goes on for SRN's further epochs."""
         if self.budget == "paper":
             return (only,)
-        epochs = self.attention_epochs + self.regularization_epochs + self.joint_epochs
         further = self.stage(
-            "further", {"": 1.0}, owner=only.owner, epochs=epochs, logits=only.logits, loss=only.loss
+            "further",
+            {"": 1.0},
+            owner=only.owner,
+            epochs=self.further_epochs,
+            logits=only.logits,
+            loss=only.loss,
         )
         return (only, further)
 

@@ -6,7 +6,6 @@ X is the output of the third stage, rectified (Caffe's "res4b22_relu"): B x 1024
 pre-activation: `resnetv2_101`).
 """
 
-import hashlib
 import math
 import pickle
 import urllib.request
@@ -41,7 +40,8 @@ class Trunk(nn.Module):
     def __init__(self, resnet: Any) -> None:
         super().__init__()
         self.mean, self.std = tuple(resnet.pretrained_cfg["mean"]), tuple(resnet.pretrained_cfg["std"])
-        self.x_channels, self.channels = (stage["num_chs"] for stage in resnet.feature_info[-2:])
+        self.widths = tuple(stage["num_chs"] for stage in resnet.feature_info[-3:])
+        _, self.x_channels, self.channels = self.widths
         if hasattr(resnet, "layer4"):
             stem = (resnet.conv1, resnet.bn1, resnet.act1, resnet.maxpool)
             self.middle = nn.Sequential(*stem, resnet.layer1, resnet.layer2, resnet.layer3)
@@ -58,23 +58,43 @@ class Trunk(nn.Module):
     def x(self, images_BCHW: Tensor) -> Tensor:
         """X alone, without the cost of the fourth stage."""
         raw_BCHW: Tensor = self.middle(images_BCHW)
-        return cast("Tensor", self._rectifier()(raw_BCHW)) if self.preactivation else raw_BCHW
+        return cast("Tensor", _rectifier(self.last[0])(raw_BCHW)) if self.preactivation else raw_BCHW
 
     def forward(self, images_BCHW: Tensor) -> tuple[Tensor, Tensor]:
         """(X, features), each computed once."""
-        raw_BCHW = self.middle(images_BCHW)
-        if not self.preactivation:
-            return raw_BCHW, self.last(raw_BCHW)
-        # Run twice, the norm would take in a batch's statistics twice: what it gives the fourth stage is X.
-        seen: list[Tensor] = []
-        handle = self._rectifier().register_forward_hook(lambda _module, _inputs, output: seen.append(output))
-        features_BCHW = self.last(raw_BCHW)
-        handle.remove()
-        return seen[0], features_BCHW
+        x_BCHW, features_BCHW = self._through(self.middle(images_BCHW), [self.last])
+        return x_BCHW, features_BCHW
 
-    def _rectifier(self) -> nn.Module:
-        """The norm + ReLU with which a pre-activation fourth stage begins."""
-        return cast("nn.Module", self.last[0].blocks[0].norm1)
+    def pyramid(self, images_BCHW: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The second, third and fourth stages' outputs, rectified; as many channels as `widths`, each side
+        half the one before: B x 512 x 56 x 56, B x 1024 x 28 x 28, B x 2048 x 14 x 14 for ResNet-101 at 448.
+        """
+        raw_BCHW = self.middle[:-1](images_BCHW)
+        second_BCHW, x_BCHW, features_BCHW = self._through(raw_BCHW, [self.middle[-1], self.last])
+        return second_BCHW, x_BCHW, features_BCHW
+
+    def _through(self, raw_BCHW: Tensor, parts: list[Any]) -> list[Tensor]:
+        """What is given to each part, rectified, and what the last one makes of it.
+
+        A pre-activation stage rectifies what it is given itself. Run once more, that norm would take in a
+        batch's statistics twice: what it gives is kept instead.
+        """
+        given: list[Tensor] = []
+        for part in parts:
+            if self.preactivation:
+                norm = _rectifier(part[0] if part is self.last else part)
+                handle = norm.register_forward_hook(lambda *seen: given.append(seen[-1]))
+                raw_BCHW = part(raw_BCHW)
+                handle.remove()
+            else:
+                given.append(raw_BCHW)
+                raw_BCHW = part(raw_BCHW)
+        return [*given, raw_BCHW]
+
+
+def _rectifier(stage: Any) -> nn.Module:
+    """The norm + ReLU with which a pre-activation stage begins."""
+    return cast("nn.Module", stage.blocks[0].norm1)
 
 
 def x_side(input_size: int) -> int:
@@ -109,11 +129,6 @@ def load(name: str, *, weights: str = "", from_scratch: bool = False) -> Trunk:
     if not from_scratch:
         _load_weights(resnet, Path(weights) if weights else _download(name, resnet.pretrained_cfg))
     return Trunk(resnet)
-
-
-def digest(weights: str) -> str:
-    """SHA-256 of a file of weights; empty for none."""
-    return hashlib.sha256(Path(weights).read_bytes()).hexdigest() if weights else ""
 
 
 def _download(name: str, config: dict[str, Any]) -> Path:

@@ -13,6 +13,8 @@ from bench.stages import Stage
 from methods._recipe import Recipe, bce
 from methods._trunk import Trunk
 
+ORDER = (2017, 1)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Config(Recipe):

@@ -15,6 +15,8 @@ from methods import resnet101
 from methods._recipe import Recipe
 from methods._trunk import Trunk
 
+ORDER = (2017, 3)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Config(Recipe):

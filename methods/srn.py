@@ -23,6 +23,8 @@ from methods import resnet101
 from methods._recipe import Recipe, bce
 from methods._trunk import Trunk, x_side
 
+ORDER = (2017, 5)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Config(Recipe):

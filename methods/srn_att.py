@@ -7,6 +7,8 @@ from methods.srn import Model, stages
 
 __all__ = ["RECIPES", "Config", "Model", "stages"]
 
+ORDER = (2017, 4)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Config(srn.Config):

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from bench import checkpoint, distribute, inference, method, reuse, train
 from bench.distribute import Crew
 from bench.reuse import Workshop
-from bench.store import Store
+from bench.store import Store, open_store
 from tests.conftest import small_recipe
 from tests.killing import course
 
@@ -57,13 +57,29 @@ def same_weights(store: Store, folder: Path, crew: Crew) -> None:
     (folder / f"same-{crew.size}-{crew.rank}.json").write_text(text, encoding="utf-8")
 
 
+def collected(store: Store, folder: Path, crew: Crew) -> None:
+    """What KNN collects on an untrained trunk, taken once made and once stored, and what it then predicts."""
+    workshop = Workshop(store, torch.device("cpu"), folder / f"collected-{crew.size}", crew=crew)
+    module, config = method.load("knn"), small_recipe("knn", features="trunk", batch_size=20)
+    plan = list(zip(module.stages(config), reuse.keys(module, config, workshop, 0), strict=True))
+    for _ in range(2):
+        model = method.build(module, config, method.labels_of(store), 0).to(memory_format=torch.channels_last)
+        list(reuse.learn(model, plan, workshop, seed=0, title="KNN"))
+        logits_NC = inference.predict(
+            model, store.test, reuse.pixels(model, workshop), batch_size=20, crew=crew
+        )
+    tensors = {"logits": torch.from_numpy(logits_NC), "rows": model.get_buffer("features_ND")}
+    checkpoint.save(folder / f"voters-{crew.size}-{crew.rank}.safetensors", tensors, {})
+
+
 def main(prepared: str, folder: str, *todo: str) -> None:
     torch.set_num_threads(1)
     with distribute.joined("cpu") as (crew, _):
         for name in todo:
-            {"steps": steps_in_float64, "stages": all_stages, "same": same_weights}[name](
-                Store(Path(prepared)), Path(folder), crew
-            )
+            DOES[name](open_store(Path(prepared)), Path(folder), crew)
+
+
+DOES = {"steps": steps_in_float64, "stages": all_stages, "same": same_weights, "collected": collected}
 
 
 if __name__ == "__main__":

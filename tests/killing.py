@@ -14,7 +14,7 @@ from torch import nn
 
 from bench import checkpoint, files, method, position, train
 from bench.batches import Pixels
-from bench.store import Store
+from bench.store import Store, open_store
 from bench.train import Course
 from tests.conftest import small_recipe
 
@@ -53,7 +53,7 @@ def start(store: Store, file: Path, *, dies: tuple[str, int] | None = None) -> t
 def _live(folder: Path, file: Path, dies: tuple[str, int] | None, begun: Connection) -> None:
     torch.set_num_threads(1)
     train.LOG_STEPS, position.SAVING_SHARE = 1, float("inf")
-    model, whole = course(Store(folder), file)
+    model, whole = course(open_store(folder), file)
     if dies:
         _die_while_saving(*dies)
     begun.send("learning")

@@ -12,9 +12,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
+from torchvision.transforms import functional as adjust
 
 from bench import batches, method
-from bench.batches import Pixels, crop, draw_crops
+from bench.batches import Pixels, crop, draw, jitter
+from bench.errors import InputError
 from bench.stages import Augmentation, Stage
 from bench.store import Store
 from tests.conftest import small_recipe
@@ -80,7 +82,7 @@ def test_reading_ahead_raises_the_readers_error_where_the_batch_is_used(store: S
 
 class TestDraws:
     def boxes(self, augmentation: Augmentation = PAPER, n: int = 20_000) -> NDArray[np.float32]:
-        return draw_crops(n, augmentation, seed=0, stage="main", epoch=1).boxes_N4
+        return draw(n, augmentation, seed=0, stage="main", epoch=1).boxes_N4
 
     def test_all_25_size_pairs_at_five_places_are_equally_frequent(self):
         boxes = self.boxes()
@@ -99,12 +101,33 @@ class TestDraws:
         assert all(abs(places[width] - places[height]) <= 1 for width, height in boxes[:, 2:])
 
     def test_half_of_the_images_are_mirrored_and_none_where_mirroring_is_off(self):
-        assert 0.48 < draw_crops(20_000, PAPER, seed=0, stage="main", epoch=1).mirrored_N.mean() < 0.52
+        assert 0.48 < draw(20_000, PAPER, seed=0, stage="main", epoch=1).mirrored_N.mean() < 0.52
         off = replace(PAPER, mirror=False)
-        assert not draw_crops(1000, off, seed=0, stage="main", epoch=1).mirrored_N.any()
+        assert not draw(1000, off, seed=0, stage="main", epoch=1).mirrored_N.any()
 
     def test_an_images_draw_does_not_depend_on_how_many_images_follow(self):
-        assert np.array_equal(self.boxes(n=100), self.boxes(n=1000)[:100])
+        coloured = replace(PAPER, jitter=0.3)
+        few, many = (draw(n, coloured, seed=0, stage="main", epoch=1) for n in (100, 1000))
+        for one, other in zip(vars(few).values(), vars(many).values(), strict=True):
+            assert np.array_equal(one, other[:100])
+
+    def test_jitters_factors_are_uniform_around_one_and_leave_the_crops_as_they_were(self):
+        plain, coloured = (
+            draw(20_000, replace(PAPER, jitter=share), seed=0, stage="main", epoch=1) for share in (0, 0.3)
+        )
+        assert (plain.factors_N3 == 1).all()
+        assert np.array_equal(plain.boxes_N4, coloured.boxes_N4)
+        assert np.array_equal(plain.mirrored_N, coloured.mirrored_N)
+        for factors in coloured.factors_N3.T:
+            counts, _ = np.histogram(factors, bins=6, range=(0.7, 1.3))
+            assert counts.sum() == 20_000
+            assert counts.min() > 3100  # 3333 expected, standard deviation 53
+        assert np.abs(np.corrcoef(coloured.factors_N3.T) - np.eye(3)).max() < 0.03
+
+    @pytest.mark.parametrize("share", [-0.1, 1.5, float("nan")])
+    def test_a_jitter_that_is_no_share_is_refused(self, share: float):
+        with pytest.raises(InputError, match=f"jitter={share}: give a share from 0 to 1"):
+            replace(PAPER, jitter=share)
 
 
 def opencv_bilinear(patch_HW: NDArray[np.float64], size: int) -> NDArray[np.float64]:
@@ -158,6 +181,47 @@ def test_crops_are_channels_last_as_the_trunk_wants_them():
     image = torch.rand(2, 16, 16, 3).permute(0, 3, 1, 2)
     found = crop(image, torch.tensor([[0.0, 0, 8, 8]] * 2), torch.zeros(2, dtype=torch.bool), 12)
     assert found.is_contiguous(memory_format=torch.channels_last)
+
+
+class TestJitter:
+    def test_it_is_torchvisions_brightness_contrast_and_saturation(self):
+        images = torch.rand(8, 3, 12, 12).round(decimals=2) * 255
+        factors = torch.rand(8, 3) * 2
+        found = jitter(images, factors)
+        for image, (brightness, contrast, saturation), mine in zip(images, factors, found, strict=True):
+            expected = adjust.adjust_brightness(image / 255, float(brightness))
+            expected = adjust.adjust_contrast(expected, float(contrast))
+            expected = adjust.adjust_saturation(expected, float(saturation))
+            torch.testing.assert_close(mine / 255, expected, atol=1e-5, rtol=0)
+
+    def test_an_image_does_not_depend_on_the_others_of_its_batch(self):
+        images, factors = torch.rand(4, 3, 8, 8) * 255, torch.rand(4, 3) * 2
+        assert torch.equal(jitter(images, factors)[2:3], jitter(images[2:3], factors[2:3]))
+
+    def test_each_image_of_an_epoch_is_changed_by_its_own_factors(self, store: Store, stage: Stage):
+        """After the crop, before the trunk's normalisation."""
+        how = replace(PAPER, jitter=0.4)
+        (first, *_), (plain, *_) = (
+            epoch(store, replace(stage, augmentation=one)) for one in (how, replace(how, jitter=0))
+        )
+        chosen = batches.order(store.fitted, seed=0, stage="main", epoch=1)[:32]
+        draws = draw(len(store.train), how, seed=0, stage="main", epoch=1)
+        mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (PIXELS.mean, PIXELS.std))
+        expected = jitter((plain.images_BCHW * std + mean) * 255, torch.from_numpy(draws.factors_N3[chosen]))
+        torch.testing.assert_close(first.images_BCHW, (expected / 255 - mean) / std, atol=1e-5, rtol=0)
+        assert (first.images_BCHW - plain.images_BCHW).abs().amax(dim=(1, 2, 3)).min() > 0.01
+
+    def test_without_it_the_pixels_are_those_of_the_crop_bit_by_bit(self, store: Store, stage: Stage):
+        chosen = batches.order(store.fitted, seed=0, stage="main", epoch=1)[:32]
+        draws = draw(len(store.train), PAPER, seed=0, stage="main", epoch=1)
+        boxes, mirrored, _ = map(torch.from_numpy, draws.of(chosen))
+        images = torch.from_numpy(store.train.images(chosen).copy()).permute(0, 3, 1, 2).float()
+        expected = PIXELS.normalise(crop(images, boxes * (64 / 256), mirrored, 64))
+        assert torch.equal(epoch(store, replace(stage, augmentation=PAPER))[0].images_BCHW, expected)
+
+    def test_it_leaves_the_layout_that_the_trunk_wants(self):
+        images = torch.rand(2, 8, 8, 3).permute(0, 3, 1, 2)
+        assert jitter(images, torch.ones(2, 3)).is_contiguous(memory_format=torch.channels_last)
 
 
 def test_numbers_are_put_on_the_device_once():

@@ -2,26 +2,31 @@
 
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
 from torch import nn
 
 from bench import method, names, reuse, stages
+from bench.method import File
 from bench.reuse import Workshop
-from bench.stages import Stage
+from bench.stages import Collection, Stage
 from tests.conftest import SMALL, small_recipe
 
 METHODS = names.in_order()
 TELLING = [name for name in METHODS if hasattr(method.load(name).Model, "insight")]
-OTHER = {str: "resnet18", bool: None, int: 3, float: 0.25, tuple: (256, 128)}  # another value of each kind
-NAMED = {"joint_loss": "separate", "budget": "equal", "trunk_weights": None, "from_scratch": None}
+OTHER: dict[type, Any] = {  # another value of each kind
+    str: "resnet18",
+    int: 3,
+    float: 0.25,
+    File: File(__file__),
+}
 
 
 def build(
     name: str, workshop: Workshop, seed: int = 0, **changes: Any
-) -> tuple[nn.Module, tuple[Stage, ...]]:
+) -> tuple[nn.Module, tuple[Stage | Collection, ...]]:
     module, config = method.load(name), small_recipe(name, **changes)
     model = method.build(module, config, method.labels_of(workshop.store), seed)
     return model.to(memory_format=torch.channels_last), module.stages(config)
@@ -33,8 +38,15 @@ def learn(name: str, workshop: Workshop, **changes: Any) -> tuple[nn.Module, lis
     return model, list(reuse.learn(model, list(zip(todo, keys, strict=True)), workshop, seed=0, title=name))
 
 
+def trainings(todo: tuple[Stage | Collection, ...]) -> list[Stage]:
+    """The stages that the loop trains."""
+    return [stage for stage in todo if isinstance(stage, Stage)]
+
+
 def state(model: nn.Module) -> dict[str, torch.Tensor]:
-    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    """All that predictions depend on: what was collected is in buffers outside `state_dict`."""
+    whole = {**model.state_dict(), **dict(model.named_buffers())}
+    return {name: tensor.clone() for name, tensor in whole.items()}
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -43,7 +55,7 @@ class TestEveryMethod:
         model, todo = build(name, workshop)
         images, labels = torch.randn(2, 3, 64, 64), torch.zeros(2, 10)
         assert model.eval().logits(images).shape == (2, 10)  # type: ignore[operator]
-        for stage in todo:
+        for stage in trainings(todo):
             assert stage.logits(model, images).shape == (2, 10)
             assert stage.loss(model, images, labels).shape == ()
 
@@ -52,7 +64,7 @@ class TestEveryMethod:
         self, name: str, budget: str, workshop: Workshop
     ):
         model, todo = build(name, workshop, budget=budget)
-        for stage in todo:
+        for stage in trainings(todo):
             stages.prepare(model, stage)
             groups = stages.parameter_groups(model, stage)
             optimizer = torch.optim.SGD(groups, lr=0.01, momentum=0.9, weight_decay=5e-4, fused=True)
@@ -76,14 +88,14 @@ class TestEveryMethod:
         _, facts = learn(
             name, workshop, epochs=3, attention_epochs=2, regularization_epochs=2, joint_epochs=2
         )
-        for stage in facts:
+        for stage in (stage for stage in facts if stage["epochs"]):
             assert stage["epochs"][-1]["loss"] < stage["epochs"][0]["loss"], stage["name"]
 
     def test_training_again_gives_the_same_weights_bit_by_bit(
         self, name: str, workshop: Workshop, tmp_path: Path
     ):
         elsewhere = replace(workshop, folder=tmp_path / "elsewhere", made=set())
-        one, other = (learn(name, place)[0].state_dict() for place in (workshop, elsewhere))
+        one, other = (state(learn(name, place)[0]) for place in (workshop, elsewhere))
         assert all(torch.equal(one[key], other[key]) for key in one)
 
     def test_what_is_stored_comes_back_bit_by_bit(self, name: str, workshop: Workshop):
@@ -91,9 +103,7 @@ class TestEveryMethod:
         again, reused = learn(name, workshop)
         assert [stage["reused"] for stage in facts] == [False] * len(facts)
         assert [stage["reused"] for stage in reused] == [True] * len(facts)
-        assert all(
-            torch.equal(trained.state_dict()[key], tensor) for key, tensor in again.state_dict().items()
-        )
+        assert all(torch.equal(state(trained)[key], tensor) for key, tensor in state(again).items())
 
     def test_another_seed_begins_otherwise(self, name: str, workshop: Workshop):
         one, other = (build(name, workshop, seed=seed)[0].state_dict() for seed in (0, 1))
@@ -101,14 +111,27 @@ class TestEveryMethod:
         assert not torch.equal(one["classifier.weight"], other["classifier.weight"])
 
     def test_every_field_of_its_recipe_counts(self, name: str, workshop: Workshop):
-        """A field that moves no stage's key would let a result be taken for that of another recipe."""
-        module = method.load(name)
-        usual = reuse.keys(module, small_recipe(name), workshop, 0)
-        for field in fields(module.Config):
-            changed = replace(small_recipe(name), **{field.name: other(field.name, small_recipe(name))})
-            if changes_nothing(field.name, len(usual)):
-                continue
-            assert reuse.keys(module, changed, workshop, 0) != usual, field.name
+        """A field that moves no stage's key would let a result be taken for that of another recipe.
+
+        Under the equal budget, where the epochs of SRN's further stages count for all; `budget` itself
+        changes only a method that has not these stages; `terms` says where other fields' values came from.
+        """
+        module, usual = method.load(name), small_recipe(name, budget="equal")
+        for field, kind in method.fields(module).items():
+            changed = replace(usual, **{field: other(kind, getattr(usual, field))})
+            moved = reuse.keys(module, changed, workshop, 0) != reuse.keys(module, usual, workshop, 0)
+            assert moved or field in ("budget", "terms"), field
+
+    @pytest.mark.parametrize("card", ["coco", "demo", "of one's own"])
+    def test_on_equal_terms_its_settings_are_those_of_resnet101(self, name: str, card: str):
+        """Input, crops, optimizer, schedule and epochs; a field that is set beside still counts."""
+        shared = method.recipe(method.load("resnet101"), card)
+        terms = [field.name for field in fields(shared) if field.name != "terms"]
+        equal = method.recipe(method.load(name), card, {"terms": "equal"})
+        assert [getattr(equal, field) for field in terms] == [getattr(shared, field) for field in terms]
+        assert equal.terms == "equal"
+        changed = method.recipe(method.load(name), card, {"lr": "0.5", "terms": "equal"})
+        assert changed == replace(equal, lr=0.5)
 
     def test_building_leaves_the_global_random_state_alone(self, name: str, workshop: Workshop):
         before = torch.get_rng_state()
@@ -136,19 +159,14 @@ def test_the_baselines_that_methods_name_exist():
     assert named <= set(METHODS)
 
 
-def other(name: str, recipe: Any) -> Any:
-    value = getattr(recipe, name)
-    if name == "trunk_weights":
-        return __file__  # any file: its content is what counts
+def other(kind: Any, value: Any) -> Any:
+    """Another value of a field's type."""
+    parts = get_args(kind)
+    if isinstance(value, str) and parts:
+        return next(choice for choice in parts if choice != value)
     if isinstance(value, bool):
         return not value
-    return NAMED.get(name) or (3 if value is None else (0.5,) if name == "milestones" else OTHER[type(value)])
-
-
-def changes_nothing(field: str, number_of_stages: int) -> bool:
-    """Fields that one method has for the others: SRN has no further budget, a single stage no later ones."""
-    later = ("attention_epochs", "regularization_epochs", "joint_epochs")
-    return field == "budget" if number_of_stages > 1 else field in later
+    return (OTHER[parts[0]],) if isinstance(value, tuple) else OTHER[parts[0] if parts else kind]
 
 
 @pytest.mark.parametrize("name", ["srn", "srn_att"])
@@ -169,11 +187,10 @@ def test_srn_and_srn_att_share_main_and_attention_only(workshop: Workshop):
     assert [a == b for a, b in zip(one, other, strict=True)] == [True, True, False, False]
 
 
-def test_the_equal_budget_gives_every_method_as_many_epochs_as_srn():
-    totals = {
-        sum(stage.epochs for stage in method.load(name).stages(small_recipe(name, budget="equal")))
-        for name in names.PAPER
-    }
+@pytest.mark.parametrize("name", METHODS)
+def test_the_equal_budget_gives_every_method_as_many_epochs_as_srn(name: str):
+    todo = method.load(name).stages(small_recipe(name, budget="equal"))
+    totals = {sum(stage.epochs for stage in trainings(todo))}
     assert totals == {sum(SMALL[field] for field in SMALL if field.endswith("epochs"))}
 
 
@@ -192,7 +209,7 @@ class TestRecipes:
         assert (config.weight_decay, config.input_size, config.alpha) == (5e-4, 224, 0.5)
 
     def test_fields_are_set_from_text_in_their_own_type(self):
-        changes: dict[str, str | bool] = {
+        changes = {
             "lr": "0.5",
             "epochs": "3",
             "mirror": "true",
@@ -224,6 +241,6 @@ class TestRecipes:
             ({"joint_loss": "both"}, "joint_loss=both: choose from: fused, separate"),
         ],
     )
-    def test_a_wrong_field_or_value_is_named(self, change: dict[str, str | bool], message: str):
+    def test_a_wrong_field_or_value_is_named(self, change: dict[str, str], message: str):
         with pytest.raises(method.InputError, match=message):
             method.recipe(method.load("srn"), "demo", change)

@@ -30,7 +30,7 @@ def made(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("crew")
     for size in (2, 3):
         launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={size}"]
-        words = ["-m", "tests.crew", str(store.folder), str(folder), "steps", "same"]
+        words = ["-m", "tests.crew", str(store.folder), str(folder), "steps", "same", "collected"]
         done = subprocess.run(
             [*launch, *words, *(["stages"] * (size == 2))],
             cwd=ROOT,
@@ -39,7 +39,7 @@ def made(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
             check=False,
         )
         assert done.returncode == 0, done.stderr
-    for todo in (work.steps_in_float64, work.same_weights):
+    for todo in (work.steps_in_float64, work.same_weights, work.collected):
         todo(store, folder, ALONE)
     return folder
 
@@ -63,6 +63,16 @@ def test_with_the_same_weights_validation_and_predictions_are_exactly_equal(size
     found = [json.loads(path.read_text()) for path in made.glob(f"same-{size}-*.json")]
     assert len(found) == size
     assert all(other == json.loads(one.read_text()) for other in found)
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_a_stage_without_gradients_collects_the_same(size: int, made: Path):
+    (one, _), *others = (
+        checkpoint.load(made / f"voters-{crew}-{rank}.safetensors")
+        for crew, rank in [(1, 0), *((size, rank) for rank in range(size))]
+    )
+    assert len(others) == size
+    assert all(torch.equal(other[name], one[name]) for other, _ in others for name in ("rows", "logits"))
 
 
 def test_all_stages_of_a_method_end_alike_on_every_process(made: Path):

@@ -1,6 +1,9 @@
 """The README tells the truth: its table is generated, its card loads, its commands exist."""
 
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,8 @@ from bench import cards, table
 from bench.paths import ROOT
 
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+ADD_A_METHOD = TEXT.partition("\n## Add a method\n")[2].partition("\n## ")[0]
+HOLD, TRAIN, SHOW = re.findall(r"^python .*", ADD_A_METHOD, re.MULTILINE)
 
 
 def test_its_table_is_the_one_of_the_accepted_records(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -32,3 +37,38 @@ def test_the_commands_that_it_names_exist():
     named = set(re.findall(r"-m (bench\.\w+)", TEXT))
     assert len(named) >= 7
     assert named <= set(listing.commands())
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A copy of the project with the method of the page on methods in it, and a tiny demo."""
+    for name in ("bench", "methods", "datasets", "results", "tests"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    card = tmp_path / "datasets" / "demo.toml"
+    text = card.read_text(encoding="utf-8")
+    text = re.sub(r"images = 6000\npositives = \d+", "images = 160", text)
+    card.write_text(re.sub(r"images = 2000\npositives = \d+", "images = 48", text), encoding="utf-8")
+    (file,) = re.findall(r"This is all of `(methods/\w+\.py)`", ADD_A_METHOD)
+    (code,) = re.findall(r"```python\n(.*?)```", ADD_A_METHOD, re.DOTALL)
+    (tmp_path / file).write_text(code, encoding="utf-8")
+    return tmp_path
+
+
+def typed(command: str, checkout: Path) -> str:
+    """What a command of the page prints in the checkout."""
+    words = [sys.executable, *command.split()[1:]]
+    done = subprocess.run(words, cwd=checkout, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_its_page_on_methods_followed_word_by_word_ends_with_a_row_in_the_table(checkout: Path):
+    assert "ResNet-101-top seed 0: recorded, mAP" in typed(TRAIN, checkout)
+    rows = [line.split() for line in typed(SHOW, checkout).splitlines() if "ResNet-101-top" in line]
+    assert [row[1] for row in rows] == ["1"]
+
+
+@pytest.mark.slow
+def test_its_page_on_methods_holds_the_method_to_what_every_method_promises(checkout: Path):
+    assert re.search(r"\d+ passed, \d+ deselected", typed(HOLD, checkout))

@@ -223,7 +223,9 @@ class TestNeurons:
         for one in (vertical, horizontal):
             assert one.control_chosen > 0.2
             assert abs(one.control) < 0.1
-        assert means([vertical, horizontal])["unseen"] == (vertical.unseen + horizontal.unseen) / 2
+        mean = means([vertical, horizontal])
+        assert mean["unseen"] == (vertical.unseen + horizontal.unseen) / 2
+        assert mean["chosen"] == (abs(vertical.chosen) - horizontal.chosen) / 2
 
     def test_labels_with_few_images_are_left_out(self, rng: np.random.Generator):
         places_MC2 = np.full((100, 2, 2), np.nan)

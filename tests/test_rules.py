@@ -58,7 +58,7 @@ def test_methods_know_neither_data_sets_nor_commands():
 
 def test_the_harness_names_no_method():
     """The loop and its neighbours have no `if method`."""
-    for name in ("train", "stages", "batches", "inference", "reuse", "schedule"):
+    for name in ("train", "stages", "batches", "inference", "reuse", "learners", "schedule"):
         text = (ROOT / "bench" / f"{name}.py").read_text(encoding="utf-8").lower()
         assert "srn" not in text.replace("srn2017", "")
         assert "semantic" not in text

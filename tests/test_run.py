@@ -5,10 +5,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from bench import __main__ as listing
-from bench import cards, metrics, predictions, record, run
+from bench import cards, metrics, predictions, record, run, store
 from bench.errors import InputError
 from bench.paths import ROOT
 
@@ -68,6 +69,27 @@ def test_a_changed_field_makes_a_variant_beside_the_usual_run(command: Any):
     ]
 
 
+def test_a_methods_own_file_is_an_option_and_the_record_has_its_name(command: Any, tmp_path: Path):
+    (tmp_path / "glove.txt").write_text(
+        "".join(f"{label} {number} 1\n" for number, label in enumerate(cards.load("demo").labels)),
+        encoding="utf-8",
+    )
+    (made,) = command(
+        "--method", "msrn", "--word-vectors", str(tmp_path / "glove.txt"), "--word-size", "2", "--hidden=8"
+    )
+    assert made["variant"] == "epochs=1,hidden=8,word_size=2,word_vectors=glove.txt"
+    assert made["recipe"]["word_vectors"] == "glove.txt"
+
+
+def test_another_input_size_gets_images_of_that_size(command: Any, tmp_path: Path):
+    (small,) = command("--method", "resnet101", "--set", "input_size=32")
+    assert "input_size=32" in small["variant"]
+    stored = store.open_store(tmp_path / "data" / "demo@size=32")
+    assert stored.fingerprint == small["data"]["fingerprint"]
+    assert stored.test.images(np.arange(2)).shape == (2, 32, 32, 3)
+    assert not (tmp_path / "data" / "demo").exists()
+
+
 def test_a_field_set_to_what_it_is_makes_no_variant(command: Any):
     (made,) = command("--method", "resnet101", "--set", "lr=0.05")
     assert "lr=" not in made["variant"]
@@ -80,6 +102,22 @@ def test_the_budget_is_a_variant_of_a_baseline_and_no_change_to_srn(command: Any
     assert [stage["name"] for stage in baseline["stages"]] == ["main", "further"]
     assert baseline["epochs"] == srn["epochs"] == 4
     assert [stage["name"] for stage in srn["stages"]] == ["main", "attention", "regularization", "joint"]
+
+
+def test_equal_terms_are_no_change_to_the_papers_own_methods(
+    command: Any, capsys: pytest.CaptureFixture[str]
+):
+    (before,) = command("--method", "resnet101")
+    (after,) = command("--method", "resnet101", "--terms", "equal")
+    assert after == before
+    assert "unchanged, nothing to train" in capsys.readouterr().out
+
+
+def test_equal_terms_are_a_variant_of_a_method_whose_paper_has_terms_of_its_own(command: Any):
+    (made,) = command("--method", "mcar", "--terms", "equal", "--set", "weight_decay=0.0005")
+    assert "terms=equal" in made["variant"]
+    assert "weight_decay" not in made["variant"]  # these terms have it
+    assert (made["recipe"]["terms"], made["recipe"]["reduction"]) == ("equal", "sum")
 
 
 def test_the_records_scores_are_those_of_its_predictions_file(command: Any, tmp_path: Path):
@@ -129,7 +167,15 @@ def test_without_test_labels_the_evaluation_servers_files_take_the_place_of_scor
         (["--dataset", "demo", "--method", "srn", "--seeds", "-1"], "--seeds -1: whole numbers expected"),
         (["--dataset", "demo", "--method", "srn", "--device", "tpu"], "device 'tpu' cannot be used"),
         (["--dataset", "demo"], "required: --method"),
-        (["--dataset", "demo", "--method", "srn", "--budget", "double"], "invalid choice: 'double'"),
+        (
+            ["--dataset", "demo", "--method", "srn", "--budget", "double"],
+            "budget=double: choose from: paper, equal",
+        ),
+        (
+            ["--dataset", "demo", "--method", "srn", "--hidden", "8"],
+            "unknown recipe field 'hidden'; choose from: .*lr",
+        ),
+        (["--dataset", "demo", "--method", "srn", "--lr"], "argument --lr: expected one argument"),
     ],
 )
 def test_a_mistake_is_named_before_any_work(words: list[str], message: str, tmp_path: Path):

@@ -15,6 +15,7 @@ def f() -> int:
     return X  # a reason
 
 
+ORDER = (2017, 1)
 RECIPES = {}
 '''
 
@@ -38,9 +39,16 @@ def digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 @pytest.mark.parametrize(
     "change",
-    [("One", "Two"), ("What", "Why"), ("a reason", "another"), ("{}", "{'demo': 1}"), ("\n\n\n", "\n\n")],
+    [
+        ("One", "Two"),
+        ("What", "Why"),
+        ("a reason", "another"),
+        ("{}", "{'demo': 1}"),
+        ("\n\n\n", "\n\n"),
+        ("2017", "2018"),
+    ],
 )
-def test_comments_docstrings_layout_and_recipes_may_change(digest, change: tuple[str, str]):
+def test_comments_docstrings_layout_recipes_and_order_may_change(digest, change: tuple[str, str]):
     assert digest(CODE) == digest(CODE.replace(*change))
 
 

@@ -2,16 +2,19 @@
 fails.
 """
 
+import hashlib
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from bench import formats, prepare
+from bench import cards, formats, prepare, shards
 from bench.cards import Card, Split
 from bench.errors import InputError
+from bench.paths import ROOT
 from bench.store import Store, open_store
 
 
@@ -35,9 +38,9 @@ def test_held_out_images_are_some_of_the_training_images_and_never_learned_from(
 
 
 def test_a_twentieth_of_the_groups_is_held_out_and_always_the_same():
-    chosen = [prepare.held_out(f"image {number}") for number in range(20_000)]
+    chosen = [shards.held_out(f"image {number}") for number in range(20_000)]
     assert 0.045 < np.mean(chosen) < 0.055
-    assert prepare.held_out("train-00000") is prepare.held_out("train-00000")
+    assert shards.held_out("train-00000") is shards.held_out("train-00000")
 
 
 def test_preparing_twice_gives_the_same_fingerprint_and_other_data_another(small_card: Card, tmp_path: Path):
@@ -77,56 +80,44 @@ def test_a_damaged_manifest_is_named(tmp_path: Path):
         open_store(tmp_path)
 
 
-def write_image(path: Path) -> np.ndarray:
-    pixels = np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(path)
-    return pixels
+def test_several_files_are_one_view(
+    small_card: Card, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(shards, "ITEMS", 25)
+    cut = prepare.prepare(small_card, data=tmp_path)
+    assert cut.manifest["files"]["train"] == [25, 25, 25, 25, 25, 25, 10]
+    assert cut.fingerprint == store.fingerprint
+    wanted = np.array([159, 3, 24, 25, 150])
+    assert np.array_equal(cut.train.images(wanted), store.train.images(wanted))
+    for name in ("id", "labels", "held_out"):
+        assert np.array_equal(cut.train.column(name), store.train.column(name))
+    assert np.array_equal(
+        cut.held_out.images(np.arange(len(cut.held_out))),
+        cut.train.images(np.flatnonzero(cut.train.column("held_out"))),
+    )
 
 
-@pytest.mark.parametrize(
-    ("box", "part"),
-    [
-        (None, (slice(0, 30), slice(0, 40))),
-        ((5, 6, 10, 12), (slice(6, 18), slice(5, 15))),
-        ((-4, 20, 10, 100), (slice(20, 30), slice(0, 6))),
-    ],
-)
-def test_a_box_is_clipped_to_its_image(tmp_path: Path, box, part):
-    pixels = write_image(tmp_path / "a.png")
-    assert np.array_equal(prepare._decode(tmp_path / "a.png", box), pixels[part])
+def test_the_fingerprint_is_that_of_ids_labels_and_pixels_in_order(store: Store):
+    """And so of the file of checksums."""
+    digest = hashlib.sha256()
+    for view in (store.train, store.held_out, store.test):
+        images = view.images(np.arange(len(view)))
+        for name, labels_C, image in zip(view.column("id"), view.labels_NC, images, strict=True):
+            for part in (name.encode(), labels_C.tobytes(), image.tobytes()):
+                digest.update(hashlib.sha256(part).digest())
+    assert digest.hexdigest() == store.fingerprint
+    assert hashlib.sha256((store.folder / "checksums.bin").read_bytes()).hexdigest() == store.fingerprint
 
 
-def test_a_box_beside_its_image_is_named(tmp_path: Path):
-    write_image(tmp_path / "a.png")
-    with pytest.raises(
-        InputError, match=r"a.png: nothing of the box \(50, 0, 5, 5\) lies inside its 40 x 30 pixels"
-    ):
-        prepare._decode(tmp_path / "a.png", (50, 0, 5, 5))
+def test_the_demo_is_the_one_that_accepted_results_were_made_with(tmp_path: Path):
+    made = prepare.prepare(cards.load("demo"), data=tmp_path)
+    assert made.fingerprint == "1bf71fe910912822ccd4aa8ba58afbe6f95b5eff5bfb9af9809d4b33ad033397"
 
 
-def test_a_file_that_is_missing_cut_short_or_no_image_is_named(tmp_path: Path):
-    write_image(tmp_path / "whole.png")
-    (tmp_path / "cut.png").write_bytes((tmp_path / "whole.png").read_bytes()[:-1500])
-    (tmp_path / "text.png").write_text("no image", encoding="utf-8")
-    for name in ("none.png", "cut.png", "text.png"):
-        with pytest.raises(InputError, match=f"{name} is missing or no whole image"):
-            prepare._decode(tmp_path / name, None)
-
-
-def test_grey_images_have_three_equal_channels(tmp_path: Path):
-    Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).save(tmp_path / "grey.png")
-    pixels = prepare._decode(tmp_path / "grey.png", None)
-    assert pixels.shape == (8, 8, 3)
-    assert np.array_equal(pixels[:, :, 0], pixels[:, :, 2])
-
-
-def test_an_approximate_count_is_not_refused(small_card: Card, tmp_path: Path):
-    """Of NUS-WIDE many images are gone for good: missing images are the rule there."""
-    fewer = replace(small_card, test=Split(48, positives=1, approximate=True))
-    assert prepare.prepare(fewer, data=tmp_path).manifest["counts"]["test"]["images"] == 48
-
-
-def test_resizing_is_pils_antialiased_bilinear_and_squashes_the_aspect():
-    image = np.random.default_rng(0).integers(0, 256, (40, 90, 3), dtype=np.uint8)
-    expected = np.asarray(Image.fromarray(image).resize((32, 32), Image.Resampling.BILINEAR))
-    assert np.array_equal(prepare.resize(image, 32), expected)
+def test_preparing_needs_no_torch_for_images_that_are_made_here():
+    code = (
+        "import sys; from bench import cards, prepare; card = cards.load('demo')\n"
+        "print('torch' in sys.modules, 'datasets' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "False False\n"

@@ -100,7 +100,7 @@ def test_published_rows_are_in_the_json_as_printed(capsys):
     assert srn["all"] == dict(zip(ALL, (62.0, 58.5, 65.2, 55.8, 73.4, 75.5, 71.5), strict=True))
     assert srn["top3"] == dict(zip(TOP3, (48.9, 48.2, 58.9, 62.2, 56.2, 69.6), strict=True))
     assert "Table 1, p. 6" in srn["printed_in"]
-    knn = row_of(found, "KNN", source="paper")
+    knn = row_of(found, "knn", source="paper")
     assert (knn["all"], knn["f1c"], knn["top3"]["F1-C"]) == ({}, "harmonic", 24.3)
 
 
@@ -137,11 +137,11 @@ def test_methods_stand_in_the_papers_order_with_their_variants_behind(capsys):
     others = [fake("resnet101", variant="budget=equal"), fake("aardvark"), fake("resnet101")]
     write_all(paths.RUNS / "demo", *others)
     rows = [(row["title"], row["variant"]) for row in as_json(capsys)["rows"]]
-    paper = ["ResNet-101", "ResNet-107", "ResNet-101-semantic", "SRN-att", "SRN"]
-    assert rows[:6] == [
-        ("ResNet-101", ""),
+    before, after = ["KNN", "WARP", "ResNet-101"], ["ResNet-107", "ResNet-101-semantic", "SRN-att", "SRN"]
+    assert rows[:8] == [
+        *((name, "") for name in before),
         ("ResNet-101", "budget=equal"),
-        *((name, "") for name in paper[1:]),
+        *((name, "") for name in after),
     ]
     assert rows[-1] == ("aardvark", "")
     assert "\nResNet-101 [budget=equal] " in shown(capsys, "--dataset", "demo")
@@ -282,6 +282,20 @@ def test_without_spread_the_tolerance_is_stated_and_may_be_given(capsys):
     assert "tol: 1.6 points, as no method has two seeds" in text
     (verdict,) = [line.split() for line in text.splitlines() if line.split()[:1] == ["verdict"]]
     assert verdict[1] == "within"
+
+
+def test_a_methods_own_marks_stand_beside_its_name_and_take_its_verdict(capsys):
+    """KNN sees other features here than in its publication: a difference is shown, no verdict."""
+    write_all(paths.RUNS / "nuswide", fake("knn", dataset="nuswide", protocol={"top3": "forced"}))
+    row = row_of(as_json(capsys, "nuswide"), "knn")
+    assert list(row["marks"]) == ["other features"]
+    assert row["difference"]["top3"]
+    assert row["verdict"] == {"all": {}, "top3": {}}
+    text = shown(capsys, "--dataset", "nuswide")
+    assert "\nKNN (other features) " in text
+    assert "\nother features: on the trunk's features" in text
+    write_all(paths.RUNS / "demo", fake("knn"))
+    assert row_of(as_json(capsys), "knn")["marks"] == {}  # there is no published row to compare it with
 
 
 def test_partial_data_get_no_verdict(capsys):

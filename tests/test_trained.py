@@ -11,7 +11,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from bench import checkpoint, inference, names, predictions, trained
+from bench import checkpoint, export, inference, method, names, predictions, trained
 from bench.cards import Card
 from bench.errors import InputError
 from bench.store import Store
@@ -22,17 +22,18 @@ CPU = torch.device("cpu")
 
 
 @pytest.mark.parametrize("name", names.in_order())
-def test_every_method_predicts_from_its_stages_what_it_predicted_when_it_was_trained(
+def test_every_method_predicts_from_its_stages_and_exported_what_it_predicted_when_it_was_trained(
     name: str, small_card: Card, store: Store, tmp_path: Path
 ):
     """To the bit: a weight that came from no stage would be another."""
     path = finished(name, card=small_card, store=store, folder=tmp_path / "demo")
     found = trained.load(path, CPU)
-    logits_NC = inference.predict(found.model, store.test, found.pixels)
+    export.export(found, tmp_path / "exported")
     kept = predictions.read(path.parent / "predictions" / path.with_suffix(".safetensors").name)
-    assert np.array_equal(logits_NC, kept.logits_NC)
-    assert not found.model.training
-    assert (found.labels, found.input_size) == (small_card.labels, 64)
+    for one in (found, trained.load(tmp_path / "exported", CPU)):
+        assert np.array_equal(inference.predict(one.model, store.test, one.pixels), kept.logits_NC)
+        assert (one.labels, one.input_size) == (small_card.labels, 64)
+    assert np.ptp(kept.logits_NC, axis=0).min() > 0  # the images matter
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +116,17 @@ def test_tensors_that_do_not_fit_are_refused_and_nothing_stays_random(run: Path,
     )
     change(run, provenance={"commit": None})
     assert refusal(run).endswith("use the code that made it")
+
+
+def test_a_model_with_a_tensor_that_no_stage_keeps_is_refused(run: Path, monkeypatch: pytest.MonkeyPatch):
+    def build(*arguments: Any) -> torch.nn.Module:
+        model = whole(*arguments)
+        model.register_buffer("graph", torch.eye(10), persistent=False)
+        return model
+
+    whole = method.build
+    monkeypatch.setattr(method, "build", build)
+    assert "made from data that its stages do not hold: graph" in refusal(run)
 
 
 def test_a_recipe_of_other_code_is_refused(run: Path):

@@ -24,6 +24,28 @@ def test_x_and_features_have_the_sides_and_channels_they_say(name: str):
     assert features.min() >= 0
 
 
+@pytest.mark.parametrize("name", ["resnet18", "resnet10_narrow", "resnetv2_50"])
+def test_the_pyramid_is_three_stages_rectified_the_upper_two_x_and_features(name: str):
+    trunk = _trunk.load(name, from_scratch=True).eval()
+    images = torch.randn(1, 3, 64, 64)
+    outputs = trunk.pyramid(images)
+    assert [tuple(output.shape) for output in outputs] == [
+        (1, width, side, side) for width, side in zip(trunk.widths, (8, 4, 2), strict=True)
+    ]
+    assert min(output.min() for output in outputs) >= 0
+    for mine, usual in zip(outputs[1:], trunk(images), strict=True):
+        torch.testing.assert_close(mine, usual)
+
+
+def test_the_pyramids_lowest_stage_is_what_timms_third_stage_begins_with():
+    for name in ("resnet18", "resnetv2_50"):
+        trunk = _trunk.load(name, from_scratch=True).eval()
+        images = torch.randn(1, 3, 64, 64)
+        raw = trunk.middle[:-1](images)
+        rectified = trunk.middle[-1].blocks[0].norm1(raw) if trunk.preactivation else raw
+        torch.testing.assert_close(trunk.pyramid(images)[0], rectified)
+
+
 @pytest.mark.parametrize("name", ["resnet18", "resnetv2_50"])
 def test_the_parts_together_are_timms_network(name: str):
     """features() is timm's own forward_features, X is what its fourth stage begins with."""
@@ -40,11 +62,12 @@ def test_the_parts_together_are_timms_network(name: str):
 
 def test_a_preactivation_trunk_takes_in_each_batchs_statistics_once():
     trunk = _trunk.load("resnetv2_50", from_scratch=True).train()
-    trunk(torch.randn(2, 3, 64, 64))
-    counts = {
-        int(value) for name, value in trunk.state_dict().items() if name.endswith("num_batches_tracked")
-    }
-    assert counts == {1}
+    for number, forward in enumerate((trunk, trunk.pyramid), start=1):
+        forward(torch.randn(2, 3, 64, 64))
+        counts = {
+            int(value) for name, value in trunk.state_dict().items() if name.endswith("num_batches_tracked")
+        }
+        assert counts == {number}
 
 
 def test_weights_of_a_file_are_loaded_without_its_classifier(tmp_path: Path):

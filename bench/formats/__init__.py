@@ -90,5 +90,5 @@ def options(kind: type[Table], card: Card) -> Table:
     try:
         found: Table = cards.build(kind, card.options, where="options.")
     except InputError as mistake:
-        raise InputError(f"{card.name}.toml: {mistake}") from mistake
+        raise InputError(f"{card.file}: {mistake}") from mistake
     return found

@@ -76,6 +76,4 @@ def same_labels(card: Card, names: Iterable[str], *, where: str) -> None:
     """InputError for the first label of the owner's that is not the card's in that place."""
     for place, (mine, theirs) in enumerate(zip_longest(card.labels, names, fillvalue="(none)"), start=1):
         if mine != theirs:
-            raise InputError(
-                f"{where}: label {place} is {theirs!r}, in {card.name}.toml {mine!r}; order counts"
-            )
+            raise InputError(f"{where}: label {place} is {theirs!r}, in {card.file} {mine!r}; order counts")

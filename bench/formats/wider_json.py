@@ -21,7 +21,7 @@ PARTS = {"train": ("trainval", ("train", "val")), "test": ("test", ("test",))}
 def read(card: Card, split: str, source: Path | None) -> Iterator[Sample]:
     """The split's persons in the order of its JSON file; an id is photograph`#`person, counted from 0."""
     if card.options:
-        raise InputError(f"{card.name}.toml: format wider-json has no options; remove [options]")
+        raise InputError(f"{card.file}: format wider-json has no options; remove [options]")
     root = _source.folder(card, source)
     (name, parts) = PARTS[split]
     file = f"wider_attribute_{name}.json"

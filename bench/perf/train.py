@@ -11,142 +11,97 @@ import datetime as dt
 import json
 import tempfile
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
-from bench import batches, cards, device, method, names
-from bench.batches import Batch, Pixels
+from bench import cards, device, method, names
+from bench.batches import Pixels
 from bench.command import Parser, run
 from bench.errors import InputError
 from bench.files import write_atomically
 from bench.inference import predict
+from bench.learners import Collecting, collect
 from bench.method import Labels
 from bench.paths import ROOT
+from bench.perf._made import FULL, LABELS, SMALL, Made, Resident, Size, Timed
 from bench.provenance import provenance
-from bench.stages import Stage
+from bench.stages import Collection, Stage
 from bench.store import HELD_OUT_SHARE, Store
 from bench.train import Course, train
 
 SCHEMA = "multilabel-bench/perf-train/1"
-LABELS = 80
 DATASETS = ("coco", "nuswide", "wider")
+Feed = Callable[..., Any]  # gives batches, as bench.batches.training does
 
 
-@dataclass(frozen=True)
-class Size:
-    """What is measured: the trunk, sides of stored and test images, batches of so many, steps of an epoch."""
-
-    trunk: str
-    stored: int
-    side: int
-    batch: int
-    steps: int
+def recipe(name: str) -> Any:
+    """A method's recipe on the terms that all share: one input size, crops, batch size, SRN's epochs."""
+    return method.recipe(method.load(name), DATASETS[0], {"terms": "equal"})
 
 
-FULL = Size("resnet101", stored=256, side=224, batch=96, steps=100)
-SMALL = Size("resnet10_narrow", stored=80, side=64, batch=32, steps=6)
-
-
-class View:
-    """Images in memory, as the store's views give them; there are few, and every index stands for one."""
-
-    def __init__(self, number: int, side: int, *, kept: int) -> None:
-        rng = np.random.default_rng(0)
-        self.number = number
-        self.kept_NHWC = rng.integers(0, 256, (min(kept, number), side, side, 3), dtype=np.uint8)
-        self.labels_NC = (rng.random((number, LABELS)) < 0.04).astype(np.int8)
-        self.labels_NC[0] = 1  # every label has a positive
-
-    def __len__(self) -> int:
-        return self.number
-
-    def images(self, indices_B: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Pixels (B, S, S, 3), copied out as from a memory map."""
-        return self.kept_NHWC[indices_B % len(self.kept_NHWC)]
-
-
-class Made:
-    """A store of made-up images."""
-
-    def __init__(self, size: Size) -> None:
-        self.train = View(size.batch * size.steps, size.stored, kept=10 * size.batch)
-        self.held_out = View(size.batch, size.side, kept=size.batch)
-        self.test = View(size.batch * size.steps, size.side, kept=10 * size.batch)
-        self.fitted = np.arange(len(self.train))
-
-
-class Resident:
-    """One batch that is on the device, given again and again."""
-
-    def __init__(self) -> None:
-        self.batch: Batch | None = None
-
-    def __call__(self, view: Any, chosen: list[NDArray[np.int64]], **how: Any) -> Iterator[Batch]:
-        if self.batch is None:
-            (self.batch,) = batches.training(view, chosen[:1], **how)
-        yield from [self.batch] * len(chosen)
-
-
-class Timed:
-    """The real pipeline, which notes when the first step was done."""
-
-    def __init__(self) -> None:
-        self.began, self.first = time.monotonic(), 0.0
-
-    def __call__(self, view: Any, chosen: list[NDArray[np.int64]], **how: Any) -> Iterator[Batch]:
-        for number, batch in enumerate(batches.training(view, chosen, **how)):
-            if number == 1 and not self.first:
-                _wait(how["pixels"].device)
-                self.first = time.monotonic() - self.began
-            yield batch
-
-
-def _wait(on: torch.device) -> None:
-    if on.type == "cuda":
-        torch.cuda.synchronize(on)
-
-
-def build(name: str, size: Size, on: torch.device) -> tuple[nn.Module, tuple[Stage, ...]]:
+def build(name: str, size: Size, on: torch.device) -> tuple[nn.Module, tuple[Stage | Collection, ...]]:
     """A method's model from scratch on the device, and its stages, with the paper's crops."""
     module = method.load(name)
     config = replace(
-        module.Config(), trunk=size.trunk, from_scratch=True, input_size=size.side, batch_size=size.batch
+        recipe(name), trunk=size.trunk, from_scratch=True, input_size=size.side, batch_size=size.batch
     )
     labels = Labels(tuple(map(str, range(LABELS))), np.ones((LABELS, LABELS), np.int64))
     model = method.build(module, config, labels, seed=0)
     return model.to(on).to(memory_format=torch.channels_last), module.stages(config)
 
 
-def measure_stage(model: nn.Module, stage: Stage, made: Made, pixels: Pixels, *, compiled: bool) -> Any:
-    """A stage's figures: the second of two epochs, as the first one warms up."""
-    found: dict[str, Any] = {}
+def measure_stage(
+    model: nn.Module, stage: Stage | Collection, made: Made, pixels: Pixels, *, compiled: bool
+) -> dict[str, float]:
+    """A stage's figures."""
+    found: dict[str, float] = {}
     timed = Timed()
-    with tempfile.TemporaryDirectory() as folder:
-        for kind, feed in (("pipeline", timed), ("resident", Resident())):
-            if pixels.device.type == "cuda":
-                torch.cuda.reset_peak_memory_stats(pixels.device)
-            rows: list[dict[str, Any]] = []
-            course = Course(
-                replace(stage, epochs=2, schedule=replace(stage.schedule, patience=None)),
-                cast("Store", made),
-                seed=0,
-                pixels=pixels,
-                file=Path(folder) / kind,
-                title=f"{stage.name}, {kind}",
-                compiled=compiled,
-                feed=feed,
-                note=rows.append,
-            )
-            train(model, course)
-            found |= {kind: rows[-1]["images_per_second"], "memory_bytes": rows[-1]["memory_bytes"]}
+    for kind, feed in (("pipeline", timed), ("resident", Resident())):
+        if pixels.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(pixels.device)
+        if isinstance(stage, Collection):
+            found[kind] = _collected(model, stage, made, pixels, feed=feed)
+        else:
+            found[kind] = _trained(model, stage, made, pixels, feed=feed, compiled=compiled)
+        found["memory_bytes"] = device.peak_memory(pixels.device)
     return {**found, "first_step_seconds": timed.first}
+
+
+def _trained(
+    model: nn.Module, stage: Stage, made: Made, pixels: Pixels, *, feed: Feed, compiled: bool
+) -> float:
+    """Images per second of the second of two epochs, as the first one warms up."""
+    rows: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        course = Course(
+            replace(stage, epochs=2, schedule=replace(stage.schedule, patience=None)),
+            cast("Store", made),
+            seed=0,
+            pixels=pixels,
+            file=Path(folder) / "unfinished",
+            title=stage.name,
+            compiled=compiled,
+            feed=feed,
+            note=rows.append,
+        )
+        train(model, course)
+    return float(rows[-1]["images_per_second"])
+
+
+def _collected(model: nn.Module, stage: Collection, made: Made, pixels: Pixels, *, feed: Feed) -> float:
+    """Images per second of the second of two passes; the model then has what it predicts with."""
+    for _ in range(2):
+        began = time.monotonic()
+        rows_ND = collect(model, stage, cast("Store", made), pixels, feed=feed)
+    seconds = time.monotonic() - began
+    Collecting(model, stage, cast("Store", made), pixels, stage.name).hold(rows_ND)
+    return len(rows_ND) / seconds
 
 
 def measure_evaluation(model: nn.Module, made: Made, pixels: Pixels) -> float:
@@ -178,7 +133,7 @@ def hours(found: dict[str, Any], images: int) -> dict[str, float]:
     for name, figures in found.items():
         chain: tuple[Any, ...] = ()
         total[name] = 0.0
-        for stage in method.load(name).stages(method.load(name).Config()):
+        for stage in method.load(name).stages(recipe(name)):
             learn = images * (1 - HELD_OUT_SHARE) / figures["stages"][stage.name]["pipeline"]
             check = 2 * images * HELD_OUT_SHARE / figures["evaluation"]
             chain = (*chain, stage.name, stage.owner, tuple(stage.settings.items()))

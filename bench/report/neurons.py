@@ -94,8 +94,13 @@ def _dealt(place_M: Array, there: NDArray[np.int64], rng: np.random.Generator) -
 
 def means(found: Sequence[Sensitive]) -> dict[str, float]:
     """The numbers of the caption: mean correlations over labels and axes."""
-    names = ("chosen", "unseen", "control", "control_chosen")
-    return {name: float(np.mean([getattr(one, name) for one in found])) for name in names}
+    parts = {
+        "chosen": [abs(one.chosen) for one in found],
+        "unseen": [one.unseen for one in found],
+        "control": [one.control for one in found],
+        "control_chosen": [one.control_chosen for one in found],
+    }
+    return {name: float(np.mean(values)) for name, values in parts.items()}
 
 
 def place_exhibit(

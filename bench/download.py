@@ -1,0 +1,175 @@
+"""Fetch the archives that a data set's owner offers openly: resumed by range, checked by MD5, unpacked.
+
+An archive is called `NAME.part` until its MD5 is the card's; `.NAME.unpacked` says that all of it lies in the
+source folder.
+"""
+
+import hashlib
+import shutil
+import time
+from http.client import HTTPException, HTTPResponse
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+from bench.cards import Archive, Card
+from bench.errors import InputError
+from bench.files import write_atomically
+from bench.meter import Meter
+from bench.progress import say
+from bench.unpack import unpack
+
+ATTEMPTS = 6  # in a row that bring nothing
+PAUSE = 2.0  # seconds after the first of them; each further one waits twice as long
+TIMEOUT = 60.0
+CHUNK = 1 << 20
+PASSING = (408, 416, 425, 429, 500, 502, 503, 504)  # answers that may be others in a while
+
+
+class Interrupted(Exception):  # noqa: N818 (what happened; the next attempt goes on from there)
+    """The server stopped before the end, or cannot answer for now."""
+
+
+def fetch(card: Card, folder: Path) -> Path:
+    """All archives of the card, downloaded and unpacked in the folder, which is then the source.
+
+    Raises InputError where the owner offers none, the disk is too small, the server does not answer, or an
+    archive is not the one that the card names. What has arrived by then is kept.
+    """
+    if not card.archives:
+        raise InputError(f"{card.title} is not offered for download; {card.obtain or card.source}")
+    folder.mkdir(parents=True, exist_ok=True)
+    todo = [archive for archive in card.archives if not _is_unpacked(archive, folder)]
+    _need_room(card, todo, folder)
+    for archive in todo:
+        brought = (folder / _name(archive)).exists()
+        path = download(archive, folder)
+        unpack(path, folder)
+        write_atomically(_marker(archive, folder), archive.md5)
+        if not brought:  # what a user put there is the user's
+            path.unlink()
+    return folder
+
+
+def _name(archive: Archive) -> str:
+    return archive.url.rpartition("/")[2]
+
+
+def _marker(archive: Archive, folder: Path) -> Path:
+    return folder / f".{_name(archive)}.unpacked"
+
+
+def _is_unpacked(archive: Archive, folder: Path) -> bool:
+    marker = _marker(archive, folder)
+    return marker.exists() and marker.read_text(encoding="utf-8") == archive.md5
+
+
+def _need_room(card: Card, todo: list[Archive], folder: Path) -> None:
+    """Photographs hardly shrink in archives, so archives and what is in them take their size twice."""
+    here = sum(_size(_part(archive, folder)) for archive in todo)
+    need, free = 2 * sum(archive.bytes for archive in todo) - here, shutil.disk_usage(folder).free
+    room = f"{need / 1e9:.1f} GB in {folder}, where {free / 1e9:.1f} GB are free"
+    say(f"{card.title}: {len(todo)} archives to fetch and unpack; they take up to {room}")
+    if need > free:
+        raise InputError(f"the archives of {card.name} take {room}; make room, or name another: --source DIR")
+
+
+def download(archive: Archive, folder: Path) -> Path:
+    """The archive's file, whole and checked; what an earlier attempt left is gone on with."""
+    path, part = folder / _name(archive), _part(archive, folder)
+    if path.exists():
+        if (found := _md5(path)) != archive.md5:
+            raise InputError(f"{path} has the MD5 {found}, not {archive.md5} as on the card; move it away")
+        return path
+    failures, furthest = 0, _size(part)
+    with Meter(_name(archive), total=archive.bytes, unit="B", done=furthest) as meter:
+        while _size(part) < archive.bytes:
+            try:
+                _receive(archive, part, meter)
+            except (OSError, HTTPException, Interrupted) as fault:
+                failures = 1 if _size(part) > furthest else failures + 1
+                furthest = max(furthest, _size(part))
+                _wait(archive, failures, fault)
+    if (found := _md5(part)) != archive.md5:
+        part.unlink()
+        raise InputError(
+            f"{archive.url} has the MD5 {found}, not {archive.md5} as on the card; it is not kept, the same"
+            " command begins anew"
+        )
+    return part.rename(path)
+
+
+def _part(archive: Archive, folder: Path) -> Path:
+    return folder / f"{_name(archive)}.part"
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _receive(archive: Archive, part: Path, meter: Meter) -> None:
+    """Add to the part what the server sends; Interrupted where that is not all."""
+    with _answer(archive, part) as response:
+        start = _beginning(archive, part, response)
+        meter.add(start - meter.done)
+        while meter.done <= archive.bytes and (chunk := response.read(CHUNK)):
+            _write(part, chunk, at=meter.done)
+            meter.add(len(chunk))
+    if meter.done < archive.bytes:
+        raise Interrupted(f"the connection ended after {meter.done:,} of {archive.bytes:,} bytes")
+
+
+def _write(part: Path, chunk: bytes, *, at: int) -> None:
+    try:
+        with part.open("ab" if at else "wb") as file:
+            file.write(chunk)
+    except OSError as fault:
+        raise InputError(f"cannot write {part} beyond {at:,} bytes: {fault.strerror}") from fault
+
+
+def _answer(archive: Archive, part: Path) -> HTTPResponse:
+    """The server's answer to a request for what is missing."""
+    if not archive.url.startswith(("http://", "https://")):
+        raise InputError(f"{archive.url}: only http:// and https:// are fetched")
+    headers = {"User-Agent": "multilabel-bench", "Accept-Encoding": "identity"}
+    if start := _size(part):
+        headers["Range"] = f"bytes={start}-"
+    request = Request(archive.url, headers=headers)  # noqa: S310 (http, as said above)
+    try:
+        answer: HTTPResponse = urlopen(request, timeout=TIMEOUT)  # noqa: S310 (as above)
+    except HTTPError as fault:
+        fault.close()
+        said = f"the server answers {fault.code} {fault.reason}"
+        if fault.code not in PASSING:
+            raise InputError(f"{archive.url}: {said}") from fault
+        raise Interrupted(said) from fault
+    return answer
+
+
+def _beginning(archive: Archive, part: Path, answer: HTTPResponse) -> int:
+    """From which byte on the server sends: where the part ends, or 0 where it knows no ranges.
+
+    An answer that is neither is not trusted: the part is given up, and Interrupted raised.
+    """
+    wanted, length = _size(part), answer.headers.get("Content-Length")
+    if answer.status == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {wanted}-"):
+        return wanted
+    if answer.status == 200 and length in (None, str(archive.bytes)):
+        return 0
+    if answer.status == 200 and not wanted:
+        raise InputError(f"{archive.url} has {length} bytes, not the {archive.bytes:,} of the card")
+    part.unlink(missing_ok=True)
+    raise Interrupted(f"the server answers {answer.status} with another range than asked for")
+
+
+def _wait(archive: Archive, failures: int, fault: Exception) -> None:
+    if failures >= ATTEMPTS:
+        raise InputError(f"{archive.url}: {fault}; the same command goes on where it was") from fault
+    seconds = PAUSE * 2 ** (failures - 1)
+    say(f"{_name(archive)}: {fault}; next attempt in {seconds:g} s")
+    time.sleep(seconds)

@@ -1,0 +1,75 @@
+"""Write a trained model as a folder in the Hugging Face Hub's layout: weights, configuration, model card.
+
+`python -m bench.export --run demo/srn-seed0 --output DIR`
+
+The folder is all that bench.predict needs: `--run DIR`. `--onnx` adds the model in ONNX, checked against
+onnxruntime.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench import checkpoint, model_card, names, trained
+from bench.command import Parser, run
+from bench.errors import InputError
+from bench.files import write_atomically
+from bench.paths import RUNS
+from bench.trained import CONFIG, MODEL, WEIGHTS, Trained
+
+ONNX = "model.onnx"
+
+
+def export(found: Trained, folder: Path, *, onnx: bool = False) -> list[Path]:
+    """Write the model's files into a folder that is empty or not there; the configuration comes last, so that
+    a folder that has one is whole.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"--output {folder}: not an empty folder; give a new one")
+    written = [_onnx(found, folder / ONNX)] if onnx else []
+    checkpoint.save(folder / WEIGHTS, dict(found.tensors), {"schema": MODEL})
+    card = write_atomically(folder / "README.md", model_card.text(found, onnx=onnx))
+    text = json.dumps(configuration(found), indent=1, ensure_ascii=False) + "\n"
+    return [folder / WEIGHTS, *written, card, write_atomically(folder / CONFIG, text)]
+
+
+def configuration(found: Trained) -> dict[str, Any]:
+    """What config.json holds: what other programs look for there, under its usual names, and the record."""
+    return {
+        "schema": MODEL,
+        "architectures": [names.title(found.facts["method"])],
+        "problem_type": "multi_label_classification",
+        "id2label": dict(enumerate(found.labels)),
+        "label2id": {name: place for place, name in enumerate(found.labels)},
+        "image_size": found.input_size,
+        "image_mean": found.pixels.mean,
+        "image_std": found.pixels.std,
+        "record": found.facts,
+    }
+
+
+def _onnx(found: Trained, path: Path) -> Path:
+    from bench import onnx_file  # noqa: PLC0415 (its packages need not be there)
+
+    return onnx_file.write(found, path)
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = Parser(prog="python -m bench.export", description=__doc__)
+    parser.add_argument("--run", required=True, metavar="RUN", help="a run's name, or its record's path")
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="a new folder")
+    parser.add_argument("--onnx", action="store_true", help="add the model in ONNX")
+    parser.add_argument(
+        "--runs", type=Path, default=RUNS, metavar="DIR", help="where runs lie (default: runs)"
+    )
+    args = parser.parse_args(argv)
+    found = trained.load(trained.find(args.run, args.runs), torch.device("cpu"))
+    for path in export(found, args.output, onnx=args.onnx):
+        print(f"written: {path} ({path.stat().st_size:,} bytes)")
+    return 0
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,116 @@
+"""Say what is on images of one's own: their labels with confidences, by a trained model.
+
+`python -m bench.predict --run demo/srn-seed0 --images PATH...`
+
+The run is named, or given by the path of its record or of the folder that bench.export wrote. Folders of
+images are searched at any depth. A file that holds no image is named, the others go on, and the exit status
+is 1.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from scipy.special import expit
+from tqdm import tqdm
+
+from bench import device, overlays, pictures, progress, trained
+from bench.answers import FORMATS, USUAL, Answer, Choice, Labels
+from bench.command import Parser, run
+from bench.errors import InputError
+from bench.files import write_atomically
+from bench.paths import RUNS
+from bench.pictures import Pictures
+from bench.trained import Trained
+
+
+def predict(
+    found: Trained, paths: Sequence[Path], choice: Choice, *, batch_size: int = 32, maps: Path | None = None
+) -> Iterator[Answer]:
+    """An answer for every file, in order; maps: the folder that gets a picture of the attention for each."""
+    drawings = {path: maps / f"{n:04d}-{path.stem}.png" for n, path in enumerate(paths, 1)} if maps else {}
+    for batch in pictures.read(paths, side=found.input_size, batch_size=batch_size):
+        labels = dict(zip(batch.usable, _labels(found, batch, choice), strict=True))
+        if drawings and labels:
+            told = [(drawings[path], labels[path]) for path in batch.usable]
+            overlays.write(told, found, batch.images_BHWC)
+        for path in batch.paths:
+            if reason := batch.reasons.get(path):
+                yield Answer(str(path), error=reason)
+            else:
+                yield Answer(str(path), labels[path], maps=str(drawings.get(path, "")))
+
+
+def _labels(found: Trained, batch: Pictures, choice: Choice) -> list[Labels]:
+    if not batch.usable:
+        return []
+    confidences_BC = expit(found.logits(batch.images_BHWC).astype(np.float64))
+    return [choice.of(found.labels, confidences_C) for confidences_C in confidences_BC]
+
+
+def _watched(answers: Iterable[Answer], total: int) -> Iterator[Answer]:
+    """The answers as they come, with a bar on a terminal; a file that gave none is named at once."""
+    with tqdm(answers, total=total, unit="image", disable=not sys.stderr.isatty(), leave=False) as bar:
+        for answer in bar:
+            if answer.error:
+                progress.say(f"{answer.image}: {answer.error}")
+            yield answer
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = _parser().parse_args(argv)
+    choice = _choice(args.top, args.threshold)
+    if args.batch_size < 1:
+        raise InputError(f"--batch-size {args.batch_size}: give at least 1")
+    paths = pictures.files(args.images)
+    found = trained.load(trained.find(args.run, args.runs), device.choose(args.device))
+    if args.maps:
+        overlays.require(found)
+    answers = list(
+        _watched(predict(found, paths, choice, batch_size=args.batch_size, maps=args.maps), len(paths))
+    )
+    text = FORMATS[args.format](answers)
+    print(f"written: {write_atomically(args.output, text)}\n" if args.output else text, end="")
+    return 1 if any(answer.error for answer in answers) else 0
+
+
+def _choice(top: int | None, threshold: float | None) -> Choice:
+    """A threshold alone is no limit on the number."""
+    if top is not None and top < 1:
+        raise InputError(f"--top {top}: give at least 1")
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise InputError(f"--threshold {threshold}: give a confidence from 0 to 1")
+    if threshold is None:
+        return Choice(top or USUAL)
+    return Choice(top, threshold)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(prog="python -m bench.predict", description=__doc__)
+    parser.add_argument(
+        "--run", required=True, metavar="RUN", help="a run's name or path; an exported folder"
+    )
+    parser.add_argument(
+        "--images", type=Path, nargs="+", required=True, metavar="PATH", help="files and folders"
+    )
+    parser.add_argument(
+        "--top", type=int, metavar="K", help=f"the K most confident labels (default: {USUAL})"
+    )
+    parser.add_argument("--threshold", type=float, metavar="P", help="labels with a confidence of P or more")
+    parser.add_argument(
+        "--maps", type=Path, metavar="DIR", help="where the model looked, as a picture for each image"
+    )
+    parser.add_argument("--format", choices=FORMATS, default="text", help="default: text")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="write the answers there instead")
+    parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="images at a time: 32")
+    parser.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda, cuda:1")
+    parser.add_argument(
+        "--runs", type=Path, default=RUNS, metavar="DIR", help="where runs lie (default: runs)"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,115 @@
+"""KNN: votes of the nearest training images on pooled features (Chua et al. 2009).
+
+Exact: every image is compared with every image that is learned from, in blocks on the device. The features
+are the trunk's fourth stage, pooled: as it was pretrained, or as ResNet-101's training left it, which it then
+shares with ResNet-101. Deviations: Chua et al. compare colours, textures and visual words; number and weights
+of the neighbours are ours. Cost: one pass over the training images; 4 D bytes for each of them (672 MB for
+MS-COCO), and at each image's prediction as many multiplications as there are numbers in that.
+
+Legend: B images, N training images, n a block of them, k neighbours, C labels, D channels.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from bench.method import Labels
+from bench.stages import Collection, Stage
+from methods import resnet101
+from methods._recipe import Recipe
+from methods._trunk import Trunk
+
+ORDER = (2009, 1)
+MARKS = {"other features": "on the trunk's features, the published row on those of its own publication"}
+BLOCK = 16_384  # training images that a batch is compared with at once
+LEAST = 1e-6  # the probability of a label that no neighbour has
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(Recipe):
+    """Settings of the vote.
+
+    features: "trunk", as pretrained; "resnet101", after that method's training, with its recipe.
+    neighbours: k. temperature: a neighbour of cosine similarity s votes with weight exp(s / temperature).
+    """
+
+    features: Literal["trunk", "resnet101"] = "trunk"
+    neighbours: int = 50
+    temperature: float = 0.07
+
+
+class Model(resnet101.Model):
+    """The share of the neighbours' votes that each label gets, as a logit.
+
+    features_ND: of unit length; labels_NC: 1.0 where positive, else 0.0; both empty until they are collected.
+    """
+
+    features_ND: Tensor
+    labels_NC: Tensor
+
+    def __init__(self, config: Config, labels: Labels, trunk: Trunk) -> None:
+        super().__init__(config, labels, trunk)
+        self.config = config
+        self.register_buffer("features_ND", torch.empty(0, trunk.channels), persistent=False)
+        self.register_buffer("labels_NC", torch.empty(0, labels.number), persistent=False)
+
+    def pooled(self, images_BCHW: Tensor) -> Tensor:
+        """Features of unit length (B, D)."""
+        return F.normalize(self.trunk.features(images_BCHW).mean(dim=(2, 3)).float(), dim=1)
+
+    def logits(self, images_BCHW: Tensor) -> Tensor:
+        """log(p / (1 - p)) with p = sum of w y over the k nearest, w = softmax of s / temperature."""
+        similar_Bk, which_Bk = nearest(self.pooled(images_BCHW), self.features_ND, self.config.neighbours)
+        weights_Bk = (similar_Bk / self.config.temperature).softmax(dim=1)
+        shares_BC = (weights_Bk[:, :, None] * self.labels_NC[which_Bk]).sum(dim=1)
+        return shares_BC.logit(eps=LEAST)
+
+
+def nearest(rows_BD: Tensor, all_ND: Tensor, k: int, *, block: int = BLOCK) -> tuple[Tensor, Tensor]:
+    """(products, indices), each (B, k), of the k rows of highest product, highest first; all if fewer.
+
+    In float32 whatever the precision of the network is.
+    """
+    best_Bk = rows_BD.new_empty(len(rows_BD), 0)
+    which_Bk = torch.empty(len(rows_BD), 0, dtype=torch.int64, device=rows_BD.device)
+    with torch.autocast(rows_BD.device.type, enabled=False):
+        for start in range(0, len(all_ND), block):
+            products_Bn = rows_BD @ all_ND[start : start + block].T
+            found_Bk, places_Bk = products_Bn.topk(min(k, products_Bn.shape[1]))
+            both_Bm = torch.cat([best_Bk, found_Bk], dim=1)
+            places_Bm = torch.cat([which_Bk, places_Bk + start], dim=1)
+            best_Bk, order_Bk = both_Bm.topk(min(k, both_Bm.shape[1]))
+            which_Bk = places_Bm.gather(1, order_Bk)
+    return best_Bk, which_Bk
+
+
+def row(model: Model, images_BCHW: Tensor) -> Tensor:
+    """What is kept of a training image."""
+    return model.pooled(images_BCHW)
+
+
+def keep(model: Model, features_ND: Tensor, labels_NC: Tensor) -> None:
+    """The training images become those that vote."""
+    model.features_ND, model.labels_NC = features_ND, labels_NC
+
+
+def stages(config: Config) -> tuple[Stage | Collection, ...]:
+    """The pass over the training images, after ResNet-101's training where its features are asked for."""
+    voters = Collection(
+        name="neighbours",
+        owner=__name__,
+        row=row,
+        keep=keep,
+        batch_size=config.batch_size,
+        input_size=config.input_size,
+        settings={"neighbours": config.neighbours, "temperature": config.temperature},
+    )
+    if config.features == "trunk":
+        return (voters,)
+    return (*config.with_budget(resnet101.main_stage(config)), voters)
+
+
+RECIPES = Config.recipes(demo={"features": "resnet101"})

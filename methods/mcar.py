@@ -1,0 +1,205 @@
+"""MCAR: the image and the regions of its most probable labels through one network (Gao and Zhou, TIP 2021).
+
+Two streams share all weights (arXiv 2007.01755). The global one is a trunk, pooling and a 1x1 convolution to
+C labels. Where its score maps for the N most probable labels are high, boxes are found without parameters
+and without gradients, for the whole batch at once; cut from the image and enlarged to its size, they go
+through the same network, and the local logit of a label is the highest of them. The loss is BCE(global) +
+BCE(local) in the paper's reduction, the mean over images and labels, C times smaller than SRN's sum over
+labels; the prediction is the higher of both logits. Enlarging aligns corners.
+
+Square resize, mirror and colour jitter of 0.3 in brightness, contrast and saturation, not in hue. The authors
+keep the epoch that is best on the test set; here it is the last. Both streams pass batch norm apart.
+Cost: 42.7 M parameters with C = 80, all of ResNet-101's; 1 + N passes, 156 GMAC an image at 448 with N = 4.
+
+Legend: B images, C labels, N regions, R = B N, S the image's side, h = w that of the feature map.
+"""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Literal, Self
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from bench.errors import InputError
+from bench.method import Labels
+from bench.stages import Stage
+from methods import resnet101
+from methods._recipe import Recipe, bce
+from methods._trunk import Trunk
+
+FLAT = 1e-6  # of its maximum: a marginal that varies by less varies by rounding only
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(Recipe):
+    """The paper's settings; input_size 256 and 576 are its others, lr is the trunk's.
+
+    start: "trunk", as pretrained; "resnet101", after that method's training, for `joint_epochs` more.
+    regions: N. pooling: "gwp" is the mean of "avg" and "max".
+    cut: a box holds what reaches this height of a marginal that goes from 0 to 1.
+    smallest: a box's sides, in shares of the image's, are at least this; fallback: where nothing is cut off.
+    reduction: of the losses over labels; "sum" is what SRN's learning rates on equal terms are for.
+    """
+
+    input_size: int = 448
+    crops: tuple[int, ...] = ()
+    jitter: float = 0.3
+    batch_size: int = 16
+    lr: float = 1e-3
+    new_layers_lr: float = 10.0
+    patience: int | None = None
+    milestones: tuple[float, ...] = (30 / 60, 50 / 60)
+    weight_decay: float = 1e-4
+    epochs: int = 60
+    start: Literal["trunk", "resnet101"] = "trunk"
+    regions: int = 4
+    pooling: Literal["avg", "max", "gwp"] = "avg"
+    cut: float = 0.5
+    smallest: float = 0.125
+    fallback: float = 0.75
+    reduction: Literal["mean", "sum"] = "mean"
+
+    def __post_init__(self) -> None:
+        if self.regions < 1:
+            raise InputError(f"regions={self.regions}: give 1 or more")
+        for name in ("cut", "smallest", "fallback"):
+            if not 0 < (value := getattr(self, name)) <= 1:
+                raise InputError(f"{name}={value}: give a share above 0 and up to 1")
+
+    def on_equal_terms(self, card: str) -> Self:
+        return replace(super().on_equal_terms(card), reduction="sum")
+
+
+class Model(resnet101.Model):
+    """One network for both streams: ResNet-101, whose linear layer is the 1x1 convolution."""
+
+    def __init__(self, config: Config, labels: Labels, trunk: Trunk) -> None:
+        super().__init__(config, labels, trunk)
+        self.config = config
+
+    def pooled_logits(self, features_BDhw: Tensor) -> Tensor:
+        """Logits (B, C) of pooled features."""
+        mean_BD, highest_BD = features_BDhw.mean(dim=(2, 3)), features_BDhw.amax(dim=(2, 3))
+        pooled = {"avg": mean_BD, "max": highest_BD, "gwp": (mean_BD + highest_BD) / 2}
+        logits_BC: Tensor = self.classifier(pooled[self.config.pooling])
+        return logits_BC
+
+    def streams(self, images_BCHW: Tensor) -> tuple[Tensor, Tensor]:
+        """The logits (B, C) of the whole image, and the highest of its regions."""
+        features_BDhw = self.trunk.features(images_BCHW)
+        global_BC = self.pooled_logits(features_BDhw)
+        crops_RCHW = self.look_closer(images_BCHW, features_BDhw, global_BC)
+        local_RC = self.pooled_logits(self.trunk.features(crops_RCHW))
+        return global_BC, local_RC.unflatten(0, (len(images_BCHW), -1)).amax(dim=1)
+
+    @torch.no_grad()
+    def look_closer(self, images_BCHW: Tensor, features_BDhw: Tensor, global_BC: Tensor) -> Tensor:
+        """The regions of every image's N most probable labels, as large as the image: (B N, 3, S, S)."""
+        kernel_CD11 = self.classifier.weight[:, :, None, None]
+        scores_BChw = F.conv2d(features_BDhw, kernel_CD11, self.classifier.bias).float().sigmoid()
+        best_BN = global_BC.topk(min(self.config.regions, global_BC.shape[1])).indices
+        maps_BNhw = scores_BChw.take_along_dim(best_BN[:, :, None, None], dim=1)
+        starts_BN2, lengths_BN2 = find(maps_BNhw, images_BCHW.shape[-1], self.config)
+        return cut_out(images_BCHW, starts_BN2, lengths_BN2)
+
+    def logits(self, images_BCHW: Tensor) -> Tensor:
+        """The higher of both streams' logits."""
+        return torch.maximum(*self.streams(images_BCHW))
+
+
+def find(maps_BNhw: Tensor, side: int, config: Config) -> tuple[Tensor, Tensor]:
+    """Where the box of each map begins, and how long it is: (B, N, 2) pixels of an image, across and down.
+
+    The map is enlarged to the image; its marginals are the maxima over rows and over columns.
+    """
+    large_BNSS = F.interpolate(maps_BNhw, size=(side, side), mode="bilinear", align_corners=True)
+    marginals_BN2S = torch.stack([large_BNSS.amax(dim=2), large_BNSS.amax(dim=3)], dim=2)
+    return segments(marginals_BN2S, config)
+
+
+def segments(marginals: Tensor, config: Config) -> tuple[Tensor, Tensor]:
+    """The start and the length, in pixels, of the segment kept of each marginal (..., S).
+
+    Of the segments that reach `cut` between minimum and maximum, the one with the maximum is kept; of several
+    the longest, of those the first. One that is too short grows on both sides, inside the image; where
+    nothing is below the cut it is the middle.
+    """
+    side = marginals.shape[-1]
+    low, high = marginals.aminmax(dim=-1, keepdim=True)
+    inside = (marginals - low >= config.cut * (high - low)) | (high - low <= FLAT * high)
+    place_S = torch.arange(side, device=marginals.device)
+    before = torch.where(inside, -1, place_S).cummax(dim=-1).values  # the last place outside
+    behind = torch.where(inside, side, place_S).flip(-1).cummin(dim=-1).values.flip(-1)  # the next one
+    around = behind - before - 1
+    peak = torch.where(marginals == high, around, 0).argmax(dim=-1, keepdim=True)
+    start, length = (found.gather(-1, peak).squeeze(-1) for found in (before + 1, around))
+
+    whole, middle = length == side, round(config.fallback * side)
+    start = torch.where(whole, (side - middle) // 2, start)
+    length = torch.where(whole, middle, length)
+    grown = length.clamp(min=math.ceil(config.smallest * side))
+    return (start - (grown - length) // 2).clamp(min=0).minimum(side - grown), grown
+
+
+def cut_out(images_BCHW: Tensor, starts_BN2: Tensor, lengths_BN2: Tensor) -> Tensor:
+    """Every box resized to the image's side, bilinear with aligned corners: (B N, 3, S, S), channels last."""
+    side = images_BCHW.shape[-1]
+    steps_S = torch.linspace(0, 1, side, device=images_BCHW.device)
+    pixels_BN2S = starts_BN2[..., None] + (lengths_BN2 - 1)[..., None] * steps_S
+    x_BNS, y_BNS = (pixels_BN2S * 2 / (side - 1) - 1).unbind(
+        dim=2
+    )  # -1 and 1: the centres of the outer pixels
+    columns_BNSS, rows_BNSS = torch.broadcast_tensors(x_BNS[:, :, None, :], y_BNS[:, :, :, None])
+    # One tall picture for each image, its regions one below the other: no image is copied N times.
+    grid_BTS2 = torch.stack([columns_BNSS, rows_BNSS], dim=-1).flatten(1, 2)
+    tall_BCTS = F.grid_sample(
+        images_BCHW, grid_BTS2, mode="bilinear", padding_mode="border", align_corners=True
+    )
+    crops_RCHW: Tensor = tall_BCTS.unflatten(2, (-1, side)).transpose(1, 2).flatten(0, 1)
+    return crops_RCHW.contiguous(memory_format=torch.channels_last)
+
+
+def logits(model: Model, images_BCHW: Tensor) -> Tensor:
+    """The higher of both streams' logits."""
+    return model.logits(images_BCHW)
+
+
+def loss(model: Model, images_BCHW: Tensor, labels_BC: Tensor) -> Tensor:
+    """BCE(global) + BCE(local), each the mean over images, and over labels the mean or the sum."""
+    global_BC, local_BC = model.streams(images_BCHW)
+    total = bce(global_BC, labels_BC) + bce(local_BC, labels_BC)
+    return total / labels_BC.shape[1] if model.config.reduction == "mean" else total
+
+
+def stages(config: Config) -> tuple[Stage, ...]:
+    """One stage over everything, and under the equal budget a second one; or one after ResNet-101's."""
+    alone = config.start == "trunk"
+    after = config.joint_epochs if config.budget == "paper" else config.further_epochs
+    both = config.stage(
+        "main" if alone else "regions",
+        {"trunk": 1.0, "classifier": config.new_layers_lr},
+        owner=__name__,
+        epochs=config.epochs if alone else after,
+        logits=logits,
+        loss=loss,
+        settings=("regions", "pooling", "cut", "smallest", "fallback", "reduction"),
+    )
+    return config.with_budget(both) if alone else (resnet101.main_stage(config), both)
+
+
+# python -m bench.run --dataset voc2007 --method mcar (voc2012, coco alike): expected mAP 94.8 (94.3, 83.8);
+# hours not measured. nuswide and wider have the same schedule, and no published figure. Beside --terms equal
+# and --set regions=N, `--set input_size=256` gives the paper's other table.
+RECIPES = Config.recipes(
+    demo={
+        "start": "resnet101",  # the demo's trunk is not pretrained
+        "jitter": 0.0,  # the scenes are grey
+        "reduction": "sum",  # the shared rate's
+        "new_layers_lr": 1.0,
+        "patience": 4,
+        "weight_decay": 5e-4,
+        "batch_size": 96,
+    }
+)

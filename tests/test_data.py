@@ -1,0 +1,122 @@
+"""`python -m bench.data`: what a store holds in numbers, and a sheet of its images."""
+
+import doctest
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bench import data, sheet
+from bench.errors import InputError
+from bench.prepare import prepare
+from bench.store import Store
+from tests import trees
+from tests.prepared import SIZES
+
+
+@pytest.fixture(scope="module")
+def wider(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """Three persons for training, one for testing; some attributes are unspecified."""
+    root = tmp_path_factory.mktemp("wider")
+    return prepare(trees.card("wider", sizes=SIZES), source=trees.wider(root / "source"), data=root / "data")
+
+
+def test_the_doctests_hold():
+    assert doctest.testmod(data).failed == 0
+
+
+def test_counts_labels_per_image_and_frequencies_are_those_of_the_store(store: Store):
+    text = data.describe(store)
+    positives_N = (store.train.labels_NC == 1).sum(axis=1)
+    assert "    train: 160 images, " in text
+    assert f"fingerprint {store.fingerprint}" in text
+    lines = [line.split() for line in text.splitlines()]
+    heads = next(line for line in lines if line and line[0] == str(positives_N.min()))
+    train = next(line for line in lines if line[:1] == ["train"])
+    assert dict(zip(heads, train[1:], strict=True))["5"] == str((positives_N == 5).sum())
+    nine = next(line for line in lines if line[:1] == ["nine"])
+    count = (store.train.labels_NC[:, 9] == 1).sum()
+    assert nine[1:4] == [str(count), f"{count / 1.6:.1f}", "%"]
+
+
+def test_the_most_frequent_label_comes_first():
+    train_NC = np.array([[0, 1, 1], [0, 1, -1]], np.int8)
+    found = data.frequencies(["a", "b", "c"], train_NC, train_NC[:1])
+    assert found == [
+        ["b", "2", "100.0 %", "1", "100.0 %"],
+        ["c", "1", "50.0 %", "1", "100.0 %"],
+        ["a", "0", "0.0 %", "0", "0.0 %"],
+    ]
+
+
+def test_unspecified_labels_are_counted_where_there_are_negative_ones(store: Store, wider: Store):
+    assert "Unspecified (neither positive nor negative): 3 in train, 0 in test" in data.describe(wider)
+    assert "Unspecified" not in data.describe(store)
+
+
+def pasted(page: Image.Image, place: int) -> Any:
+    """The pixels of the sheet where an image is."""
+    left = sheet.GAP + place % sheet.COLUMNS * (sheet.SHOWN + sheet.GAP)
+    return np.asarray(page)[sheet.GAP : sheet.GAP + sheet.SHOWN, left : left + sheet.SHOWN]
+
+
+def test_the_sheet_shows_the_images_and_has_text_below(store: Store):
+    names = store.manifest["labels"]
+    page = Image.open(io.BytesIO(sheet.png(store.train, np.arange(8), names)))
+    assert page.width == 6 * (sheet.SHOWN + sheet.GAP) + sheet.GAP
+    for place, image in enumerate(store.train.images(np.arange(6))):
+        expected = Image.fromarray(image).resize((sheet.SHOWN, sheet.SHOWN))
+        assert np.array_equal(pasted(page, place), np.asarray(expected))
+    below = np.asarray(page)[sheet.GAP + sheet.SHOWN : sheet.GAP + sheet.SHOWN + 2 * sheet.LINE]
+    assert (below < 128).any()
+
+
+def test_the_text_is_the_end_of_the_id_and_the_positive_labels(wider: Store):
+    (found,) = sheet._texts(wider.train, np.array([0]), wider.manifest["labels"])
+    assert found == ["ain/0--Parade/0_Parade_a.jpg#0", "Male, Hat"]
+    (found,) = sheet._texts(wider.train, np.array([1]), wider.manifest["labels"])
+    assert found[1:] == ["no label"]
+
+
+class TestCommand:
+    @pytest.fixture
+    def words(self, small_cards: Path, store: Store) -> list[str]:
+        assert small_cards.exists()
+        return ["--dataset", "demo", "--data", str(store.folder.parent)]
+
+    def test_prints_and_draws(self, words: list[str], tmp_path: Path, capsys: Any):
+        file = tmp_path / "sheets" / "a.png"
+        assert data.main([*words, "--output", str(file), "--images", "5", "--view", "test"]) == 0
+        assert capsys.readouterr().out.endswith(f"5 images of test in {file}\n")
+        with Image.open(file) as page:
+            assert page.width == 5 * (sheet.SHOWN + sheet.GAP) + sheet.GAP
+
+    def test_draws_the_same_again_and_others_for_another_seed(self, words: list[str], tmp_path: Path):
+        files = [tmp_path / f"{name}.png" for name in "abc"]
+        for file, seed in zip(files, ("0", "0", "1"), strict=True):
+            data.main([*words, "--output", str(file), "--images", "3", "--seed", seed])
+        assert files[0].read_bytes() == files[1].read_bytes() != files[2].read_bytes()
+
+    @pytest.mark.parametrize(
+        ("more", "message"),
+        [
+            (
+                ["--output", "a.gif"],
+                "--output a.gif: the sheet is a PNG image; give a name that ends in .png",
+            ),
+            (["--images", "0"], "--images 0: at least one is needed"),
+            (["--view", "val"], "invalid choice: 'val'"),
+        ],
+    )
+    def test_names_a_mistake(self, words: list[str], more: list[str], message: str):
+        with pytest.raises(InputError, match=message):
+            data.main([*words, *more])
+
+    def test_says_how_to_prepare_what_is_not_there(self, words: list[str], tmp_path: Path):
+        with pytest.raises(
+            InputError, match="holds no prepared data; run: python -m bench.prepare --dataset demo"
+        ):
+            data.main([*words[:3], str(tmp_path)])

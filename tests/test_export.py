@@ -1,0 +1,183 @@
+"""bench.export: what it writes gives the same logits to the bit, and says to all readers what it is."""
+
+import copy
+import json
+import re
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import huggingface_hub as hub
+import numpy as np
+import onnxruntime
+import pytest
+import safetensors
+import torch
+from PIL import Image
+
+from bench import export, onnx_file, predict, trained
+from bench.cards import Card
+from bench.errors import InputError
+from bench.store import Store
+from bench.trained import Trained
+from tests.records import refused
+from tests.runs import finished
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def run(small_card: Card, store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return finished("srn", card=small_card, store=store, folder=tmp_path_factory.mktemp("r") / "demo")
+
+
+@pytest.fixture(scope="module")
+def original(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that the command writes."""
+    folder = tmp_path_factory.mktemp("exported") / "model"
+    assert export.main(["--run", str(run), "--output", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture
+def exported(original: Path, tmp_path: Path) -> Path:
+    """An exported model that a test may spoil."""
+    return shutil.copytree(original, tmp_path / "model")
+
+
+def test_it_holds_weights_configuration_and_card_and_no_pickle(exported: Path):
+    assert {path.name for path in exported.iterdir()} == {"README.md", "config.json", "model.safetensors"}
+    with safetensors.safe_open(exported / "model.safetensors", framework="pt") as file:
+        assert "classifier.weight" in file.keys()  # noqa: SIM118 (no mapping)
+
+
+def test_bench_predict_says_the_same_by_the_run_and_by_the_exported_folder(
+    run: Path, exported: Path, store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    Image.fromarray(store.test.images(np.arange(1))[0]).save(tmp_path / "scene.png")
+    said = []
+    for source in (run, exported):
+        words = ["--images", str(tmp_path / "scene.png"), "--format", "json", "--device", "cpu"]
+        assert predict.main(["--run", str(source), *words]) == 0
+        said.append(json.loads(capsys.readouterr().out))
+    assert said[0] == said[1]
+    assert len(said[0][0]["labels"]) == 5
+
+
+def test_the_configuration_has_the_record_and_what_other_programs_look_for(run: Path, exported: Path):
+    found = json.loads((exported / "config.json").read_text(encoding="utf-8"))
+    made = json.loads(run.read_text(encoding="utf-8"))
+    assert found["record"] == made
+    assert found["architectures"] == ["SRN"]
+    assert found["id2label"]["9"] == "nine"
+    assert found["label2id"]["nine"] == 9
+    assert (found["image_size"], found["image_mean"][0], found["image_std"][2]) == (64, 0.485, 0.225)
+
+
+def test_the_hub_reads_the_cards_front_matter_and_the_scores_are_the_records(run: Path, exported: Path):
+    card = hub.ModelCard.load(exported / "README.md")
+    made = json.loads(run.read_text(encoding="utf-8"))["metrics"]["srn2017"]
+    scores = {result.metric_type: result.metric_value for result in card.data.eval_results}
+    assert scores["mAP"] == pytest.approx(made["mAP"], abs=1e-4)
+    assert scores["top-3 F1-O"] == pytest.approx(made["top3"]["F1-O"], abs=1e-4)
+    assert {result.dataset_name for result in card.data.eval_results} == {"Digit scenes"}
+    assert card.data.pipeline_tag == "image-classification"
+    assert f"| {made['mAP']:.2f} |" in re.sub(" +", " ", card.text)
+    for words in ("# SRN [", "python -m bench.predict --run DIR", "zero, one, two", "CC BY 4.0"):
+        assert words in card.text
+    assert "model.onnx" not in card.text
+
+
+@pytest.fixture(scope="module")
+def found(run: Path) -> Trained:
+    return trained.load(run, CPU)
+
+
+@pytest.fixture(scope="module")
+def with_onnx(found: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that has the model in ONNX as well."""
+    folder = tmp_path_factory.mktemp("onnx") / "model"
+    export.export(found, folder, onnx=True)
+    return folder
+
+
+class TestOnnx:
+    @pytest.mark.parametrize("number", [1, 2, 7])
+    def test_onnxruntime_finds_the_same_logits_for_any_number_of_images(
+        self, found: Trained, with_onnx: Path, store: Store, number: int
+    ):
+        images_BHWC = store.test.images(np.arange(number))
+        session = onnxruntime.InferenceSession(with_onnx / "model.onnx", providers=["CPUExecutionProvider"])
+        (logits_BC,) = session.run(["logits"], {"images": images_BHWC})
+        np.testing.assert_allclose(logits_BC, found.logits(images_BHWC), rtol=1e-4, atol=1e-4)
+        assert logits_BC.shape == (number, 10)
+
+    def test_the_card_says_what_goes_in_and_comes_out(self, with_onnx: Path):
+        card = (with_onnx / "README.md").read_text(encoding="utf-8")
+        assert "its input `images` is uint8 (B, 64, 64, 3), its\noutput `logits` is (B, 10)" in card
+
+    def test_a_package_that_is_not_there_is_named_with_the_command_that_brings_it(
+        self, found: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setitem(sys.modules, "onnxscript", None)
+        command = "pip install onnx onnxruntime onnxscript"
+        with pytest.raises(InputError, match=f"--onnx needs a package that is not there .*: {command}"):
+            export.export(found, tmp_path / "model", onnx=True)
+        assert list(tmp_path.iterdir()) == []
+
+    def test_logits_that_differ_are_refused_and_nothing_is_written(
+        self, found: Trained, with_onnx: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        content = (with_onnx / "model.onnx").read_bytes()
+        monkeypatch.setattr(onnx_file, "_exported", lambda *_: content)
+        other = replace(found, model=copy.deepcopy(found.model))
+        with torch.no_grad():
+            other.model.get_parameter("classifier.bias").add_(0.01)
+        with pytest.raises(InputError, match=r"ONNX: logits differ by \d\S* from the model's; nothing was"):
+            export.export(other, tmp_path / "model", onnx=True)
+        assert list(tmp_path.iterdir()) == []
+
+
+class TestFaults:
+    def test_a_folder_that_holds_anything_is_not_written_to(
+        self, run: Path, exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ):
+        (tmp_path / "file").touch()
+        for place in (exported, tmp_path / "file"):
+            line = refused(export.main, ["--run", str(run), "--output", str(place)], capsys)
+            assert f"--output {place}: not an empty folder; give a new one" in line
+
+    def test_a_folder_without_a_configuration_is_no_exported_model(self, exported: Path):
+        (exported / "config.json").unlink()
+        with pytest.raises(InputError, match="model: not an exported model: no config.json in it"):
+            trained.load(exported, CPU)
+
+    @pytest.mark.parametrize(
+        ("content", "reason"),
+        [
+            ("{", "Expecting property name"),
+            ("[]", "its schema is not 'multilabel-bench/model/1'"),
+            ('{"schema": "multilabel-bench/model/1"}', "not an object"),
+            ('{"schema": "multilabel-bench/model/1", "record": {}}', "its schema is None"),
+        ],
+    )
+    def test_a_configuration_of_another_kind_is_refused(self, exported: Path, content: str, reason: str):
+        (exported / "config.json").write_text(content, encoding="utf-8")
+        with pytest.raises(InputError, match=f"not the configuration of an exported model: .*{reason}"):
+            trained.load(exported, CPU)
+
+    def test_damaged_and_missing_weights_are_named(self, exported: Path):
+        path = exported / "model.safetensors"
+        content = bytearray(path.read_bytes())
+        content[-1] ^= 1
+        path.write_bytes(content)
+        with pytest.raises(InputError, match="model.safetensors is damaged"):
+            trained.load(exported, CPU)
+        path.unlink()
+        with pytest.raises(InputError, match="model.safetensors cannot be read"):
+            trained.load(exported, CPU)
+
+    def test_a_run_that_is_not_there_is_named(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+        words = ["--run", "srn-seed0", "--runs", str(tmp_path), "--output", str(tmp_path / "out")]
+        assert "--run srn-seed0: neither a path nor a run" in refused(export.main, words, capsys)

@@ -1,0 +1,229 @@
+"""Preparing the owners' files: everything is counted, every fault named."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bench import formats, place, prepare, shards
+from bench.cards import Split
+from bench.errors import InputError
+from bench.formats import Sample
+from tests import trees
+from tests.prepared import SIZES, coco, go, one_process
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    one_process(monkeypatch)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    return trees.coco(tmp_path / "source")
+
+
+MAKE: dict[str, Callable[[Path], Path]] = {
+    "coco": trees.coco,
+    "nuswide": trees.nuswide,
+    "voc2007": trees.voc,
+    "voc2012": lambda root: trees.voc(root, year=2012),
+    "wider": trees.wider,
+}
+
+
+def expected(sample: Sample, side: int) -> Any:
+    """What Pillow makes of the sample, without this suite's help."""
+    assert isinstance(sample.image, Path)
+    with Image.open(sample.image) as opened:
+        image = opened.convert("RGB")
+    if sample.box:
+        left, top, width, height = sample.box
+        right, bottom = min(left + width, image.width), min(top + height, image.height)
+        image = image.crop(
+            (
+                int(np.floor(max(left, 0))),
+                int(np.floor(max(top, 0))),
+                int(np.ceil(right)),
+                int(np.ceil(bottom)),
+            )
+        )
+    return np.asarray(image.resize((side, side), Image.Resampling.BILINEAR)).astype(int)
+
+
+@pytest.mark.parametrize("name", MAKE)
+def test_an_official_tree_becomes_a_store_with_pillows_pixels(name: str, tmp_path: Path):
+    card, root = trees.card(name, sizes=SIZES), MAKE[name](tmp_path / "source")
+    made = go(card, root, tmp_path)
+    for split, view, side in (("train", made.train, 48), ("test", made.test, 32)):
+        items = list(formats.reader(card.format)(card, split, root))
+        samples = [item for item in items if isinstance(item, Sample)]
+        assert view.column("id").tolist() == [sample.id for sample in samples]
+        assert np.array_equal(view.labels_NC, [sample.labels_C for sample in samples])
+        images = view.images(np.arange(len(view))).astype(int)
+        for image, sample in zip(images, samples, strict=True):
+            assert np.abs(image - expected(sample, side)).max() <= 1
+        reasons = [item.reason for item in items if not isinstance(item, Sample)]
+        assert made.manifest["left_out"][split] == {reason: reasons.count(reason) for reason in set(reasons)}
+    assert made.manifest["partial"] is False
+
+
+def test_the_persons_of_a_photograph_are_held_out_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(shards, "held_out", lambda group: "Parade" in group)
+    made = go(trees.card("wider", sizes=SIZES), trees.wider(tmp_path / "source"), tmp_path)
+    names = ["train/0--Parade/0_Parade_a.jpg#0", "train/0--Parade/0_Parade_a.jpg#1"]
+    assert made.held_out.column("id").tolist() == names
+    assert made.train.column("id")[made.fitted].tolist() == ["val/1--Handshaking/1_Handshaking_b.jpg#0"]
+    assert made.held_out.images(np.arange(2)).shape == (2, 32, 32, 3)
+
+
+def test_the_store_does_not_depend_on_how_it_is_cut(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    whole = prepare.prepare(coco(), source=source, data=tmp_path / "a")
+    monkeypatch.setattr(shards, "ITEMS", 1)
+    cut = prepare.prepare(coco(), source=source, data=tmp_path / "b")
+    assert cut.fingerprint == whole.fingerprint
+    assert cut.manifest["files"]["train"] == [1, 1, 1, 1]
+    wanted = np.array([3, 0])
+    assert np.array_equal(cut.train.images(wanted), whole.train.images(wanted))
+    assert cut.train.column("id").tolist() == whole.train.column("id").tolist()
+
+
+class TestCounts:
+    def test_that_differ_stop_before_any_image_is_opened(self, source: Path, tmp_path: Path):
+        shutil.rmtree(source / "train2014")
+        (source / "train2014").mkdir()
+        with pytest.raises(InputError) as caught:
+            go(coco(train=Split(5, positives=5), test=Split(2, positives=2)), source, tmp_path)
+        assert str(caught.value) == (
+            "coco is not what its card says: train: 5 images expected, 4 found; test: 2 positives expected, 1"
+            " found; bench.prepare --allow-partial goes on with what is there"
+        )
+
+    def test_that_differ_are_partial_data_if_allowed(self, source: Path, tmp_path: Path, capsys: Any):
+        made = go(coco(train=Split(5)), source, tmp_path, allow_partial=True)
+        assert made.manifest["partial"] is True
+        assert made.manifest["differences"] == ["train: 5 images expected, 4 found"]
+        assert (
+            "coco is not what its card says: train: 5 images expected, 4 found\n" in capsys.readouterr().err
+        )
+
+    def test_that_are_approximate_are_reported_only(self, tmp_path: Path):
+        card = trees.card("nuswide", sizes=SIZES, train=Split(7, approximate=True))
+        made = go(card, trees.nuswide(tmp_path / "source"), tmp_path)
+        assert made.manifest["partial"] is False
+        assert made.manifest["differences"] == ["train: 7 images expected, 2 found"]
+        assert made.manifest["left_out"]["train"] == {
+            "without a label": 1,
+            "image missing": 1,
+            "placeholder of a photograph that is gone": 1,
+        }
+
+
+class TestFilesThatCannotBeUsed:
+    @pytest.fixture
+    def damaged(self, source: Path) -> Path:
+        """One training image is cut short, one is gone, a test image is empty."""
+        folder = source / "train2014"
+        cut = folder / "COCO_train2014_000000000009.jpg"
+        cut.write_bytes(cut.read_bytes()[:300])
+        (folder / "COCO_train2014_000000000030.jpg").unlink()
+        (source / "val2014" / "COCO_val2014_000000000073.jpg").write_bytes(b"")
+        return source
+
+    def test_stop_it_and_all_are_named(self, damaged: Path, tmp_path: Path):
+        with pytest.raises(InputError) as caught:
+            go(coco(), damaged, tmp_path)
+        train, val = damaged / "train2014" / "COCO_train2014_", damaged / "val2014" / "COCO_val2014_"
+        assert str(caught.value) == (
+            f"of the images of coco, 3 cannot be used: {train}000000000009.jpg (cut short or damaged);"
+            f" {train}000000000030.jpg (image missing); {val}000000000073.jpg (empty file);"
+            " bench.prepare --allow-partial goes on with what is there"
+        )
+        assert not (tmp_path / "data" / "coco").exists()
+
+    def test_are_left_out_if_allowed_and_the_manifest_says_why(self, damaged: Path, tmp_path: Path):
+        made = go(coco(), damaged, tmp_path, allow_partial=True)
+        assert made.manifest["partial"] is True
+        assert made.manifest["left_out"] == {
+            "train": {"cut short or damaged": 1, "image missing": 1},
+            "test": {"empty file": 1},
+        }
+        lines = (made.folder / "left_out.tsv").read_text(encoding="utf-8").splitlines()
+        assert "train\tCOCO_train2014_000000000030.jpg\timage missing" in lines
+        assert made.train.column("id").tolist() == [
+            "COCO_train2014_000000000025.jpg",
+            "COCO_train2014_000000000081.jpg",
+        ]
+        assert made.manifest["counts"]["train"]["images"] == len(made.train) == 2
+
+    def test_may_be_replaced_by_good_ones_before_the_next_attempt(self, damaged: Path, tmp_path: Path):
+        with pytest.raises(InputError, match="3 cannot be used"):
+            go(coco(), damaged, tmp_path)
+        trees.coco(damaged)
+        assert go(coco(), damaged, tmp_path).manifest["partial"] is False
+
+    def test_are_listed_in_a_file_where_they_are_too_many_for_a_line(
+        self, damaged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setattr(place, "NAMED", 2)
+        with pytest.raises(InputError, match=r"cannot be used: .*; .*; and 1 more, all in (.*);") as caught:
+            go(coco(), damaged, tmp_path)
+        listed = tmp_path / "data" / "coco.unfinished" / "unusable.txt"
+        assert str(listed) in str(caught.value)
+        assert len(listed.read_text(encoding="utf-8").splitlines()) == 3
+
+    def test_a_box_outside_its_photograph_is_named_by_its_person(self, tmp_path: Path):
+        root = trees.wider(tmp_path / "source")
+        path = root / "Anno" / "wider_attribute_test.json"
+        path.write_text(path.read_text().replace("[0, 0, 40, 30]", "[41, 0, 40, 30]"), encoding="utf-8")
+        with pytest.raises(InputError, match=r"0_Parade_c.jpg#0 \(box outside the image\);"):
+            go(trees.card("wider", sizes=SIZES), root, tmp_path)
+
+    def test_none_left_is_no_data_set_whatever_is_allowed(self, source: Path, tmp_path: Path):
+        shutil.rmtree(source / "val2014")
+        (source / "val2014").mkdir()
+        with pytest.raises(InputError, match="coco has no image left for test; is its folder complete?"):
+            go(coco(), source, tmp_path, allow_partial=True)
+
+
+class TestOverlap:
+    @pytest.fixture
+    def leaking(self, source: Path) -> Path:
+        """A training image is a test image too, without loss in another format and under another name."""
+        with Image.open(source / "val2014" / "COCO_val2014_000000000042.jpg") as image:
+            image.save(source / "train2014" / "COCO_train2014_000000000030.jpg", format="PNG")
+        return source
+
+    def test_stops_it_and_names_the_pairs(self, leaking: Path, tmp_path: Path):
+        with pytest.raises(InputError) as caught:
+            go(coco(), leaking, tmp_path)
+        train, test = "train2014/COCO_train2014_000000000030.jpg", "val2014/COCO_val2014_000000000042.jpg"
+        pair = f"{leaking}/{train} = {leaking}/{test}"
+        assert f"coco has 1 pictures for training and for testing: {pair};" in str(caught.value)
+
+    def test_leaves_the_training_image_out_if_allowed(self, leaking: Path, tmp_path: Path):
+        made = go(coco(), leaking, tmp_path, allow_partial=True)
+        assert made.manifest["partial"] is True
+        assert made.manifest["left_out"] == {"train": {"the test set has the same picture": 1}, "test": {}}
+        assert (len(made.train), len(made.test)) == (3, 2)
+
+    def test_is_seen_in_persons_of_one_photograph_with_other_boxes(self, tmp_path: Path):
+        root = trees.wider(tmp_path / "source")
+        photograph = root / "Image" / "test" / "0--Parade" / "0_Parade_c.jpg"
+        shutil.copy(photograph, root / "Image" / "train" / "0--Parade" / "0_Parade_a.jpg")
+        with pytest.raises(InputError, match="wider has 1 pictures for training and for testing: "):
+            go(trees.card("wider", sizes=SIZES), root, tmp_path)
+
+    def test_is_not_seen_in_pictures_that_differ_in_a_pixel(self, leaking: Path, tmp_path: Path):
+        path = leaking / "train2014" / "COCO_train2014_000000000030.jpg"
+        with Image.open(path) as opened:
+            image = opened.copy()
+        image.putpixel((1, 3), (1, 2, 3))
+        image.save(path, format="PNG")
+        assert go(coco(), leaking, tmp_path).manifest["partial"] is False
