@@ -1,6 +1,7 @@
 """What figures are drawn on: two widths, one for a screen and one for a telephone, and colours for everybody.
 
-Colours are those of Okabe and Ito (2008), told apart by colour-blind readers, without black and yellow.
+Colours are those of Okabe and Ito (2008), told apart by colour-blind readers, without black and yellow; of
+more than six things the next have grey and colours of Tol (2021), and in scatter plots a mark of their own.
 """
 
 from collections.abc import Iterable
@@ -12,7 +13,8 @@ from matplotlib.figure import Figure
 
 INK, GROUND = "#1f1f1f", "#ffffff"  # on a page they become the page's own
 TRUE = "#D55E00"  # what is true in an image: vermilion, the red of this palette
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C8C8C")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+COLOURS += ("#8C8C8C", "#882255", "#999933", "#44AA99")
 MAP = "cividis"
 STYLE: dict[str, Any] = {
     "font.size": 9,
