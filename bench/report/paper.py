@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 INK, GROUND = "#1f1f1f", "#ffffff"  # on a page they become the page's own
 TRUE = "#D55E00"  # what is true in an image: vermilion, the red of this palette
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+COLOURS: tuple[str, ...] = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 COLOURS += ("#8C8C8C", "#882255", "#999933", "#44AA99")
 MAP = "cividis"
 STYLE: dict[str, Any] = {
