@@ -1,5 +1,6 @@
-"""`nox -s tests`, `slow`, `lint`, `perf`, and `nox -s reproduce-<card>` for every card in `datasets/`."""
+"""`nox -s tests`, `slow`, `browser`, `lint`, `perf`; `nox -s reproduce-<card>` for every card there is."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,7 +24,9 @@ def install(session: nox.Session, *groups: str) -> None:
 def tests(session: nox.Session) -> None:
     """The tests; options after `--` go to pytest."""
     install(session, "tests")
-    session.run("pytest", "-n", "2", "-m", "not slow", *session.posargs, env={"OMP_NUM_THREADS": "1"})
+    session.run(
+        "pytest", "-n", "2", "-m", "not slow and not browser", *session.posargs, env={"OMP_NUM_THREADS": "1"}
+    )
 
 
 @nox.session
@@ -31,6 +34,15 @@ def slow(session: nox.Session) -> None:
     """The tests that take minutes: processes killed at random, several processes under torchrun."""
     install(session, "tests")
     session.run("pytest", "-m", "slow", *session.posargs, env={"OMP_NUM_THREADS": "1"})
+
+
+@nox.session
+def browser(session: nox.Session) -> None:
+    """The report's page in a headless Chromium: that of this machine, else one that Playwright downloads."""
+    install(session, "browser")
+    if not (shutil.which("chromium") or shutil.which("google-chrome")):
+        session.run("playwright", "install", "chromium")
+    session.run("pytest", "-m", "browser", *session.posargs, env={"OMP_NUM_THREADS": "1"})
 
 
 @nox.session

@@ -29,7 +29,7 @@ def draw(runs: dict[str, list[Row]], *, title: str) -> Any:
         maps.plot(epochs, [_number(row["held_out_mAP"]) for row in rows], color=colour, label=name)
         for start in starts(rows):
             maps.axvline(start, color=colour, linestyle=":", linewidth=0.8)
-    losses.set(title=title, ylabel="loss (dashed: held out)", yscale="log")
+    losses.set(title=title, ylabel="loss per image [unit of its stage]\n(dashed: held out)", yscale="log")
     maps.set(xlabel="epoch, over all stages", ylabel="held-out mAP [%]")
     maps.legend(fontsize="small")
     return figure

@@ -32,10 +32,10 @@ def build(dataset: str, runs: Path, *, profile: str = "", tolerance: float | Non
     paper = published.load(dataset)
     card = cards.load(dataset) if cards.base(dataset) in cards.names() else None
     evaluation = card.evaluation if card else Evaluation(top3=paper.top3 if paper else None)
-    records, origin = _records(dataset, runs)
+    found, origin = records(dataset, runs)
     stem, _, changed = dataset.partition("@")
     same = None if changed else paper  # with other options the numbers are of other data
-    reproduced = _reproduced_rows(dataset, records, same, evaluation, profile or evaluation.profile)
+    reproduced = _reproduced_rows(dataset, found, same, evaluation, profile or evaluation.profile)
     rows = [*_paper_rows(paper, evaluation.profile), *verdict.judged([*reproduced], stated=tolerance)]
     name = card.title if card else paper.title if paper else stem
     name += f", with {changed}, which no published row has" if changed else ""
@@ -66,7 +66,7 @@ def _columns(paper: Published | None, evaluation: Evaluation) -> tuple[Column, .
     return (*(("all", name) for name in wanted), *top3)
 
 
-def _records(dataset: str, runs: Path) -> tuple[list[Record], str]:
+def records(dataset: str, runs: Path) -> tuple[list[Record], str]:
     """The records to show and, in words, where they come from."""
     accepted = paths.REPRODUCED / dataset
     if fresh := read_folder(runs, dataset=dataset):

@@ -123,7 +123,7 @@ def as_markdown(table: Table) -> str:
     # the heading goes in as a first line, for tabulate would pad every column below a heading by two
     rule, head, *lines = _tabulate(table, grid, (), "pipe").splitlines()
     title, *about = (_escape(line, MARKDOWN) for line in table.about)
-    notes = [f"- {_escape(note, MARKDOWN)}" for note in [*_remarks(table), *_legend(table)]]
+    notes = [f"- {_escape(note, MARKDOWN)}" for note in [*remarks(table), *_legend(table)]]
     return "\n".join([f"**{title}**", "", "  \n".join(about), "", head, rule, *lines, "", *notes, ""])
 
 
@@ -138,22 +138,26 @@ def as_latex(table: Table) -> str:
     inner = _tabulate(table, _flat(table), _heads(table), "latex_booktabs")
     inner = inner.replace(r"\toprule", f"\\toprule\n & & {over} \\\\\n{rules}", 1)
     title, *about = (_escape(line, LATEX) for line in table.about)
-    notes = [_escape(note, LATEX) + r"\par" for note in _remarks(table)]
+    notes = [_escape(note, LATEX) + r"\par" for note in remarks(table)]
     start = [r"\begin{table*}", r"\centering\small", rf"\caption{{{title}. {' '.join(about)}}}"]
     return "\n".join([*start, inner, r"\par\raggedright", *notes, r"\end{table*}", ""])
 
 
 def as_html(table: Table) -> str:
     """The table as a page that opens from the disk."""
-    over = "".join(f'<th colspan="{n}">{group}</th>' for group, _, n in _spans(table))
-    inner = _tabulate(table, _flat(table), _heads(table), "html")
-    inner = inner.replace("<thead>", f'<thead>\n<tr><th colspan="2"></th>{over}</tr>', 1)
     title, *about = (html.escape(line) for line in table.about)
     head = (
         f'<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<title>{title}</title>\n<h1>{title}</h1>'
     )
-    notes = [f"<p>{html.escape(note)}</p>" for note in _remarks(table)]
-    return "\n".join([head, *(f"<p>{line}</p>" for line in about), inner, *notes, "</html>", ""])
+    notes = [f"<p>{html.escape(note)}</p>" for note in remarks(table)]
+    return "\n".join([head, *(f"<p>{line}</p>" for line in about), html_grid(table), *notes, "</html>", ""])
+
+
+def html_grid(table: Table) -> str:
+    """The element `table` alone, for a page that has more on it."""
+    over = "".join(f'<th colspan="{n}">{group}</th>' for group, _, n in _spans(table))
+    inner = _tabulate(table, _flat(table), _heads(table), "html")
+    return inner.replace("<thead>", f'<thead>\n<tr><th colspan="2"></th>{over}</tr>', 1)
 
 
 def _spans(table: Table) -> list[tuple[str, int, int]]:
@@ -173,8 +177,8 @@ def _flat(table: Table) -> list[list[str]]:
     return lines
 
 
-def _remarks(table: Table) -> list[str]:
-    """The notes, after the commands that text has in the rows themselves."""
+def remarks(table: Table) -> list[str]:
+    """What stands below the table: the notes, after the commands that text has in the rows themselves."""
     return [*(f"{row.name}: run {row.remedy}" for row in table.rows if row.remedy), *_notes(table)]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from bench import cards
 from bench.errors import InputError
-from bench.formats import NO_LABEL, Sample, coco_json
+from bench.formats import NO_LABEL, Box, Sample, coco_json
 from tests import trees
 
 CARD = trees.card("coco")
@@ -137,3 +137,29 @@ def test_json_that_is_no_object_is_refused(tmp_path: Path):
     (trees.coco(tmp_path) / TRAIN).write_text("[]", encoding="utf-8")
     with pytest.raises(InputError, match=r"instances_train2014.json has no list 'images'"):
         list(coco_json.read(CARD, "train", tmp_path))
+
+
+def test_boxes_are_shares_of_the_image_and_those_of_crowds_count(tmp_path: Path):
+    path = trees.coco(tmp_path) / TRAIN
+    content = json.loads(path.read_text(encoding="utf-8"))
+    for image in content["images"]:
+        image |= {"width": 200, "height": 100}
+    for note in content["annotations"]:
+        note["bbox"] = [20, 10, 100, 50]
+    path.write_text(json.dumps(content), encoding="utf-8")
+    found = dict(coco_json.boxes(CARD, "train", tmp_path))
+    assert list(found) == list(trees.COCO["train"])
+    for name, labels in trees.COCO["train"].items():
+        assert {CARD.labels[box.label] for box in found[name]} == set(labels)
+    giraffe, _ = found["COCO_train2014_000000000025.jpg"]
+    assert giraffe == Box(CARD.labels.index("giraffe"), 0.1, 0.1, 0.5, 0.5)
+
+
+def test_annotations_without_boxes_are_named(tmp_path: Path):
+    source = trees.coco(tmp_path)
+    content = json.loads((source / TRAIN).read_text(encoding="utf-8"))
+    for note in content["annotations"]:
+        note.pop("bbox", None)
+    (source / TRAIN).write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(InputError, match=r"annotations\[0\] has no 'bbox' that is a list"):
+        next(coco_json.boxes(CARD, "train", source))

@@ -15,6 +15,7 @@ from bench.stages import Collection, Stage
 from tests.conftest import SMALL, small_recipe
 
 METHODS = names.in_order()
+TELLING = [name for name in METHODS if hasattr(method.load(name).Model, "insight")]
 OTHER: dict[type, Any] = {  # another value of each kind
     str: "resnet18",
     int: 3,
@@ -136,6 +137,26 @@ class TestEveryMethod:
         before = torch.get_rng_state()
         build(name, workshop)
         assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("name", TELLING)
+@torch.no_grad()
+def test_what_a_method_tells_of_itself_ends_in_its_prediction(name: str, workshop: Workshop):
+    model: Any = build(name, workshop)[0].eval()
+    images = torch.randn(3, 3, 64, 64)
+    found = model.insight(images)
+    assert torch.equal([*found.logits.values()][-1], model.logits(images))
+    assert all(logits.shape == (3, 10) for logits in found.logits.values())
+    assert found.attention_BCHW.shape == found.weighted_BCHW.shape
+    assert torch.allclose(found.attention_BCHW.sum(dim=(2, 3)), torch.ones(3, 10))
+    assert len(found.neurons_BK) == 3
+    assert model.influence(found).shape == (3, 10, 10)
+
+
+def test_the_baselines_that_methods_name_exist():
+    named = {getattr(method.load(name), "BASELINE", None) for name in METHODS} - {None}
+    assert named
+    assert named <= set(METHODS)
 
 
 def other(kind: Any, value: Any) -> Any:

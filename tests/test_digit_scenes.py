@@ -68,3 +68,21 @@ def test_unknown_options_are_named(small_card: Card):
     wrong = replace(small_card, options={**small_card.options, "colour": "red"})
     with pytest.raises(InputError, match="colour"):
         next(digit_scenes.read(wrong, "train", None))
+
+
+def test_boxes_are_where_digits_are_drawn(small_card: Card):
+    """Without noise nothing but what lies in a box differs from the ground, and every box holds something."""
+    plain = replace(small_card, options={**small_card.options, "noise": 0.0}, test=Split(50))
+    scenes = digit_scenes.read(plain, "test", None)
+    ground = round(255 * options().background)
+    for sample, (name, found) in zip(scenes, digit_scenes.boxes(plain, "test", None), strict=True):
+        outside = np.asarray(sample.image)[:, :, 0] != ground
+        for box in found:
+            top, left, cell = (round(64 * share) for share in (box.top, box.left, box.width))
+            assert outside[top : top + cell, left : left + cell].any()
+        for box in found:
+            top, left, cell = (round(64 * share) for share in (box.top, box.left, box.width))
+            outside[top : top + cell, left : left + cell] = False
+        assert not outside.any()
+        assert name == sample.id
+        assert {box.label for box in found} == set(np.flatnonzero(sample.labels_C))

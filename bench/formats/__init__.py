@@ -1,7 +1,9 @@
 """One reader per annotation format; the file name, with `-` for `_`, is the format's name on a card.
 
 A reader is a function `read(card, split, source)` that yields the split's samples in the owner's order, and
-in place of a sample that the card's options leave out, a `LeftOut`. Readers do not decode images.
+in place of a sample that the card's options leave out, a `LeftOut`. Readers do not decode images. A format
+whose annotations say where labels stand has a function `boxes(card, split, source)` too, which yields an
+image's id with its boxes.
 """
 
 import importlib
@@ -45,7 +47,19 @@ class LeftOut:
     reason: str
 
 
+@dataclass(frozen=True)
+class Box:
+    """Where a label stands: its column, and left, top, width and height in shares of the image's sides."""
+
+    label: int
+    left: float
+    top: float
+    width: float
+    height: float
+
+
 Reader = Callable[[Card, str, Path | None], Iterator[Sample | LeftOut]]
+Boxes = Callable[[Card, str, Path | None], Iterator[tuple[str, list[Box]]]]
 
 NO_LABEL = "without a label"
 MISSING = "image missing"
@@ -63,6 +77,12 @@ def reader(name: str) -> Reader:
         raise unknown("format", name, names())
     read: Reader = importlib.import_module(f"bench.formats.{name.replace('-', '_')}").read
     return read
+
+
+def boxes(name: str) -> Boxes | None:
+    """The `boxes` function of a format whose annotations say where labels stand; None: they do not."""
+    found: Boxes | None = getattr(importlib.import_module(reader(name).__module__), "boxes", None)
+    return found
 
 
 def options(kind: type[Table], card: Card) -> Table:

@@ -4,6 +4,7 @@ An image has a label if any annotation of that category names it, those of crowd
 the names of the categories by ascending id.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +15,11 @@ import numpy as np
 from bench import formats
 from bench.cards import Card
 from bench.errors import InputError
-from bench.formats import LeftOut, Sample, _source
+from bench.formats import Box, LeftOut, Sample, _source
 
+SIZES = {"id": int, "file_name": str, "width": int, "height": int}
 USED = ("images", "annotations", "categories", "id", "name", "file_name", "image_id", "category_id")
+PLACED = (*USED, "width", "height", "bbox")
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,32 @@ def read(card: Card, split: str, source: Path | None) -> Iterator[Sample | LeftO
             yield LeftOut(name, formats.NO_LABEL)
         else:
             yield Sample(name, folder / name, labels_C)
+
+
+def boxes(card: Card, split: str, source: Path | None) -> Iterator[tuple[str, list[Box]]]:
+    """The split's images in the order of its JSON file: id, and a box for every annotation, crowds too."""
+    options = formats.options(Options, card)
+    path = _source.find(
+        card, _source.folder(card, source), options.test_json if split == "test" else options.train_json
+    )
+    content = _source.read_json(path, keep=_placed)
+    images = _source.entries(content, "images", SIZES, path=path)
+    columns = _columns_by_category(content, card, path)
+    _columns_by_image(content, columns, path)  # names what does not fit together
+    found: dict[int, list[Any]] = defaultdict(list)
+    for note in _source.entries(content, "annotations", {"bbox": list}, path=path):
+        found[note["image_id"]].append((columns[note["category_id"]], note["bbox"]))
+    for image in images:
+        width, height = image["width"], image["height"]
+        placed = [
+            Box(column, left / width, top / height, across / width, down / height)
+            for column, (left, top, across, down) in found[image["id"]]
+        ]
+        yield image["file_name"], placed
+
+
+def _placed(entry: dict[str, Any]) -> dict[str, Any]:
+    return {key: entry[key] for key in PLACED if key in entry}
 
 
 def _used(entry: dict[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import formats
-from bench.formats import Sample
+from bench.formats import Box, Sample
 
 if TYPE_CHECKING:
     from bench.cards import Card
@@ -51,6 +51,18 @@ def read(card: "Card", split: str, source: Path | None) -> Iterator[Sample]:  # 
         labels_C = np.zeros(len(card.labels), dtype=np.int8)
         labels_C[[digit for digit, _, _ in places]] = 1
         yield Sample(f"{split}-{number:05d}", _draw(rng, places, glyphs, options), labels_C)
+
+
+def boxes(card: "Card", split: str, source: Path | None) -> Iterator[tuple[str, list[Box]]]:  # noqa: ARG001 (as above)
+    """The split's scenes, in order: id, and a box for every digit, exactly where `read` draws it."""
+    options = formats.options(Options, card)
+    motifs, share = [_motif(text) for text in options.motifs], options.cell / options.canvas
+    for number in range((card.test if split == "test" else card.train).images):
+        rng = _generator(options.seed, split, number)
+        places = _places(rng, motifs, options)
+        top, left = (pixels / options.canvas for pixels in _shift(rng, options))
+        found = [Box(digit, left + c * share, top + r * share, share, share) for digit, r, c in places]
+        yield f"{split}-{number:05d}", found
 
 
 def _motif(text: str) -> list[Place]:
@@ -118,6 +130,12 @@ def _fits(places: list[Place], taken: set[tuple[int, int]], side: int) -> bool:
     return all(row < side and column < side and (row, column) not in taken for _, row, column in places)
 
 
+def _shift(rng: np.random.Generator, options: Options) -> tuple[int, int]:
+    """How far the grid is moved, down and to the right, in pixels."""
+    top, left = (int(draw * (options.canvas % options.cell + 1)) for draw in rng.random(2))
+    return top, left
+
+
 def _draw(
     rng: np.random.Generator, places: list[Place], glyphs: dict[int, NDArray[np.float64]], options: Options
 ) -> NDArray[np.uint8]:
@@ -126,7 +144,7 @@ def _draw(
     """
     canvas, cell = options.canvas, options.cell
     scene = np.full((canvas, canvas), options.background)
-    top, left = (int(draw * (canvas % cell + 1)) for draw in rng.random(2))
+    top, left = _shift(rng, options)
     for digit, row, column in places:
         y, x = top + row * cell, left + column * cell
         contrast = options.contrasts[np.searchsorted(np.cumsum(options.contrast_shares), rng.random())]

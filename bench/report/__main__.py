@@ -1,0 +1,65 @@
+"""Write the report of a data set: does it help, where, and why, as one page and its figures.
+
+`python -m bench.report --dataset demo --output report`
+
+Records give the table, the curves and the gain of every label; predictions give intervals; the weights of a
+method that can tell how it came to its logits give the rest. What is missing is said with its remedy.
+"""
+
+import argparse
+from pathlib import Path
+
+from bench import cards, table
+from bench.command import Parser, run
+from bench.errors import InputError
+from bench.files import write_atomically
+from bench.layout import as_csv, as_json
+from bench.paths import DATA, RUNS
+from bench.report import contents, exhibit, page
+from bench.report.contents import Places
+from bench.report.evidence import Evidence, gather, title
+
+FEWEST = 8  # images of which halves can be looked at
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = _parser().parse_args(argv)
+    if args.images < FEWEST:
+        raise InputError(f"--images {args.images}: give at least {FEWEST}")
+    runs, figures = args.runs / args.dataset, args.output / "figures"
+    evidence = gather(args.dataset, runs, subject=args.method, baseline=args.baseline)
+    rows = table.build(args.dataset, runs)
+    # Written first, so that a folder that refuses is told at once.
+    write_atomically(figures / "table.csv", as_csv(rows))
+    write_atomically(figures / "table.json", as_json(rows))
+    found = contents.collect(evidence, Places(args.data, args.source, args.images))
+    drawn = [exhibit.draw(one) for one in found.exhibits]
+    for one in drawn:
+        exhibit.write(one, figures)
+    text = page.build(_title(evidence), answer=found.answer, table=rows, drawn=drawn, lacking=found.lacking)
+    print(write_atomically(args.output / "index.html", text))
+    return 0
+
+
+def _title(evidence: Evidence) -> str:
+    if evidence.subject is None:
+        return f"{evidence.card.title}: what was trained"
+    return f"{evidence.card.title}: does {title(evidence.subject)} help, where, and why?"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(prog="python -m bench.report", description=__doc__)
+    add = parser.add_argument
+    add("--dataset", required=True, metavar="NAME", help="one of: " + ", ".join(cards.names()))
+    add("--output", required=True, type=Path, metavar="DIR", help="index.html and figures/ are written there")
+    add("--method", default="", metavar="NAME", help="what it is about (default: the first with a BASELINE)")
+    add("--baseline", default="", metavar="NAME", help="what it is compared with (default: its BASELINE)")
+    add("--images", type=int, default=2000, metavar="N", help="test images to look into (default: 2000)")
+    add("--source", type=Path, metavar="DIR", help="the owner's files, for the boxes of their annotations")
+    add("--data", type=Path, default=DATA, metavar="DIR", help="where stores lie (default: data)")
+    add("--runs", type=Path, default=RUNS, metavar="DIR", help="where runs write (default: runs)")
+    return parser
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,58 @@
+"""The mAP of every branch of a model, each taken for the prediction: which of them brings the gain."""
+
+from collections.abc import Mapping
+from functools import partial
+
+from matplotlib.figure import Figure
+
+from bench import metrics
+from bench.cards import Card
+from bench.report.exhibit import QUESTIONS, Exhibit
+from bench.report.paper import COLOURS, Paper
+from bench.report.witness import Statement
+
+
+def branch_mAP(statement: Statement, card: Card) -> dict[str, float]:
+    """Percent, over the images that were looked at."""
+    rules = card.evaluation
+    found = {
+        name: metrics.evaluate(
+            logits_MC, statement.labels_MC, profile=rules.profile, unspecified=rules.unspecified
+        )["mAP"]
+        for name, logits_MC in statement.logits.items()
+    }
+    return {name: float(value) for name, value in found.items()}
+
+
+def branches_exhibit(statement: Statement, card: Card, run: str) -> Exhibit:
+    """What each branch alone would score."""
+    found = branch_mAP(statement, card)
+    best, last = max(found, key=lambda name: found[name]), list(found)[-1]
+    caption = (
+        f"Each branch of {run} taken for the prediction: {best} is best, {found[best]:.1f} %; the prediction"
+    )
+    caption += f" itself, {last}, has {found[last]:.1f} %."
+    return Exhibit(
+        "branches",
+        QUESTIONS[1],
+        "What each branch alone would score",
+        caption,
+        "Bars: mAP of each branch of the network.",
+        partial(_draw, found),
+        {"run": run, "images": len(statement.ids), "mAP": found},
+        [{"branch": name, "mAP": value} for name, value in found.items()],
+    )
+
+
+def _draw(found: Mapping[str, float], paper: Paper) -> Figure:
+    figure = paper.figure(1.8)
+    axis = figure.subplots()
+    places = range(len(found))
+    axis.scatter([*found.values()], places, s=60, color=COLOURS[0])
+    for place, value in zip(places, found.values(), strict=True):
+        axis.annotate(f"{value:.1f}", (value, place), (0, 7), textcoords="offset points", ha="center")
+    axis.set_yticks(places, list(found))
+    axis.set_ylim(len(found) - 0.5, -0.9)
+    axis.set_xlabel("mAP on the test images [%]")
+    axis.grid(axis="x")
+    return figure

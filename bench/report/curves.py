@@ -1,0 +1,118 @@
+"""Precision against recall of chosen labels, and the training curves that the records keep.
+
+Legend: N images, P positives of a label.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from bench import plot
+from bench.average_precision import descending
+from bench.log import Row
+from bench.matrices import Array
+from bench.record import Record
+from bench.report.evidence import Evidence, Pair, title
+from bench.report.exhibit import QUESTIONS, Exhibit
+from bench.report.paper import COLOURS, Paper, keys
+
+Curve = tuple[Array, Array]  # recall and precision in percent
+
+
+def precision_recall(scores_N: Array, labels_N: Array) -> Curve:
+    """Recall and precision in percent at every positive: (j / P, j / r_j) of the j-th, at rank r_j.
+
+    Labels of 0, unspecified, count as negative here.
+
+    >>> [values.tolist() for values in precision_recall(np.array([0.9, 0.8, 0.7]), np.array([1, -1, 1]))]
+    [[50.0, 100.0], [100.0, 66.66666666666667]]
+    """
+    rank_P = np.flatnonzero(labels_N[descending(scores_N)] == 1) + 1
+    found_P = np.arange(1, len(rank_P) + 1)
+    return 100 * found_P / max(len(rank_P), 1), 100 * found_P / rank_P
+
+
+def pr_exhibit(evidence: Evidence, pair: Pair, chosen: Sequence[int]) -> Exhibit | None:
+    """Precision against recall of the chosen labels, of baseline and subject; None without predictions."""
+    given = {group: evidence.predictions(group) for group in reversed(pair)}
+    seeds = sorted(set.intersection(*(set(found) for found in given.values())))
+    if not seeds:
+        return None
+    curves = {
+        evidence.card.labels[c]: {
+            title(group): precision_recall(found[seeds[0]].logits_NC[:, c], found[seeds[0]].labels_NC[:, c])
+            for group, found in given.items()
+        }
+        for c in chosen
+    }
+    return Exhibit(
+        "precision-recall",
+        QUESTIONS[0],
+        "Precision and recall of three labels",
+        f"The labels of largest, median and smallest gain, seed {seeds[0]}: the higher curve finds the same "
+        "share of a label's images with fewer false ones.",
+        f"Curves of precision against recall for the labels {', '.join(curves)}.",
+        partial(_draw_pr, curves),
+        {"seed": seeds[0]},
+        _pr_rows(curves),
+    )
+
+
+def _pr_rows(curves: Mapping[str, Mapping[str, Curve]]) -> list[dict[str, Any]]:
+    return [
+        {"label": label, "method": name, "recall": float(r), "precision": float(p)}
+        for label, methods in curves.items()
+        for name, curve in methods.items()
+        for r, p in zip(*curve, strict=True)
+    ]
+
+
+def _draw_pr(curves: Mapping[str, Mapping[str, Curve]], paper: Paper) -> Figure:
+    figure, axes = paper.panels(len(curves), 2.8, sharex=True, sharey=True)
+    for axis, (label, methods) in zip(axes, curves.items(), strict=True):
+        named = zip(keys(methods), methods.values(), strict=True)
+        for number, (name, (recall_P, precision_P)) in enumerate(named):
+            style = "-" if number else "--"
+            axis.plot(recall_P, precision_P, style, color=COLOURS[1 - number], label=name)
+        axis.set(title=label, xlabel="recall [%]", ylabel="precision [%]")
+        axis.grid()
+    axes[0].legend(loc="lower left")
+    return figure
+
+
+def training_exhibit(evidence: Evidence) -> Exhibit:
+    """Loss and held-out mAP over the epochs, of each method's first seed."""
+    runs = {title(group): rows_of(evidence.members[group][0]) for group in evidence.rivals}
+    runs = {name: rows for name, rows in runs.items() if rows}
+    facts = ("epoch", "lr", "loss", "held_out_loss", "held_out_mAP")
+    rows = [
+        {"run": name, "stage": row["stage"], **{fact: row.get(fact) for fact in facts}}
+        for name, found in runs.items()
+        for row in found
+    ]
+    return Exhibit(
+        "training-curves",
+        QUESTIONS[2],
+        "Loss and held-out mAP while training",
+        "The first seed of each method; a dotted line is where a stage begins. The images held out of the "
+        "training set alone steer the learning rate.",
+        "Curves of training and held-out loss above curves of held-out mAP, over the epochs of all stages.",
+        partial(_draw_training, runs),
+        {},
+        rows,
+    )
+
+
+def rows_of(record: Record) -> list[Row]:
+    """The epochs of a record's stages as the rows of a log."""
+    usual = {"held_out_mAP": None}
+    return [{**usual, "stage": stage["name"], **row} for stage in record["stages"] for row in stage["epochs"]]
+
+
+def _draw_training(runs: Mapping[str, list[Row]], paper: Paper) -> Figure:
+    figure: Figure = plot.draw(dict(zip(keys(runs), runs.values(), strict=True)), title="")
+    figure.set_size_inches(paper.width, 6)
+    return figure
