@@ -10,6 +10,7 @@ from typing import Any
 
 from bench.errors import unknown
 from bench.paths import METHODS
+from bench.sources import parse
 
 ALIASES = {"resnetsrn": "srn", "resnetsrnatt": "srnatt"}
 LAST = (9999, 0)  # where a method stands that does not say
@@ -57,7 +58,7 @@ def find_method(name: str) -> str:
 
 def _trees() -> dict[str, ast.Module]:
     paths = sorted(METHODS.glob("[!_]*.py"))
-    return {path.stem: ast.parse(path.read_text(encoding="utf-8")) for path in paths}
+    return {path.stem: parse(path) for path in paths}
 
 
 def _constant(tree: ast.Module, name: str, default: Any) -> Any:

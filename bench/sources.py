@@ -2,6 +2,7 @@
 
 import ast
 import hashlib
+import threading
 from functools import cache
 from pathlib import Path
 
@@ -21,7 +22,14 @@ LEARNING = (
 )
 SCORING = ("bench.average_precision", "bench.inference", "bench.matrices", "bench.metrics", "bench.profiles")
 
+PARSING = threading.Lock()  # Python 3.11's parser is not for several threads at once
 MAY_CHANGE = ("BASELINE", "MARKS", "ORDER", "RECIPES")
+
+
+def parse(path: Path) -> ast.Module:
+    """The syntax tree of a Python file."""
+    with PARSING:
+        return ast.parse(path.read_text(encoding="utf-8"))
 
 
 @cache
@@ -61,7 +69,7 @@ def _path(module: str) -> Path:
 
 @cache
 def _tree(module: str) -> ast.Module:
-    tree = ast.parse(_path(module).read_text(encoding="utf-8"))
+    tree = parse(_path(module))
     tree.body = [node for node in tree.body if not _may_change(node)]
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node):

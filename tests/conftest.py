@@ -10,11 +10,11 @@ import pytest
 import torch
 from hypothesis import settings
 
-from bench import cards, method
+from bench import cards, method, prepare
 from bench.cards import Card, Split
-from bench.prepare import prepare
 from bench.reuse import Workshop
 from bench.store import Store
+from tests import trees
 
 settings.register_profile("suite", derandomize=True, database=None, deadline=None)
 settings.load_profile("suite")
@@ -37,7 +37,7 @@ def small_card() -> Card:
 @pytest.fixture(scope="session")
 def store(small_card: Card, tmp_path_factory: pytest.TempPathFactory) -> Store:
     """The small demo, prepared."""
-    return prepare(small_card, data=tmp_path_factory.mktemp("data"))
+    return prepare.prepare(small_card, data=tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture
@@ -64,3 +64,15 @@ def small_cards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def small_recipe(name: str, **changes: Any) -> Any:
     """A method's demo recipe, cut to seconds."""
     return replace(method.recipe(method.load(name), "demo"), **{**SMALL, **changes})
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A small MS-COCO in its owner's layout."""
+    return trees.coco(tmp_path / "source")
+
+
+@pytest.fixture
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Preparation in this process: several take seconds to start, and only the tests about them have them."""
+    monkeypatch.setattr(prepare, "cores", lambda: 1)

@@ -4,8 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from bench import prepare
 from bench.cards import Card, Sizes
 from bench.store import Store
@@ -39,8 +37,3 @@ def numbered_tree(root: Path) -> Path:
         for number in numbers:
             trees.jpeg(root / f"{number}.jpg", size=(320, 240))
     return root
-
-
-def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Several processes take seconds to start, so that only the tests about them have them."""
-    monkeypatch.setattr(prepare, "cores", lambda: 1)

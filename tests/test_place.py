@@ -18,18 +18,9 @@ from bench import place, prepare, shards, store
 from bench.cards import Sizes
 from bench.errors import InputError
 from bench.paths import ROOT
-from tests import trees
-from tests.prepared import coco, go, numbered, numbered_tree, one_process
+from tests.prepared import coco, go, numbered, numbered_tree
 
-
-@pytest.fixture(autouse=True)
-def alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    one_process(monkeypatch)
-
-
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    return trees.coco(tmp_path / "source")
+pytestmark = pytest.mark.usefixtures("alone")
 
 
 class TestRoom:

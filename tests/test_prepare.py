@@ -14,17 +14,9 @@ from bench.cards import Split
 from bench.errors import InputError
 from bench.formats import Sample
 from tests import trees
-from tests.prepared import SIZES, coco, go, one_process
+from tests.prepared import SIZES, coco, go
 
-
-@pytest.fixture(autouse=True)
-def alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    one_process(monkeypatch)
-
-
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    return trees.coco(tmp_path / "source")
+pytestmark = pytest.mark.usefixtures("alone")
 
 
 MAKE: dict[str, Callable[[Path], Path]] = {

@@ -9,17 +9,8 @@ from bench import cards, prepare, store
 from bench.cards import Sizes
 from bench.errors import InputError
 from tests import trees
-from tests.prepared import one_process
 
-
-@pytest.fixture(autouse=True)
-def alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    one_process(monkeypatch)
-
-
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    return trees.coco(tmp_path / "source")
+pytestmark = pytest.mark.usefixtures("alone")
 
 
 class TestCommand:

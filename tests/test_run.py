@@ -114,7 +114,7 @@ def test_equal_terms_are_no_change_to_the_papers_own_methods(
 
 
 def test_equal_terms_are_a_variant_of_a_method_whose_paper_has_terms_of_its_own(command: Any):
-    (made,) = command("--method", "mcar", "--terms", "equal", "--set", "weight_decay=0.0005")
+    (made,) = command("--method", "msrn", "--terms", "equal", "--set", "weight_decay=0.0005")
     assert "terms=equal" in made["variant"]
     assert "weight_decay" not in made["variant"]  # these terms have it
     assert (made["recipe"]["terms"], made["recipe"]["reduction"]) == ("equal", "sum")

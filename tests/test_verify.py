@@ -9,18 +9,9 @@ import pytest
 from bench import store, verify
 from bench.errors import InputError
 from bench.store import Store
-from tests import trees
-from tests.prepared import coco, go, one_process
+from tests.prepared import coco, go
 
-
-@pytest.fixture(autouse=True)
-def alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    one_process(monkeypatch)
-
-
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    return trees.coco(tmp_path / "source")
+pytestmark = pytest.mark.usefixtures("alone")
 
 
 class TestVerify:

@@ -7,13 +7,14 @@ from pathlib import Path
 
 from bench.command import Parser, run
 from bench.errors import unknown
+from bench.sources import parse
 
 
 def measurements() -> dict[str, str]:
     """File name -> the first line of its docstring, read without importing it."""
     lines = {}
     for path in sorted(Path(__file__).parent.glob("[!_]*.py")):
-        docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        docstring = ast.get_docstring(parse(path)) or ""
         lines[path.stem] = docstring.partition("\n")[0]
     return lines
 
