@@ -70,8 +70,12 @@ def reproduce(card: str) -> Callable[[nox.Session], None]:
         name = (option(session.posargs, "--dataset") or ["--dataset", card])[1]  # nuswide@keep=all
         require_data(session, card, name)
         install(session)
+        words = [word for word in session.posargs if word != "--download"]
+        if words != session.posargs:
+            places = (*option(words, "--source"), *option(words, "--data"))
+            session.run("python", "-m", "bench.prepare", "--dataset", name, "--download", *places)
         command = ("python", "-m", "bench.run", "--dataset", name)
-        session.run(*command, "--method", "all", *session.posargs)
+        session.run(*command, "--method", "all", *words)
         if card == "demo" and not session.posargs:
             # The control: ResNet-101 trained on for the epochs that SRN's further stages take.
             session.run(*command, "--method", "resnet101", "--budget", "equal")
@@ -87,15 +91,21 @@ def require_data(session: nox.Session, card: str, name: str) -> None:
     """Stop before anything is installed where the owner's files are needed and neither they nor a store are
     named.
     """
-    obtain = nox.project.load_toml(f"datasets/{card}.toml").get("obtain")
+    table = nox.project.load_toml(f"datasets/{card}.toml")
     stores = Path(*option(session.posargs, "--data")[1:] or ["data"])
-    if obtain and not (stores / name / "manifest.json").exists() and not option(session.posargs, "--source"):
-        session.error(f"{obtain}; then: nox -s reproduce-{card} -- --source DIR")
+    if "obtain" not in table or (stores / name / "manifest.json").exists():
+        return
+    if "--download" not in session.posargs and not option(session.posargs, "--source"):
+        fetch = f"; or have it fetched: nox -s reproduce-{card} -- --download" if "archives" in table else ""
+        session.error(f"{table['obtain']}; then: nox -s reproduce-{card} -- --source DIR{fetch}")
 
 
 def option(words: list[str], name: str) -> list[str]:
-    """An option with its value as it stands among the words; nothing where it is not there."""
-    return words[words.index(name) : words.index(name) + 2] if name in words else []
+    """An option with its value, `--name VALUE` or `--name=VALUE`; nothing where it is not there."""
+    apart = [
+        part for word in words for part in (word.split("=", 1) if word.startswith(f"{name}=") else [word])
+    ]
+    return apart[apart.index(name) : apart.index(name) + 2] if name in apart else []
 
 
 for name in CARDS:

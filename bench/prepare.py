@@ -56,16 +56,24 @@ def prepare(
 ) -> Store:
     """The data set's store in `data/<name>`: made if it is not there or made from another card or reader.
 
+    source: the owner's files; None: those that `--download` fetched, if there are any.
     Raises InputError where the source is not what the card says, a file gives no pixels, or a picture is in
     both sets; allow_partial leaves such images out, and the manifest says so. An older store then stays as it
     was.
     """
     place = Place(data / card.name)
+    if source is None and _fetched(card, data).exists():
+        source = _fetched(card, data)
     if not _is_ready(card, place.folder):
         with place.alone():
             if not _is_ready(card, place.folder):  # now another process may have made it
                 _make(Task(card, source, place, allow_partial))
     return open_store(place.folder)
+
+
+def _fetched(card: Card, data: Path) -> Path:
+    """Where `--download` puts the owner's files, unless told otherwise."""
+    return data / f"{cards.base(card.name)}.source"
 
 
 def _made_from(card: Card) -> dict[str, Any]:
@@ -136,7 +144,7 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     source = args.source
     if args.download:
-        source = fetch(card, source or args.data / f"{cards.base(card.name)}.source")
+        source = fetch(card, source or _fetched(card, args.data))
     store = prepare(card, source=source, data=args.data, allow_partial=args.allow_partial)
     print("\n".join([*report(store.manifest), f"ready in {store.folder}"]))
     return 0

@@ -72,6 +72,14 @@ class TestCommand:
         ):
             prepare.main(words)
 
+    def test_takes_what_was_fetched_where_no_source_is_named(
+        self, words: list[str], source: Path, tmp_path: Path
+    ):
+        (tmp_path / "data").mkdir()
+        source.rename(tmp_path / "data" / "coco.source")
+        assert prepare.main(words) == 0
+        assert (tmp_path / "data" / "coco" / "manifest.json").exists()
+
     @pytest.mark.parametrize(
         ("word", "message"),
         [
