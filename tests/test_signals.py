@@ -91,6 +91,7 @@ def test_the_command_ends_with_its_status_and_line(
     whole = [sys.executable, "-c", COMMAND, str(small_cards), *words]
     with subprocess.Popen(whole, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr
+        assert "images for training and" in process.stderr.readline()
         assert "main 1/6" in process.stderr.readline()
         process.send_signal(number)
         said = process.stderr.read().splitlines()
