@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 import torch
 
-from bench import batches
+from bench import batches, method, names
 from bench.batches import Pixels
 from bench.errors import InputError
 from bench.paths import ROOT
 from bench.perf import train as perf
+from bench.stages import Stage
 
 BARE = """
 import sys
@@ -83,3 +84,11 @@ def test_a_resident_batch_is_the_pipelines_first():
 def test_too_few_steps_are_refused():
     with pytest.raises(InputError, match="--steps 1: at least 2"):
         perf.main(["--steps", "1"])
+
+
+@pytest.mark.parametrize("name", names.in_order())
+def test_no_method_diverges_on_made_up_labels(name: str):
+    """It would end the measurement of all that come after it."""
+    stages = method.load(name).stages(perf.measured(name, perf.SMALL))
+    trained = [stage for stage in stages if isinstance(stage, Stage)]
+    assert all(stage.schedule.lr * max(stage.trains.values()) <= 1e-7 for stage in trained)
