@@ -128,11 +128,11 @@ class Recipe:
 # for one H200, not measured: `python -m bench.perf train` measures them (assumed images per second: 3,500
 # full, 6,500 frozen, 3,000 SRN's joint stage, 10,000 evaluation); mAP is the paper's for SRN, Tables 1-3.
 RECIPES: dict[str, dict[str, Any]] = {
-    # python -m bench.run --dataset nuswide --method all: SRN 0.5 hours, all five 1.2; expected mAP 62.0
+    # python -m bench.run --dataset nuswide --method srn: 0.5 hours, the paper's five 1.2; expected mAP 62.0
     "nuswide": {},
-    # python -m bench.run --dataset coco --method all: SRN 0.35 hours, all five 0.9; expected mAP 77.1
+    # python -m bench.run --dataset coco --method srn: 0.35 hours, the paper's five 0.9; expected mAP 77.1
     "coco": {},
-    # python -m bench.run --dataset wider --method all: SRN 0.12 hours, all five 0.3; expected mAP 86.2
+    # python -m bench.run --dataset wider --method srn: 0.12 hours, the paper's five 0.3; expected mAP 86.2
     "wider": {},
     "demo": {
         "trunk": "resnet10_narrow",

@@ -1,6 +1,5 @@
 """What all readers share: names, options, and what they say where the owner's files are not there."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,14 +11,6 @@ from bench.errors import InputError
 from bench.formats import Sample
 from tests import trees
 
-MAKE: dict[str, Callable[[Path], Path]] = {
-    "coco": trees.coco,
-    "nuswide": trees.nuswide,
-    "voc2007": trees.voc,
-    "voc2012": lambda root: trees.voc(root, year=2012),
-    "wider": trees.wider,
-}
-
 
 def read(name: str, source: Path | None, split: str = "train") -> list[Sample]:
     card = trees.card(name)
@@ -28,7 +19,7 @@ def read(name: str, source: Path | None, split: str = "train") -> list[Sample]:
 
 
 def test_every_card_that_needs_its_owners_files_has_a_tree_here():
-    assert set(cards.names()) - {"demo"} == set(MAKE)
+    assert set(cards.names()) - {"demo"} == set(trees.MAKE)
 
 
 def test_the_files_are_the_formats():
@@ -42,12 +33,12 @@ def test_an_unknown_format_lists_the_formats():
         formats.reader("tfrecord")
 
 
-@pytest.mark.parametrize("name", MAKE)
+@pytest.mark.parametrize("name", trees.MAKE)
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_every_image_read_from_an_official_tree_is_a_file_with_a_label_for_each_name(
     tmp_path: Path, name: str, split: str
 ):
-    samples = read(name, MAKE[name](tmp_path), split)
+    samples = read(name, trees.MAKE[name](tmp_path), split)
     assert samples
     for sample in samples:
         assert isinstance(sample.image, Path)
@@ -56,7 +47,7 @@ def test_every_image_read_from_an_official_tree_is_a_file_with_a_label_for_each_
         assert sample.labels_C.shape == (len(cards.load(name).labels),)
 
 
-@pytest.mark.parametrize("name", MAKE)
+@pytest.mark.parametrize("name", trees.MAKE)
 def test_without_a_source_one_message_says_what_to_get_from_whom_and_where_to_put_it(name: str):
     card = cards.load(name)
     with pytest.raises(InputError) as caught:

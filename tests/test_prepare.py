@@ -1,7 +1,6 @@
 """Preparing the owners' files: everything is counted, every fault named."""
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +16,6 @@ from tests import trees
 from tests.prepared import SIZES, coco, go
 
 pytestmark = pytest.mark.usefixtures("alone")
-
-
-MAKE: dict[str, Callable[[Path], Path]] = {
-    "coco": trees.coco,
-    "nuswide": trees.nuswide,
-    "voc2007": trees.voc,
-    "voc2012": lambda root: trees.voc(root, year=2012),
-    "wider": trees.wider,
-}
 
 
 def expected(sample: Sample, side: int) -> Any:
@@ -47,9 +37,9 @@ def expected(sample: Sample, side: int) -> Any:
     return np.asarray(image.resize((side, side), Image.Resampling.BILINEAR)).astype(int)
 
 
-@pytest.mark.parametrize("name", MAKE)
+@pytest.mark.parametrize("name", trees.MAKE)
 def test_an_official_tree_becomes_a_store_with_pillows_pixels(name: str, tmp_path: Path):
-    card, root = trees.card(name, sizes=SIZES), MAKE[name](tmp_path / "source")
+    card, root = trees.card(name, sizes=SIZES), trees.MAKE[name](tmp_path / "source")
     made = go(card, root, tmp_path)
     for split, view, side in (("train", made.train, 48), ("test", made.test, 32)):
         items = list(formats.reader(card.format)(card, split, root))

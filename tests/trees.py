@@ -5,7 +5,7 @@ Each tree says in a constant what its labels are; its images all differ.
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -234,3 +234,12 @@ def own(root: Path) -> Path:
         for name in images:
             jpeg(root / "pictures" / name)
     return root
+
+
+MAKE: dict[str, Callable[[Path], Path]] = {
+    "coco": coco,
+    "nuswide": nuswide,
+    "voc2007": voc,
+    "voc2012": lambda root: voc(root, year=2012),
+    "wider": wider,
+}
