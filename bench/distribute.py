@@ -119,7 +119,7 @@ class Objective(nn.Module):
         self.weight = crew.size * (own.stop - own.start) / stage.batch_size
 
     def forward(self, images_bCHW: Tensor, labels_bC: Tensor) -> Tensor:
-        loss: Tensor = self.loss(self.model, images_bCHW, labels_bC)
+        loss, _ = self.loss(self.model, images_bCHW, labels_bC)
         return loss * self.weight
 
 
@@ -131,6 +131,7 @@ def objective(model: nn.Module, stage: Stage, crew: Crew, *, compiled: bool = Fa
         )
     alone: Any = Objective(model, stage, crew)
     if compiled:
+        torch.compiler.reset()  # at a function's ninth graph torch would go on without compiling, unsaid
         alone = torch.compile(alone)
     if crew.size > 1:
         alone = DistributedDataParallel(alone, broadcast_buffers=False, gradient_as_bucket_view=True)

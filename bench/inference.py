@@ -16,11 +16,12 @@ from bench.store import View
 
 @torch.no_grad()
 def predict(
-    model: nn.Module, view: View, pixels: Pixels, *, batch_size: int = 96, crew: Crew = ALONE
+    model: nn.Module, view: View, pixels: Pixels, *, batch_size: int | None = None, crew: Crew = ALONE
 ) -> NDArray[np.float32]:
     """The final logits (N, C) of every image of a view, in its order."""
     crew.same_statistics(model)
     model.eval()
+    batch_size = batch_size or device.at_once(pixels.device, side=view.images(np.arange(1)).shape[1])
     dealt = []
     for batch in batches.evaluation(view, batch_size=batch_size, pixels=pixels, crew=crew):
         with device.autocast(pixels.device):

@@ -2,6 +2,7 @@
 
 import argparse
 import textwrap
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -54,21 +55,25 @@ def parser(description: str | None) -> argparse.ArgumentParser:
 
 
 def _add_fields(words: argparse.ArgumentParser) -> None:
-    """Every recipe field of every method as an option of its own: `--lr 0.02` is `--set lr=0.02`."""
+    """Every recipe field of every method as an option of its own: `--lr 0.02` is `--set lr=0.02`.
+
+    One that is named like another option of the command, as `source`, is reached by `--set` alone.
+    """
     of_methods = {name: method.fields(method.load(name)) for name in names.methods()}
     group = words.add_argument_group("recipe fields", _about(of_methods))
     for name, kind in {name: kind for fields in of_methods.values() for name, kind in fields.items()}.items():
         metavar, text = EXPLAINED.get(name, ("VALUE", argparse.SUPPRESS))
         alone: dict[str, Any] = {"nargs": "?", "const": "true"} if kind is bool else {}
-        group.add_argument(
-            f"--{name.replace('_', '-')}",
-            dest="set",
-            action="append",
-            type=partial(_change, name),
-            metavar=metavar,
-            help=text,
-            **alone,
-        )
+        with suppress(argparse.ArgumentError):
+            group.add_argument(
+                f"--{name.replace('_', '-')}",
+                dest="set",
+                action="append",
+                type=partial(_change, name),
+                metavar=metavar,
+                help=text,
+                **alone,
+            )
 
 
 def _change(field: str, value: str) -> str:

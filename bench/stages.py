@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from bench.errors import InputError
 from bench.schedule import Schedule
 
+Loss = Callable[[Any, Tensor, Tensor], tuple[Tensor, Tensor]]
 BatchNorm = Literal["local", "sync", "frozen"]
 Select = Literal["last", "best"]
 
@@ -49,9 +50,8 @@ class Stage:
 
     owner: the module whose code, with what it imports of `methods`, the stage's result depends on.
     trains: module prefix -> factor on the learning rate ("" stands for the whole model).
-    logits: (model, images_BCHW) -> the logits_BC that this stage is about; they are validated after every
-    epoch.
-    loss: (model, images_BCHW, labels_BC) -> scalar; sums over labels, divides by the batch.
+    loss: (model, images_BCHW, labels_BC) -> (scalar, the logits_BC that this stage is about); it sums over
+    labels and divides by the batch. Both are validated after every epoch.
     epochs: the most there are; the schedule may end the stage earlier.
     batch_norm: a trained part's statistics are those of each process's share of the batch ("local"), of the
     whole batch ("sync", the same on one process), or stay what they were ("frozen").
@@ -62,8 +62,7 @@ class Stage:
     name: str
     owner: str
     trains: Mapping[str, float]
-    logits: Callable[[Any, Tensor], Tensor]
-    loss: Callable[[Any, Tensor, Tensor], Tensor]
+    loss: Loss
     epochs: int
     schedule: Schedule
     batch_size: int

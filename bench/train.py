@@ -205,8 +205,8 @@ def validate(model: nn.Module, course: Course) -> tuple[float, float | None]:
     dealt = []
     for batch in batches.evaluation(view, batch_size=stage.batch_size, pixels=course.pixels, crew=crew):
         with device.autocast(course.pixels.device):
-            loss = stage.loss(model, batch.images_BCHW, batch.labels_BC)
-            dealt.append((loss, stage.logits(model, batch.images_BCHW).float()))
+            loss, logits_BC = stage.loss(model, batch.images_BCHW, batch.labels_BC)
+        dealt.append((loss, logits_BC.float()))
     stages.prepare(model, stage)
     # Only now is a GPU waited for.
     found = crew.gather([(float(loss) * len(logits_BC), logits_BC.cpu()) for loss, logits_BC in dealt])

@@ -3,7 +3,7 @@
 Where the paper is silent (epochs, initialisation, factors on the learning rate) the default here is ours.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from bench.method import NO_FILE, File
 from bench.schedule import Schedule
-from bench.stages import Augmentation, BatchNorm, Select, Stage
+from bench.stages import Augmentation, BatchNorm, Loss, Select, Stage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,8 +74,7 @@ class Recipe:
         *,
         owner: str,
         epochs: int,
-        logits: Callable[[Any, Tensor], Tensor],
-        loss: Callable[[Any, Tensor, Tensor], Tensor],
+        loss: Loss,
         settings: tuple[str, ...] = (),
     ) -> Stage:
         """A stage under this recipe's optimizer, schedule and augmentation.
@@ -88,7 +87,6 @@ class Recipe:
             name=name,
             owner=owner,
             trains=trains,
-            logits=logits,
             loss=loss,
             epochs=epochs,
             schedule=Schedule(
@@ -118,7 +116,6 @@ class Recipe:
             {"": 1.0},
             owner=only.owner,
             epochs=self.further_epochs,
-            logits=only.logits,
             loss=only.loss,
         )
         return (only, further)

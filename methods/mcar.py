@@ -162,16 +162,15 @@ def cut_out(images_BCHW: Tensor, starts_BN2: Tensor, lengths_BN2: Tensor) -> Ten
     return crops_RCHW.contiguous(memory_format=torch.channels_last)
 
 
-def logits(model: Model, images_BCHW: Tensor) -> Tensor:
-    """The higher of both streams' logits."""
-    return model.logits(images_BCHW)
+def loss(model: Model, images_BCHW: Tensor, labels_BC: Tensor) -> tuple[Tensor, Tensor]:
+    """BCE(global) + BCE(local), each the mean over images, and over labels the mean or the sum.
 
-
-def loss(model: Model, images_BCHW: Tensor, labels_BC: Tensor) -> Tensor:
-    """BCE(global) + BCE(local), each the mean over images, and over labels the mean or the sum."""
+    And the higher of both streams' logits.
+    """
     global_BC, local_BC = model.streams(images_BCHW)
     total = bce(global_BC, labels_BC) + bce(local_BC, labels_BC)
-    return total / labels_BC.shape[1] if model.config.reduction == "mean" else total
+    scale = labels_BC.shape[1] if model.config.reduction == "mean" else 1
+    return total / scale, torch.maximum(global_BC, local_BC)
 
 
 def stages(config: Config) -> tuple[Stage, ...]:
@@ -183,7 +182,6 @@ def stages(config: Config) -> tuple[Stage, ...]:
         {"trunk": 1.0, "classifier": config.new_layers_lr},
         owner=__name__,
         epochs=config.epochs if alone else after,
-        logits=logits,
         loss=loss,
         settings=("regions", "pooling", "cut", "smallest", "fallback", "reduction"),
     )

@@ -161,17 +161,15 @@ def attend(features_BDHW: Tensor, embeddings_ED: Tensor) -> Tensor:
     return found_BDE1.squeeze(-1).transpose(1, 2)
 
 
-def logits(model: Model, images_BCHW: Tensor) -> Tensor:
-    """What the only stage learns to predict."""
-    return model.logits(images_BCHW)
+def loss(model: Model, images_BCHW: Tensor, labels_BC: Tensor) -> tuple[Tensor, Tensor]:
+    """The mean over images and labels of the binary cross-entropy, and the group loss; or C times both.
 
-
-def loss(model: Model, images_BCHW: Tensor, labels_BC: Tensor) -> Tensor:
-    """The mean over images and labels of the binary cross-entropy, and the group loss; or C times both."""
+    And the logits.
+    """
     logits_BC, apart = model.branches(images_BCHW)
     entropy = F.binary_cross_entropy_with_logits(logits_BC.float(), labels_BC)
     total = entropy + model.config.group_loss * apart
-    return total * labels_BC.shape[1] if model.config.reduction == "sum" else total
+    return total * labels_BC.shape[1] if model.config.reduction == "sum" else total, logits_BC
 
 
 def stages(config: Config) -> tuple[Stage, ...]:
@@ -182,7 +180,6 @@ def stages(config: Config) -> tuple[Stage, ...]:
         {"trunk": 1.0, **dict.fromkeys(new, config.new_layers_lr)},
         owner=__name__,
         epochs=config.epochs,
-        logits=logits,
         loss=loss,
         settings=tuple(name for name in vars(config) if name not in vars(Recipe())),
     )

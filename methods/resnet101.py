@@ -46,22 +46,16 @@ class Model(nn.Module):
         return self.logits(images_BCHW)
 
 
-def main_logits(model: Model, images_BCHW: Tensor) -> Tensor:
-    """What the first stage learns to predict."""
-    return model.main_logits(images_BCHW)
-
-
-def main_loss(model: Model, images_BCHW: Tensor, labels_BC: Tensor) -> Tensor:
-    """L(y, y_cls)."""
-    return bce(model.main_logits(images_BCHW), labels_BC)
+def main_loss(model: Model, images_BCHW: Tensor, labels_BC: Tensor) -> tuple[Tensor, Tensor]:
+    """L(y, y_cls), and y_cls."""
+    y_cls_BC = model.main_logits(images_BCHW)
+    return bce(y_cls_BC, labels_BC), y_cls_BC
 
 
 def main_stage(config: Recipe) -> Stage:
     """f_cnn and f_cls from the pretrained trunk (section 3.4, first step)."""
     trains = {"trunk": 1.0, "classifier": config.new_layers_lr}
-    return config.stage(
-        "main", trains, owner=__name__, epochs=config.epochs, logits=main_logits, loss=main_loss
-    )
+    return config.stage("main", trains, owner=__name__, epochs=config.epochs, loss=main_loss)
 
 
 def stages(config: Config) -> tuple[Stage, ...]:

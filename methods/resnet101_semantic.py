@@ -60,7 +60,6 @@ def stages(config: Config) -> tuple[Stage, ...]:
         {"trunk": 1.0, "classifier": new, "relations": new},
         owner=__name__,
         epochs=config.epochs,
-        logits=resnet101.main_logits,
         loss=resnet101.main_loss,
         settings=("hidden",),
     )

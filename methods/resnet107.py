@@ -46,7 +46,6 @@ def stages(config: Config) -> tuple[Stage, ...]:
         trains,
         owner=__name__,
         epochs=config.epochs,
-        logits=resnet101.main_logits,
         loss=resnet101.main_loss,
         settings=("extra_blocks",),
     )

@@ -164,38 +164,25 @@ def _convolution(channels: int, out: int, size: int) -> tuple[nn.Module, ...]:
     return convolution, nn.BatchNorm2d(out), nn.ReLU()
 
 
-def attention_logits(model: Model, images_BCHW: Tensor) -> Tensor:
-    """y_att."""
-    return model.attention_logits(images_BCHW)
+def attention_loss(model: Model, images_BCHW: Tensor, labels_BC: Tensor) -> tuple[Tensor, Tensor]:
+    """L(y, y_att), and y_att."""
+    y_att_BC = model.attention_logits(images_BCHW)
+    return bce(y_att_BC, labels_BC), y_att_BC
 
 
-def attention_loss(model: Model, images_BCHW: Tensor, labels_BC: Tensor) -> Tensor:
-    """L(y, y_att)."""
-    return bce(model.attention_logits(images_BCHW), labels_BC)
+def regularization_loss(model: Model, images_BCHW: Tensor, labels_BC: Tensor) -> tuple[Tensor, Tensor]:
+    """L(y, y_sr), and y_sr."""
+    y_sr_BC = model.regularization_logits(images_BCHW)
+    return bce(y_sr_BC, labels_BC), y_sr_BC
 
 
-def regularization_logits(model: Model, images_BCHW: Tensor) -> Tensor:
-    """y_sr."""
-    return model.regularization_logits(images_BCHW)
-
-
-def regularization_loss(model: Model, images_BCHW: Tensor, labels_BC: Tensor) -> Tensor:
-    """L(y, y_sr)."""
-    return bce(model.regularization_logits(images_BCHW), labels_BC)
-
-
-def joint_logits(model: Model, images_BCHW: Tensor) -> Tensor:
-    """The fused logits."""
-    return model.logits(images_BCHW)
-
-
-def joint_loss(model: Model, images_BCHW: Tensor, labels_BC: Tensor) -> Tensor:
-    """L(y, y) + L(y, y_att) (Eq. 10), or the sum of the three losses apart."""
+def joint_loss(model: Model, images_BCHW: Tensor, labels_BC: Tensor) -> tuple[Tensor, Tensor]:
+    """L(y, y) + L(y, y_att) (Eq. 10), or the sum of the three losses apart; and the fused logits."""
     y_cls_BC, y_att_BC, y_sr_BC = model.branches(images_BCHW)
-    if model.config.joint_loss == "separate":
-        return bce(y_cls_BC, labels_BC) + bce(y_att_BC, labels_BC) + bce(y_sr_BC, labels_BC)
     fused_BC = fuse(y_cls_BC, y_sr_BC, model.config.alpha)
-    return bce(fused_BC, labels_BC) + bce(y_att_BC, labels_BC)
+    apart = model.config.joint_loss == "separate"
+    final = bce(y_cls_BC, labels_BC) + bce(y_sr_BC, labels_BC) if apart else bce(fused_BC, labels_BC)
+    return final + bce(y_att_BC, labels_BC), fused_BC
 
 
 def stages(config: Config) -> tuple[Stage, ...]:
@@ -206,7 +193,6 @@ def stages(config: Config) -> tuple[Stage, ...]:
         {"attention_trunk": new, "attention": new, "confidence": new},
         owner=__name__,
         epochs=config.attention_epochs,
-        logits=attention_logits,
         loss=attention_loss,
         settings=("attention_blocks", "attention_width", "confidence_hidden"),
     )
@@ -215,7 +201,6 @@ def stages(config: Config) -> tuple[Stage, ...]:
         {"regularization": new},
         owner=__name__,
         epochs=config.regularization_epochs,
-        logits=regularization_logits,
         loss=regularization_loss,
         settings=("weighted", "relation_width", "filters"),
     )
@@ -224,7 +209,6 @@ def stages(config: Config) -> tuple[Stage, ...]:
         {"": 1.0},
         owner=__name__,
         epochs=config.joint_epochs,
-        logits=joint_logits,
         loss=joint_loss,
         settings=("alpha", "joint_loss"),
     )

@@ -88,16 +88,11 @@ def expected_weight(violators_Bp: Tensor, negatives_B1: Tensor) -> Tensor:
     return ((1 - missed_Bp1**trials_B1R) / ranks_R).sum(dim=2)
 
 
-def main_loss(model: Model, images_BCHW: Tensor, labels_BC: Tensor) -> Tensor:
-    """WARP on the scores, and for scale and shift alone the cross-entropy of y, a mean over labels."""
+def main_loss(model: Model, images_BCHW: Tensor, labels_BC: Tensor) -> tuple[Tensor, Tensor]:
+    """WARP on the scores, and for scale and shift alone the cross-entropy of y, a mean over labels; and y."""
     scores_BC = model.main_logits(images_BCHW)
-    fit = bce(model.calibration(scores_BC.detach()), labels_BC) / labels_BC.shape[1]
-    return warp(scores_BC, labels_BC) + fit
-
-
-def logits(model: Model, images_BCHW: Tensor) -> Tensor:
-    """y."""
-    return model.logits(images_BCHW)
+    y_BC = model.calibration(scores_BC.detach())
+    return warp(scores_BC, labels_BC) + bce(y_BC, labels_BC) / labels_BC.shape[1], y_BC
 
 
 def stages(config: Config) -> tuple[Stage, ...]:
@@ -108,7 +103,6 @@ def stages(config: Config) -> tuple[Stage, ...]:
         {"trunk": 1.0, "classifier": new, "calibration": new},
         owner=__name__,
         epochs=config.epochs,
-        logits=logits,
         loss=main_loss,
     )
     return config.with_budget(only)

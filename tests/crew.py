@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from bench import checkpoint, distribute, inference, method, reuse, train
@@ -17,21 +18,16 @@ from tests.conftest import small_recipe
 from tests.killing import course
 
 
-def loss64(model: Any, images_BCHW: torch.Tensor, labels_BC: torch.Tensor) -> torch.Tensor:
+def loss64(model: Any, images_BCHW: Tensor, labels_BC: Tensor) -> tuple[Tensor, Tensor]:
     logits_BC = model.main_logits(images_BCHW.double())
     total = F.binary_cross_entropy_with_logits(logits_BC, labels_BC.double(), reduction="sum")
-    return total / len(labels_BC)
-
-
-def logits64(model: Any, images_BCHW: torch.Tensor) -> torch.Tensor:
-    logits_BC: torch.Tensor = model.main_logits(images_BCHW.double())
-    return logits_BC
+    return total / len(labels_BC), logits_BC
 
 
 def steps_in_float64(store: Store, folder: Path, crew: Crew) -> None:
     """20 steps with frozen norms; the last checkpoint stays in the folder."""
     model, usual = course(store, folder / f"float64-{crew.size}.safetensors", epochs=5)
-    stage = replace(usual.stage, loss=loss64, logits=logits64, batch_norm="frozen")
+    stage = replace(usual.stage, loss=loss64, batch_norm="frozen")
     train.train(model.double(), replace(usual, stage=stage, crew=crew))
 
 

@@ -173,7 +173,7 @@ class TestRegions:
             features = model.trunk.features(images)
             crops = model.look_closer(images, features, model.pooled_logits(features))
             assert crops.shape == (8, 3, side, side)
-            assert mcar.loss(model, images, torch.empty(2, 5)).shape == ()
+            assert mcar.loss(model, images, torch.empty(2, 5))[0].shape == ()
 
 
 class TestStreams:
@@ -211,7 +211,7 @@ class TestStreams:
         model, images = small_model(reduction=reduction)
         labels = torch.randint(0, 2, (3, 7)).float()
         with torch.no_grad():
-            found = mcar.loss(model, images, labels)
+            found, _ = mcar.loss(model, images, labels)
             expected = 0.0
             for stream in model.streams(images):
                 for logit, label in zip(stream.flatten().tolist(), labels.flatten().tolist(), strict=True):

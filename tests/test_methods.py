@@ -138,7 +138,7 @@ class TestEquations:
         fused = loss((y_cls + y_sr) / 2) + loss(y_att)
         expected = {"fused": fused, "separate": loss(y_cls) + loss(y_att) + loss(y_sr)}[kind]
         before, small_srn.config = small_srn.config, replace(small_srn.config, joint_loss=kind)
-        found = srn.joint_loss(small_srn, images, labels)
+        found, _ = srn.joint_loss(small_srn, images, labels)
         small_srn.config = before
         torch.testing.assert_close(found, expected)
 

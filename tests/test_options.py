@@ -1,5 +1,7 @@
 """The options of `bench.run`: every recipe field is one, and the last word on a field counts."""
 
+from pathlib import Path
+
 import pytest
 
 from bench import method, names, options
@@ -8,8 +10,11 @@ from bench.errors import InputError
 USUAL = ["--dataset", "demo", "--method", "srn"]
 
 
+PARSER = options.parser(None)
+
+
 def changes(*words: str) -> dict[str, str]:
-    return options.changes(options.parser(None).parse_args([*USUAL, *words]))
+    return options.changes(PARSER.parse_args([*USUAL, *words]))
 
 
 def test_every_field_of_every_method_is_an_option():
@@ -44,3 +49,11 @@ def test_help_lists_the_fields_of_all_methods_and_of_each(capsys: pytest.Capture
 def test_an_unknown_option_is_answered_with_those_there_are():
     with pytest.raises(InputError, match="unrecognized arguments: --rate 1; choose from: --help, .*--lr"):
         changes("--rate", "1")
+
+
+def test_a_field_named_like_an_option_of_the_command_is_reached_by_set(monkeypatch: pytest.MonkeyPatch):
+    real = method.fields
+    monkeypatch.setattr(method, "fields", lambda found: {**real(found), "source": str})
+    args = options.parser(None).parse_args([*USUAL, "--set", "source=web", "--lr", "1", "--source", "files"])
+    assert options.changes(args) == {"source": "web", "lr": "1"}
+    assert args.source == Path("files")

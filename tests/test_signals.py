@@ -36,7 +36,9 @@ def test_it_saves_at_the_next_step_leaves_and_goes_on_to_the_same_result(
     model, usual = course(store, tmp_path / "stopped")
     steps = [0]
 
-    def signalled(model: Any, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    def signalled(
+        model: Any, images: torch.Tensor, labels: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         steps[0] += torch.is_grad_enabled()
         if steps[0] == step and torch.is_grad_enabled():
             os.kill(os.getpid(), number)

@@ -72,16 +72,15 @@ def test_what_is_not_finite_never_reaches_the_weights_and_names_its_step(
     model, usual = course(store, tmp_path / "c")
     frozen: dict[str, torch.Tensor] = {}
 
-    def bad(model: Any, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    def bad(model: Any, images: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         steps[0] += 1
-        loss = usual.stage.loss(model, images, labels)
+        loss, logits = usual.stage.loss(model, images, labels)
         if steps[0] == 3:
             frozen.update({key: value.detach().clone() for key, value in model.named_parameters()})
             zero = model.classifier.bias.sum() * 0
-            return (
-                loss * math.nan if what == "loss" else loss + zero.sqrt()
-            )  # the slope of a root at 0 is infinite
-        return loss
+            # The slope of a root at 0 is infinite.
+            loss = loss * math.nan if what == "loss" else loss + zero.sqrt()
+        return loss, logits
 
     with pytest.raises(
         InputError, match=r"not finite at stage main, epoch 1, step 3: lower the learning rate"
@@ -113,11 +112,11 @@ def test_the_first_epochs_loss_is_the_mean_over_its_batches(store: Store, tmp_pa
     losses: list[float] = []
     model, usual = course(store, tmp_path / "c", epochs=1)
 
-    def noted(model: Any, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        loss = usual.stage.loss(model, images, labels)
+    def noted(model: Any, images: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        loss, logits = usual.stage.loss(model, images, labels)
         if torch.is_grad_enabled():
             losses.append(loss.item())
-        return loss
+        return loss, logits
 
     (row,) = train.train(model, replace(usual, stage=replace(usual.stage, loss=noted)))
     assert len(losses) == usual.steps

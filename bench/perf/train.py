@@ -130,7 +130,7 @@ def measure(methods: list[str], size: Size, on: torch.device, *, compiled: bool)
 def hours(found: dict[str, Any], images: int) -> dict[str, float]:
     """Hours of training by method on so many training images, and in `all` with equal stages trained once.
 
-    Every stage's epochs at its own rate, and after each the held-out share twice: for its loss, its logits.
+    Every stage's epochs at its own rate, and after each the held-out share once.
     """
     spent: dict[tuple[Any, ...], float] = {}
     total: dict[str, float] = {}
@@ -139,7 +139,7 @@ def hours(found: dict[str, Any], images: int) -> dict[str, float]:
         total[name] = 0.0
         for stage in method.load(name).stages(recipe(name)):
             learn = images * (1 - HELD_OUT_SHARE) / figures["stages"][stage.name]["pipeline"]
-            check = 2 * images * HELD_OUT_SHARE / figures["evaluation"]
+            check = images * HELD_OUT_SHARE / figures["evaluation"]
             chain = (*chain, stage.name, stage.owner, tuple(stage.settings.items()))
             spent[chain] = stage.epochs * (learn + check) / 3600
             total[name] += spent[chain]
