@@ -50,7 +50,8 @@ def train(model: nn.Module, course: Course) -> list[dict[str, Any]]:
     """Train the stage to its end, from its checkpoint if there is one; returns a row for each epoch.
 
     SIGTERM and Ctrl-C save at the next step and leave. Raises InputError where there are too few images for a
-    batch or for validation, and for a loss or gradient that is not finite.
+    batch or for validation, too little memory on the GPU, no compiler for `--compile`, and for a loss or
+    gradient that is not finite.
     """
     if not course.steps or not len(course.store.held_out):
         held_out, fitted, batch = (
@@ -59,8 +60,27 @@ def train(model: nn.Module, course: Course) -> list[dict[str, Any]]:
             course.stage.batch_size,
         )
         raise InputError(f"too few images: {fitted} to learn from in batches of {batch}, {held_out} held out")
-    with signals.Stop(again=course.crew.size == 1) as stop:
-        return _Training(model, course, stop).run()
+    try:
+        with signals.Stop(again=course.crew.size == 1) as stop:
+            return _Training(model, course, stop).run()
+    except RuntimeError as fault:
+        if remedy := _remedy(fault, course.stage):
+            raise InputError(remedy) from fault
+        raise
+
+
+def _remedy(fault: RuntimeError, stage: Stage) -> str:
+    """What the user can do about a fault of torch's; empty where it is no fault of theirs."""
+    if isinstance(fault, torch.OutOfMemoryError):
+        return (
+            f"stage {stage.name}: batches of {stage.batch_size} do not fit into the GPU's memory;"
+            f" --set batch_size={max(1, stage.batch_size // 2)}, or torchrun with more GPUs"
+        )
+    if type(fault).__module__.startswith(("torch._dynamo", "torch._inductor")):
+        return (
+            f"--compile does not work here; leave it out, or mend this: {' '.join(str(fault).split())[:300]}"
+        )
+    return ""
 
 
 class _Training:

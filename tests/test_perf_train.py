@@ -21,7 +21,7 @@ import sys
 for name in ("datasets", "sklearn", "scipy", "tabulate", "pyarrow", "pandas", "matplotlib"):
     sys.modules[name] = None
 from bench.perf import train
-train.main(["--device", "cpu", "--method", "srn", "--steps", "2", "--output", sys.argv[1]])
+train.main(["--device", "cpu", "--method", "srn_att,srn", "--steps", "2", "--output", sys.argv[1]])
 """
 
 
@@ -40,7 +40,11 @@ def test_on_the_cpu_it_measures_a_small_network_and_writes_a_dated_record(tmp_pa
         assert set(stage) == {"pipeline", "resident", "memory_bytes", "first_step_seconds"}
         assert min(stage.values()) > 0
     assert figures["evaluation"] > 0
-    assert record["projected_hours"] == {}  # a small network's say nothing
+    shared = {name: found["stages"] for name, found in record["images_per_second"]["eager"].items()}
+    for name in ("main", "attention"):  # trained once for both, and measured once
+        assert shared["srn"][name] == shared["srn_att"][name]
+    assert shared["srn"]["joint"] != shared["srn_att"]["joint"]
+    assert record["projected_hours"] == {"eager": {}}  # a small network's say nothing
     assert record["provenance"]["threads"] >= 1
     assert "srn joint, eager" in done.stdout
     assert f"written to {path}" in done.stdout
@@ -52,7 +56,7 @@ def test_hours_add_up_and_equal_stages_count_once():
         name: {"stages": stages, "evaluation": 10_000.0} for name in ("resnet101", "srn_att", "srn")
     }
     hours = perf.hours(found, 100_000)
-    epoch = (95_000 / 1000 + 2 * 5_000 / 10_000) / 3600
+    epoch = (95_000 / 1000 + 5_000 / 10_000) / 3600
     assert hours["resnet101"] == pytest.approx(30 * epoch)
     assert hours["srn"] == hours["srn_att"] == pytest.approx(60 * epoch)
     assert hours["all"] == pytest.approx((30 + 10 + 2 * 20) * epoch)  # main and attention are shared
@@ -62,10 +66,10 @@ def test_the_table_names_projected_hours_and_ratios():
     rate = {"pipeline": 97.0, "resident": 100.0, "memory_bytes": 2**30, "first_step_seconds": 1.5}
     figures = {"srn": {"stages": {"main": rate}, "evaluation": 5.0}}
     record = {"size": {"trunk": "t", "batch": 96}, "provenance": {"hardware": "H"}}
-    record |= {"images_per_second": {"eager": figures}, "projected_hours": {"coco": {"srn": 1.25}}}
+    record |= {"images_per_second": {"eager": figures}, "projected_hours": {"eager": {"coco": {"srn": 1.25}}}}
     text = "\n".join(perf.lines(record))
     assert "0.97   1.0 GiB" in text
-    assert "projected hours, coco: srn 1.25" in text
+    assert "projected hours, coco, eager: srn 1.25" in text
 
 
 def test_a_resident_batch_is_the_pipelines_first():

@@ -93,6 +93,42 @@ def test_what_is_not_finite_never_reaches_the_weights_and_names_its_step(
     assert not (tmp_path / "c").exists()
 
 
+def test_a_batch_too_large_for_the_gpu_is_said_with_a_smaller_one(store: Store, tmp_path: Path):
+    model, usual = course(store, tmp_path / "c")
+
+    def large(*_given: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    with pytest.raises(InputError, match=r"stage main: batches of 32 do not fit .* --set batch_size=16,"):
+        train.train(model, replace(usual, stage=replace(usual.stage, loss=large)))
+
+
+def test_without_a_compiler_compiled_training_is_refused_in_a_line(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def none(_graph: Any, _examples: Any) -> Any:
+        raise FileNotFoundError("no C++ compiler\nand much more")
+
+    real = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda module: real(module, backend=none))
+    model, usual = course(store, tmp_path / "c")
+    with pytest.raises(InputError, match=r"--compile does not work here; leave it out") as refused:
+        train.train(model, replace(usual, compiled=True))
+    assert "no C++ compiler" in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_any_other_fault_of_torchs_is_not_dressed_up(store: Store, tmp_path: Path):
+    model, usual = course(store, tmp_path / "c")
+
+    def broken(*_given: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        raise RuntimeError("shapes do not match")
+
+    with pytest.raises(RuntimeError, match="^shapes do not match$") as seen:
+        train.train(model, replace(usual, stage=replace(usual.stage, loss=broken)))
+    assert not isinstance(seen.value, InputError)
+
+
 def test_fewer_images_than_a_batch_are_an_error_and_not_an_empty_training(store: Store, tmp_path: Path):
     model, large = course(store, tmp_path / "c", batch_size=1000)
     with pytest.raises(

@@ -11,7 +11,7 @@ import datetime as dt
 import json
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, cast
@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from bench import cards, device, method, names
+from bench import cards, device, method, options
 from bench.batches import Pixels
 from bench.command import Parser, run
 from bench.errors import InputError
@@ -39,6 +39,7 @@ SCHEMA = "multilabel-bench/perf-train/1"
 DATASETS = ("coco", "nuswide", "wider")
 STILL = 1e-9  # a learning rate at which no method diverges, whatever the made-up labels ask of it
 Feed = Callable[..., Any]  # gives batches, as bench.batches.training does
+Chain = tuple[Any, ...]
 
 
 def recipe(name: str) -> Any:
@@ -116,15 +117,32 @@ def measure_evaluation(model: nn.Module, made: Made, pixels: Pixels) -> float:
     return len(made.test) / (time.monotonic() - began)
 
 
-def measure(methods: list[str], size: Size, on: torch.device, *, compiled: bool) -> dict[str, Any]:
-    """{method: {stages: {name: figures}, evaluation}}."""
-    made, found = Made(size), {}
-    for name in methods:
-        model, stages = build(name, size, on)
-        pixels = Pixels(model.trunk.mean, model.trunk.std, on)  # type: ignore[arg-type]
-        rates = {s.name: measure_stage(model, s, made, pixels, compiled=compiled) for s in stages}
-        found[name] = {"stages": rates, "evaluation": measure_evaluation(model, made, pixels)}
-    return found
+def measure(
+    name: str,
+    made: Made,
+    size: Size,
+    on: torch.device,
+    *,
+    compiled: bool,
+    known: dict[Chain, dict[str, float]],
+) -> dict[str, Any]:
+    """{stages: {name: figures}, evaluation} of a method; a stage that is `known` is not measured again."""
+    model, stages = build(name, size, on)
+    pixels = Pixels(model.trunk.mean, model.trunk.std, on)  # type: ignore[arg-type]
+    found = {}
+    for stage, chain in zip(stages, chains(stages), strict=True):
+        if chain not in known:
+            known[chain] = measure_stage(model, stage, made, pixels, compiled=compiled)
+        found[stage.name] = known[chain]
+    return {"stages": found, "evaluation": measure_evaluation(model, made, pixels)}
+
+
+def chains(stages: Iterable[Stage | Collection]) -> Iterator[Chain]:
+    """What is equal for stages of two methods that are trained once for both: each with all before it."""
+    chain: Chain = ()
+    for stage in stages:
+        chain = (*chain, stage.name, stage.owner, tuple(stage.settings.items()))
+        yield chain
 
 
 def hours(found: dict[str, Any], images: int) -> dict[str, float]:
@@ -132,15 +150,14 @@ def hours(found: dict[str, Any], images: int) -> dict[str, float]:
 
     Every stage's epochs at its own rate, and after each the held-out share once.
     """
-    spent: dict[tuple[Any, ...], float] = {}
+    spent: dict[Chain, float] = {}
     total: dict[str, float] = {}
     for name, figures in found.items():
-        chain: tuple[Any, ...] = ()
+        stages = method.load(name).stages(recipe(name))
         total[name] = 0.0
-        for stage in method.load(name).stages(recipe(name)):
+        for stage, chain in zip(stages, chains(stages), strict=True):
             learn = images * (1 - HELD_OUT_SHARE) / figures["stages"][stage.name]["pipeline"]
             check = images * HELD_OUT_SHARE / figures["evaluation"]
-            chain = (*chain, stage.name, stage.owner, tuple(stage.settings.items()))
             spent[chain] = stage.epochs * (learn + check) / 3600
             total[name] += spent[chain]
     return {**total, "all": sum(spent.values())}
@@ -160,35 +177,54 @@ def lines(record: dict[str, Any]) -> Iterator[str]:
                     f"{ratio:>7.2f}{memory:>6.1f} GiB{rate['first_step_seconds']:>10.1f} s"
                 )
             yield f"{f'{name} evaluation, {way}':<34}{figures['evaluation']:>10,.0f}"
-    for dataset, by_method in record["projected_hours"].items():
-        each = ", ".join(f"{name} {value:.2f}" for name, value in by_method.items())
-        yield f"projected hours, {dataset}: {each}"
+    for way, by_dataset in record["projected_hours"].items():
+        for dataset, by_method in by_dataset.items():
+            each = ", ".join(f"{name} {value:.2f}" for name, value in by_method.items())
+            yield f"projected hours, {dataset}, {way}: {each}"
 
 
 def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     if args.steps is not None and args.steps < 2:
         raise InputError(f"--steps {args.steps}: at least 2, as the first is timed on its own")
-    methods = names.in_order() if args.method == "all" else [names.find_method(args.method)]
+    methods = options.methods(args.method)
     on = device.choose(args.device)
     size = FULL if on.type == "cuda" else SMALL
     size = replace(size, steps=args.steps or size.steps)
+    file = args.output / f"train-{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%SZ}-{on.type}.json"
     ways = {"eager": False} | ({"compiled": True} if args.compile else {})
-    found = {way: measure(methods, size, on, compiled=compiled) for way, compiled in ways.items()}
-    projected = {name: hours(found["eager"], cards.load(name).train.images) for name in DATASETS}
-    made = provenance(hardware=device.hardware(on), threads=torch.get_num_threads())
-    record = {"schema": SCHEMA, "size": asdict(size), "images_per_second": found}
-    record |= {"projected_hours": projected if size.trunk == FULL.trunk else {}, "provenance": made}
-    file = f"train-{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%SZ}-{on.type}.json"
-    write_atomically(args.output / file, json.dumps(record, indent=1) + "\n")
-    print(*lines(record), f"written to {args.output / file}", sep="\n")
+    made = Made(size)
+    found: dict[str, dict[str, Any]] = {}
+    for way, compiled in ways.items():
+        known: dict[Chain, dict[str, float]] = {}
+        found[way] = {}
+        for name in methods:
+            found[way][name] = measure(name, made, size, on, compiled=compiled, known=known)
+            write_atomically(file, json.dumps(record(found, size, on), indent=1) + "\n")  # no figure is lost
+    print(*lines(record(found, size, on)), f"written to {file}", sep="\n")
     return 0
+
+
+def record(found: dict[str, dict[str, Any]], size: Size, on: torch.device) -> dict[str, Any]:
+    """What is written: the figures by way and method, and what follows from them at full size."""
+    full = size.trunk == FULL.trunk
+    datasets = {name: cards.load(name).train.images for name in DATASETS} if full else {}
+    return {
+        "schema": SCHEMA,
+        "size": asdict(size),
+        "images_per_second": found,
+        "projected_hours": {
+            way: {name: hours(figures, images) for name, images in datasets.items()}
+            for way, figures in found.items()
+        },
+        "provenance": provenance(hardware=device.hardware(on), threads=torch.get_num_threads()),
+    }
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="python -m bench.perf train", description=__doc__)
     parser.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda")
-    parser.add_argument("--method", default="all", metavar="NAME", help="one method only (default: all)")
+    parser.add_argument("--method", default="all", metavar="NAME", help="all, or some of them: resnet101,srn")
     parser.add_argument("--steps", type=int, metavar="N", help="of each measurement (default: 100, CPU: 6)")
     parser.add_argument("--compile", action="store_true", help="measure torch.compile's step as well")
     folder = ROOT / "results" / "perf"
