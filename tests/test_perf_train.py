@@ -37,7 +37,7 @@ def test_on_the_cpu_it_measures_a_small_network_and_writes_a_dated_record(tmp_pa
     figures = record["images_per_second"]["eager"]["srn"]
     assert list(figures["stages"]) == ["main", "attention", "regularization", "joint"]
     for stage in figures["stages"].values():
-        assert set(stage) == {"pipeline", "resident", "memory_bytes", "first_step_seconds"}
+        assert set(stage) == {"pipeline", "resident", "ratio", "memory_bytes", "first_step_seconds"}
         assert min(stage.values()) > 0
     assert figures["evaluation"] > 0
     shared = {name: found["stages"] for name, found in record["images_per_second"]["eager"].items()}
@@ -63,7 +63,13 @@ def test_hours_add_up_and_equal_stages_count_once():
 
 
 def test_the_table_names_projected_hours_and_ratios():
-    rate = {"pipeline": 97.0, "resident": 100.0, "memory_bytes": 2**30, "first_step_seconds": 1.5}
+    rate = {
+        "pipeline": 96.0,
+        "resident": 100.0,
+        "ratio": 0.97,
+        "memory_bytes": 2**30,
+        "first_step_seconds": 1.5,
+    }
     figures = {"srn": {"stages": {"main": rate}, "evaluation": 5.0}}
     record = {"size": {"trunk": "t", "batch": 96}, "provenance": {"hardware": "H"}}
     record |= {"images_per_second": {"eager": figures}, "projected_hours": {"eager": {"coco": {"srn": 1.25}}}}
@@ -72,17 +78,23 @@ def test_the_table_names_projected_hours_and_ratios():
     assert "projected hours, coco, eager: srn 1.25" in text
 
 
-def test_a_resident_batch_is_the_pipelines_first():
-    made = perf.Made(perf.SMALL)
+def test_pipeline_and_one_resident_batch_take_turns():
+    made, feed = perf.Made(perf.SMALL), perf.InTurn()
     _, stages = perf.build("resnet101", perf.SMALL, torch.device("cpu"))
     pixels = Pixels((0.5,) * 3, (0.2,) * 3, torch.device("cpu"))
-    how: dict[str, Any] = {"stage": stages[0], "seed": 0, "epoch": 1}
-    chosen = batches.plan(made.fitted, **how)
-    found = list(perf.Resident()(made.train, chosen, pixels=pixels, **how))
-    first = next(batches.training(made.train, chosen, pixels=pixels, **how))  # type: ignore[arg-type]
-    assert len(found) == perf.SMALL.steps
-    assert all(batch is found[0] for batch in found)
-    assert torch.equal(found[0].images_BCHW, first.images_BCHW)
+    epochs, expected = [], []
+    for epoch in range(1, 5):
+        how: dict[str, Any] = {"stage": stages[0], "seed": 0, "epoch": epoch}
+        chosen = batches.plan(made.fitted, **how)
+        epochs.append(list(feed(made.train, chosen, pixels=pixels, **how)))
+        expected.append(list(batches.training(made.train, chosen, pixels=pixels, **how)))
+    for number in (0, 2):
+        for found, real in zip(epochs[number], expected[number], strict=True):
+            assert torch.equal(found.images_BCHW, real.images_BCHW)
+    assert len(epochs[1]) == len(epochs[3]) == perf.SMALL.steps
+    assert all(batch is epochs[1][0] for batch in epochs[1] + epochs[3])
+    assert torch.equal(epochs[1][0].images_BCHW, expected[1][0].images_BCHW)
+    assert feed.first > 0
 
 
 def test_too_few_steps_are_refused():

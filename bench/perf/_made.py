@@ -26,7 +26,7 @@ class Size:
     steps: int
 
 
-FULL = Size("resnet101", stored=256, side=224, batch=96, steps=100)
+FULL = Size("resnet101", stored=256, side=224, batch=96, steps=50)
 SMALL = Size("resnet10_narrow", stored=80, side=64, batch=32, steps=6)
 
 
@@ -58,27 +58,27 @@ class Made:
         self.fitted = np.arange(len(self.train))
 
 
-class Resident:
-    """One batch that is on the device, given again and again."""
+class InTurn:
+    """Batches of the real pipeline in odd epochs; in even ones one batch, on the device, again and again.
 
-    def __init__(self) -> None:
-        self.batch: Batch | None = None
-
-    def __call__(self, view: Any, chosen: list[NDArray[np.int64]], **how: Any) -> Iterator[Batch]:
-        if self.batch is None:
-            (self.batch,) = batches.training(view, chosen[:1], **how)
-        yield from [self.batch] * len(chosen)
-
-
-class Timed:
-    """The real pipeline, which notes when the first step was done."""
+    first: seconds from the beginning to the end of the first step.
+    """
 
     def __init__(self) -> None:
         self.began, self.first = time.monotonic(), 0.0
+        self.resident: Batch | None = None
 
-    def __call__(self, view: Any, chosen: list[NDArray[np.int64]], **how: Any) -> Iterator[Batch]:
-        for number, batch in enumerate(batches.training(view, chosen, **how)):
-            if number == 1 and not self.first:
+    def __call__(
+        self, view: Any, chosen: list[NDArray[np.int64]], *, number: int = 0, **how: Any
+    ) -> Iterator[Batch]:
+        """number: the epoch, where `how` has always the same one."""
+        if (number or how["epoch"]) % 2 == 0:
+            if self.resident is None:
+                (self.resident,) = batches.training(view, chosen[:1], **how)
+            yield from [self.resident] * len(chosen)
+            return
+        for step, batch in enumerate(batches.training(view, chosen, **how)):
+            if step == 1 and not self.first:
                 wait(how["pixels"].device)
                 self.first = time.monotonic() - self.began
             yield batch

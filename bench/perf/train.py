@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -29,7 +30,7 @@ from bench.inference import predict
 from bench.learners import Collecting, collect
 from bench.method import Labels
 from bench.paths import ROOT
-from bench.perf._made import FULL, LABELS, SMALL, Made, Resident, Size, Timed
+from bench.perf._made import FULL, LABELS, SMALL, InTurn, Made, Size
 from bench.provenance import provenance
 from bench.stages import Collection, Stage
 from bench.store import HELD_OUT_SHARE, Store
@@ -37,6 +38,7 @@ from bench.train import Course, train
 
 SCHEMA = "multilabel-bench/perf-train/1"
 DATASETS = ("coco", "nuswide", "wider")
+ROUNDS = 3  # of one epoch each
 STILL = 1e-9  # a learning rate at which no method diverges, whatever the made-up labels ask of it
 Feed = Callable[..., Any]  # gives batches, as bench.batches.training does
 Chain = tuple[Any, ...]
@@ -64,28 +66,34 @@ def build(name: str, size: Size, on: torch.device) -> tuple[nn.Module, tuple[Sta
 def measure_stage(
     model: nn.Module, stage: Stage | Collection, made: Made, pixels: Pixels, *, compiled: bool
 ) -> dict[str, float]:
-    """A stage's figures."""
-    found: dict[str, float] = {}
-    timed = Timed()
-    for kind, feed in (("pipeline", timed), ("resident", Resident())):
-        if pixels.device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(pixels.device)
-        if isinstance(stage, Collection):
-            found[kind] = _collected(model, stage, made, pixels, feed=feed)
-        else:
-            found[kind] = _trained(model, stage, made, pixels, feed=feed, compiled=compiled)
-        found["memory_bytes"] = device.peak_memory(pixels.device)
-    return {**found, "first_step_seconds": timed.first}
+    """A stage's figures: medians over rounds of one epoch from the pipeline and one of the resident batch.
+
+    Before them one epoch warms up. The two take turns, so that what else the machine does falls on both.
+    """
+    if pixels.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(pixels.device)
+    feed = InTurn()
+    learn = _collected if isinstance(stage, Collection) else partial(_trained, compiled=compiled)
+    _, *rates = learn(model, cast("Any", stage), made, pixels, feed=feed)
+    rounds = np.array(rates).reshape(ROUNDS, 2)
+    resident, pipeline = np.median(rounds, axis=0)
+    return {
+        "pipeline": pipeline,
+        "resident": resident,
+        "ratio": float(np.median(rounds[:, 1] / rounds[:, 0])),
+        "memory_bytes": device.peak_memory(pixels.device),
+        "first_step_seconds": feed.first,
+    }
 
 
 def _trained(
     model: nn.Module, stage: Stage, made: Made, pixels: Pixels, *, feed: Feed, compiled: bool
-) -> float:
-    """Images per second of the second of two epochs, as the first one warms up."""
+) -> list[float]:
+    """Images per second of every epoch."""
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         course = Course(
-            replace(stage, epochs=2, schedule=replace(stage.schedule, patience=None)),
+            replace(stage, epochs=1 + 2 * ROUNDS, schedule=replace(stage.schedule, patience=None)),
             cast("Store", made),
             seed=0,
             pixels=pixels,
@@ -96,17 +104,18 @@ def _trained(
             note=rows.append,
         )
         train(model, course)
-    return float(rows[-1]["images_per_second"])
+    return [row["images_per_second"] for row in rows]
 
 
-def _collected(model: nn.Module, stage: Collection, made: Made, pixels: Pixels, *, feed: Feed) -> float:
-    """Images per second of the second of two passes; the model then has what it predicts with."""
-    for _ in range(2):
+def _collected(model: nn.Module, stage: Collection, made: Made, pixels: Pixels, *, feed: Feed) -> list[float]:
+    """Images per second of every pass; the model then has what it predicts with."""
+    rates = []
+    for number in range(1 + 2 * ROUNDS):
         began = time.monotonic()
-        rows_ND = collect(model, stage, cast("Store", made), pixels, feed=feed)
-    seconds = time.monotonic() - began
+        rows_ND = collect(model, stage, cast("Store", made), pixels, feed=partial(feed, number=number + 1))
+        rates.append(len(rows_ND) / (time.monotonic() - began))
     Collecting(model, stage, cast("Store", made), pixels, stage.name).hold(rows_ND)
-    return len(rows_ND) / seconds
+    return rates
 
 
 def measure_evaluation(model: nn.Module, made: Made, pixels: Pixels) -> float:
@@ -171,10 +180,10 @@ def lines(record: dict[str, Any]) -> Iterator[str]:
     for way, found in record["images_per_second"].items():
         for name, figures in found.items():
             for stage, rate in figures["stages"].items():
-                ratio, memory = rate["pipeline"] / rate["resident"], rate["memory_bytes"] / 2**30
+                memory = rate["memory_bytes"] / 2**30
                 yield (
                     f"{f'{name} {stage}, {way}':<34}{rate['pipeline']:>10,.0f}{rate['resident']:>10,.0f}"
-                    f"{ratio:>7.2f}{memory:>6.1f} GiB{rate['first_step_seconds']:>10.1f} s"
+                    f"{rate['ratio']:>7.2f}{memory:>6.1f} GiB{rate['first_step_seconds']:>10.1f} s"
                 )
             yield f"{f'{name} evaluation, {way}':<34}{figures['evaluation']:>10,.0f}"
     for way, by_dataset in record["projected_hours"].items():
@@ -225,7 +234,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="python -m bench.perf train", description=__doc__)
     parser.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda")
     parser.add_argument("--method", default="all", metavar="NAME", help="all, or some of them: resnet101,srn")
-    parser.add_argument("--steps", type=int, metavar="N", help="of each measurement (default: 100, CPU: 6)")
+    parser.add_argument("--steps", type=int, metavar="N", help="of an epoch (default: 50, CPU: 6)")
     parser.add_argument("--compile", action="store_true", help="measure torch.compile's step as well")
     folder = ROOT / "results" / "perf"
     parser.add_argument("--output", type=Path, default=folder, metavar="DIR", help="default: results/perf")
