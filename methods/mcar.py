@@ -8,7 +8,9 @@ BCE(local) in the paper's reduction, the mean over images and labels, C times sm
 labels; the prediction is the higher of both logits. Enlarging aligns corners.
 
 Square resize, mirror and colour jitter of 0.3 in brightness, contrast and saturation, not in hue. The authors
-keep the epoch that is best on the test set; here it is the last. Both streams pass batch norm apart.
+keep the epoch that is best on the test set; here it is the last. Both streams pass batch norm apart in
+training, and share its running statistics in evaluation, which costs where regions are unlike images: on the
+demo mAP is 91.3, and would be 94.6 with each evaluated batch's own statistics (means of three seeds).
 Cost: 42.7 M parameters with C = 80, all of ResNet-101's; 1 + N passes, 156 GMAC an image at 448 with N = 4.
 
 Legend: B images, C labels, N regions, R = B N, S the image's side, h = w that of the feature map.
