@@ -4,7 +4,7 @@ Labels are matched by name and images by id wherever both sides give them, else 
 Shapes: N images, C labels.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
@@ -22,6 +22,7 @@ from bench.paths import DATA
 
 # The logit of p = 1: that of the double just below 1 is 37, that of the smallest above 0 is -745.
 CERTAIN = 1000.0
+MIXED = "The labels hold 0 and -1, and both count as negative; --unspecified makes 0 unspecified."
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Subject:
     """Logits and labels (1, 0 or -1) of the same images and labels; notes: what a reader should know of them.
 
     ids: of the images, in order; empty where no file gives them. card: of their data set, if it is known.
+    is_named: whether a file or the card gives the labels' names; else they are numbered.
     """
 
     path: Path
@@ -38,6 +40,7 @@ class Subject:
     ids: tuple[str, ...]
     card: Card | None
     notes: tuple[str, ...]
+    is_named: bool = True
 
 
 def load(
@@ -61,7 +64,8 @@ def load(
     is_wrong = is_no_probability if probabilities else is_not_finite
     _refuse(given, "logits", is_wrong, "a probability, from 0 to 1" if probabilities else "a finite logit")
     _refuse(truth, "labels", is_no_label, "a label: 1, 0 or -1")
-    names = card.labels if card else given.names or truth.names or _numbered(given)
+    known = card.labels if card else given.names or truth.names
+    names = known or _numbered(given)
     logits_NC, labels_NC = _columns(given, "logits", names), _columns(truth, "labels", names)
     notes = () if probabilities else _doubts(logits_NC)
     return Subject(
@@ -72,14 +76,23 @@ def load(
         ids=given.ids or truth.ids,
         card=card,
         notes=notes,
+        is_named=bool(known),
     )
+
+
+def remarks(subject: Subject, evaluation: Evaluation) -> Iterator[str]:
+    """What a reader should know of the labels."""
+    positives_C = (subject.labels_NC == 1).sum(axis=0)
+    if empty := [name for name, count in zip(subject.names, positives_C, strict=True) if not count]:
+        yield f"Labels without a positive, {len(empty)} of {len(subject.names)}: {', '.join(empty)}."
+    if evaluation.unspecified is None and (subject.labels_NC == -1).any() and (subject.labels_NC == 0).any():
+        yield MIXED
 
 
 def add_options(parser: Parser) -> None:
     """What every command asks that scores a file: where the ground truth is, and how it is to be read."""
     parser.add_argument("--labels", type=Path, metavar="FILE", help="the ground truth, if it is elsewhere")
     parser.add_argument("--dataset", metavar="NAME", help=f"one of: {', '.join(cards.names())}")
-    parser.add_argument("--probabilities", action="store_true", help="the file holds these, not logits")
     parser.add_argument("--top3", choices=("none", *get_args(Top3)), help="default: as the data set's paper")
     choices = get_args(Unspecified)
     parser.add_argument("--unspecified", choices=("none", *choices), help="what F1 makes of labels 0")
@@ -189,21 +202,29 @@ def _doubts(logits_NC: Array) -> tuple[str, ...]:
 
 
 def beside(one: Subject, other: Subject) -> Subject:
-    """The other subject with its images and labels in the order of the one.
+    """The other subject with its images and labels in the order of the one; named, if one of them is.
 
     InputError where they do not have the same images, labels and ground truth.
     """
+    by_name, named = one.is_named and other.is_named, one if one.is_named else other
     mine, theirs = (
-        MatrixFile(it.path, {"logits": it.logits_NC, "labels": it.labels_NC}, it.names, it.ids)
+        MatrixFile(
+            it.path, {"logits": it.logits_NC, "labels": it.labels_NC}, it.names if by_name else (), it.ids
+        )
         for it in (one, other)
     )
     logits_NC, labels_NC = (_columns(theirs, role, one.names) for role in ("logits", "labels"))
     rows = _rows(mine, theirs)
     ordered = replace(
-        other, logits_NC=logits_NC[rows], labels_NC=labels_NC[rows], names=one.names, ids=one.ids
+        other,
+        logits_NC=logits_NC[rows],
+        labels_NC=labels_NC[rows],
+        names=named.names,
+        is_named=named.is_named,
+        ids=one.ids,
     )
     if (entry := first(ordered.labels_NC != one.labels_NC, np.asarray)) is not None:
-        row, name = one.ids[entry[0]] if one.ids else entry[0], one.names[entry[1]]
+        row, name = one.ids[entry[0]] if one.ids else entry[0], named.names[entry[1]]
         labels = f"{ordered.labels_NC[entry]}, in {one.path} {one.labels_NC[entry]}"
         raise InputError(f"{other.path}: another ground truth: label {name!r} of image {row!r} is {labels}")
     return ordered

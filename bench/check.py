@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from bench import paths, published
+from bench import cards, paths, published
 from bench.command import Parser, run
 from bench.errors import InputError
 from bench.layout import Column
@@ -20,10 +20,8 @@ from bench.spread import (
     WITHOUT_SPREAD,
     Comparison,
     Groups,
-    Spread,
     compare,
     samples,
-    spreads,
 )
 
 
@@ -34,9 +32,9 @@ def report(accepted: Groups, fresh: Groups, *, strict: bool) -> tuple[list[str],
     """
     compared = list(compare(accepted, fresh))
     alarms, remarks = list(_alarms(accepted, fresh)), list(_remarks(accepted, fresh))
-    missing = [_name(accepted, group) for group in accepted if group not in fresh]
+    missing = list(_missing(accepted, fresh))
     lines = [*alarms, *remarks, *(f"{name}: accepted, but there is no fresh record" for name in missing)]
-    lines += [*_tolerances(spreads(accepted), compared), *_verdict(compared)]
+    lines += [*_tolerances(compared), *_verdict(compared)]
     moved = alarms or any(one.share > 1 for one in compared)
     return lines, int(bool(moved or (strict and (missing or not compared))))
 
@@ -50,8 +48,33 @@ def _alarms(accepted: Groups, fresh: Groups) -> Iterator[str]:
             yield f"{_name(fresh, group)}: moved: the data, fingerprint {were} accepted, {are} fresh"
         if any(one["protocol"] != old[0]["protocol"] for one in new):
             yield f"{_name(fresh, group)}: moved: the protocol of evaluation"
+        if words := _redefined(old, new):
+            yield f"{_name(fresh, group)}: moved: {words}"
         if gone := [_metric(column) for column in samples(old) if column not in samples(new)]:
             yield f"{_name(fresh, group)}: moved: there is no {', '.join(gone)} any more"
+
+
+def _redefined(old: list[Record], new: list[Record]) -> str:
+    """Which metrics differ where a seed's main numbers are the same to the last bit: computed otherwise."""
+    known = {one["seed"]: one for one in old}
+    for record in new:
+        before = known.get(record["seed"])
+        if before and samples([before]) == samples([record]):
+            mine, theirs = record["metrics"], before["metrics"]
+            if differ := [name for name in theirs if mine.get(name) != theirs[name]]:
+                return f"metrics of profile {', '.join(differ)}, while the main numbers are the same"
+    return ""
+
+
+def _missing(accepted: Groups, fresh: Groups) -> Iterator[str]:
+    """Accepted methods and seeds that were not made again."""
+    for group, members in accepted.items():
+        if group not in fresh:
+            yield _name(accepted, group)
+            continue
+        made = {record["seed"] for record in fresh[group]}
+        if seeds := [record["seed"] for record in members if record["seed"] not in made]:
+            yield f"{_name(accepted, group)} seed {', '.join(map(str, sorted(seeds)))}"
 
 
 def _fingerprints(members: list[Record]) -> list[str]:
@@ -65,10 +88,12 @@ def _remarks(accepted: Groups, fresh: Groups) -> Iterator[str]:
         if group not in accepted:
             yield f"{name}: fresh, but nothing is accepted to compare it with"
             continue
-        old = accepted[group][0]
-        if any(one["data"]["card"] != old["data"]["card"] for one in new):
+        pairs = [(one, old) for one in new for old in accepted[group]]
+        if any(one["data"]["card"] != old["data"]["card"] for one, old in pairs):
             yield f"{name}: the data set's card is another than when the records were accepted"
-        if any(one["recipe"].get(field) != value for one in new for field, value in old["recipe"].items()):
+        if any(
+            one["recipe"].get(field) != value for one, old in pairs for field, value in old["recipe"].items()
+        ):
             yield f"{name}: the recipe is another than the accepted one"
         if any(one["data"]["partial"] for one in new):
             yield f"{name}: made from partial data"
@@ -78,22 +103,20 @@ def _name(found: Groups, group: tuple[str, str]) -> str:
     return title(found[group][0], seed=False)
 
 
-def _tolerances(spread: dict[Column, Spread], compared: Sequence[Comparison]) -> list[str]:
-    """The tolerance of each metric, for each number of seeds that was compared."""
+def _tolerances(compared: Sequence[Comparison]) -> list[str]:
+    """The tolerance of each metric of each method that was compared."""
     if not compared:
         return []
-    freedom = max(one.freedom for one in spread.values())
-    reason = f"{WITHOUT_SPREAD}, as no method has two accepted seeds to show a spread"
-    if freedom:
-        basis = f"by the spread between accepted seeds ({freedom} degrees of freedom)"
+    reason = f"{WITHOUT_SPREAD} where no method has two accepted seeds to show a spread"
+    if any(one.tolerance != WITHOUT_SPREAD for one in compared):
+        basis = "by the spread between accepted seeds, each method's moderated by that of all (Smyth 2004)"
         reason = f"{CONFIDENCE:.1%} of chance differences {basis}, at least {LEAST}"
     columns = list(dict.fromkeys(one.column for one in compared))
-    rows = [["sd between seeds", *(f"{spread[column].sd:.2f}" for column in columns)]] if freedom else []
-    for seeds in dict.fromkeys(one.seeds for one in compared):
-        known = {one.column: f"{one.tolerance:.2f}" for one in compared if one.seeds == seeds}
-        name = f"tolerance, {seeds[0]} fresh : {seeds[1]} accepted"
-        rows.append([name, *(known.get(column, "") for column in columns)])
-    heads = ["", *map(_metric, columns)]
+    rows = []
+    for name, seeds in dict.fromkeys((one.name, one.seeds) for one in compared):
+        known = {one.column: f"{one.tolerance:.2f}" for one in compared if one.name == name}
+        rows.append([f"{name}, {seeds[0]}:{seeds[1]}", *(known.get(column, "") for column in columns)])
+    heads = ["fresh seeds : accepted seeds", *map(_metric, columns)]
     return [f"tolerance in points: {reason}", *_lines(rows, heads)]
 
 
@@ -121,7 +144,9 @@ def _metric(column: Column) -> str:
 
 
 def _lines(rows: list[list[str]], heads: list[str]) -> list[str]:
-    align = ["left" if head in ("", "moved", "metric") else "right" for head in heads]
+    align = [
+        "left" if head in ("fresh seeds : accepted seeds", "moved", "metric") else "right" for head in heads
+    ]
     return str(tabulate(rows, heads, "simple", colalign=align, disable_numparse=True)).splitlines()
 
 
@@ -167,6 +192,8 @@ def main(argv: list[str] | None = None) -> int:
     fresh, accepted = (read_folder(place, dataset=dataset) for place in (source, folder))
     if not fresh and (accepted or args.accept or args.records):
         command = f"python -m bench.run --dataset {dataset} --method all"
+        if cards.base(dataset) in cards.names() and cards.load(dataset).evaluation.result_files:
+            raise InputError(f"{dataset} has no records: its owner's server scores runs/{dataset}/results")
         raise InputError(f"no fresh records in {shown(source)}; make them with: {command}")
     if args.accept:
         print("\n".join(accept(fresh, folder, allow_partial=args.allow_partial)))

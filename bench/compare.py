@@ -68,13 +68,25 @@ def compare(a: Subject, b: Subject, *, profile: str, evaluation: Evaluation, rep
     ]
     labels = [
         _line(name, float(AP_a[c]), float(AP_b[c]), drawn_b.AP_LC[:, c] - drawn_a.AP_LC[:, c])
-        for c, name in enumerate(a.names)
+        for c, name in enumerate(b.names)
         if not math.isnan(AP_a[c])
     ]
     size = f"{len(a.logits_NC):,} images, {len(a.names)} labels; in percent, profile {profile}."
     legend = f"2.5 %, 97.5 %: the {LEVEL} % interval of B - A, {replicates:,} paired bootstrap replicates"
-    about = (f"A: {a.path}", f"B: {b.path}", size, f"{legend}; *: it leaves out 0.", *a.notes)
+    about = (
+        f"A: {a.path}",
+        f"B: {b.path}",
+        size,
+        f"{legend}; *: it leaves out 0.",
+        *_notes(a, b, evaluation),
+    )
     return Comparison(about, metrics, sorted(labels, key=lambda line: -line.difference))
+
+
+def _notes(a: Subject, b: Subject, evaluation: Evaluation) -> list[str]:
+    """What a reader should know of the labels, which both share, and of each file."""
+    own = [f"{letter}: {note}" for letter, subject in (("A", a), ("B", b)) for note in subject.notes]
+    return [*align.remarks(b, evaluation), *own]
 
 
 def _replicates(subject: Subject, rules: Profile, evaluation: Evaluation, replicates: int) -> Replicates:
@@ -151,9 +163,13 @@ def main(argv: list[str] | None = None) -> int:
         )
     a, b = (
         align.load(
-            path, labels=args.labels, dataset=args.dataset, probabilities=args.probabilities, data=args.data
+            path,
+            labels=args.labels,
+            dataset=args.dataset,
+            probabilities=args.probabilities in (letter, "both"),
+            data=args.data,
         )
-        for path in args.predictions
+        for letter, path in zip("AB", args.predictions, strict=True)
     )
     evaluation = align.protocol(a, top3=args.top3, unspecified=args.unspecified)
     found = compare(
@@ -171,6 +187,13 @@ def main(argv: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="python -m bench.compare", description=__doc__)
     parser.add_argument("--predictions", type=Path, nargs=2, required=True, metavar="FILE", help="A and B")
+    parser.add_argument(
+        "--probabilities",
+        nargs="?",
+        const="both",
+        choices=("A", "B", "both"),
+        help="these files hold probabilities, not logits (default without a word: both)",
+    )
     align.add_options(parser)
     known = ", ".join(profiles.PROFILES)
     parser.add_argument("--profile", metavar="NAME", help=f"one of: {known} (default: the data set's)")

@@ -7,6 +7,7 @@ numbers between blanks. Nothing is unpickled, and nothing is guessed from the va
 """
 
 import csv
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +24,17 @@ from bench.matrices import Array, is_matrix
 Role = Literal["logits", "labels"]
 Cells = list[str]
 
-DAMAGED = (ValueError, EOFError, NotImplementedError, MemoryError, zipfile.BadZipFile, zlib.error)
+# A header of numpy's is read as Python: what is wrong with it comes as Python's own faults.
+DAMAGED = (
+    ValueError,
+    EOFError,
+    NotImplementedError,
+    MemoryError,
+    SyntaxError,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 @dataclass(frozen=True)

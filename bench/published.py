@@ -82,16 +82,20 @@ class Published:
         return settings.pop() if len(settings) == 1 else ""
 
     def row(self, method: str, *, trunk: str = "", input_size: int | None = None) -> Row | None:
-        """A method's row under any spelling of its name; of several, the one of that trunk and size."""
+        """A method's row under any spelling of its name; of that trunk and size, where both sides say."""
         found = [row for row in self.rows if plain(row.name) == plain(method)]
-        if len(found) > 1:
-            found = [row for row in found if row.input_size == input_size and _is_trunk(trunk, row.trunk)]
+        found = [row for row in found if not trunk or _is_trunk(trunk, row.trunk)]
+        found = [row for row in found if None in (input_size, row.input_size) or input_size == row.input_size]
         return found[0] if len(found) == 1 else None
 
 
 def _is_trunk(timm_name: str, printed: str) -> bool:
-    """Whether timm's `mobilenetv2_100.ra_in1k` is the `MobileNetV2` of a paper."""
-    return plain(timm_name.partition(".")[0]).removesuffix("100") == plain(printed).removesuffix("100")
+    """Whether timm's `mobilenetv2_100.ra_in1k` is the `MobileNetV2` of a paper; any is, if it names none.
+
+    A pre-activation ResNet, `resnetv2_101`, is a ResNet in print.
+    """
+    name = plain(timm_name.partition(".")[0]).replace("resnetv2", "resnet")
+    return not printed or name.removesuffix("100") == plain(printed).removesuffix("100")
 
 
 def names() -> list[str]:

@@ -25,7 +25,6 @@ ORACLE = (
     "its threshold has the highest F1-C + F1-O of p = 0.01, 0.02, ..., 0.99 and the profile's own on the "
     "very images that are scored; some papers print this, but it compares with no other row"
 )
-MIXED = "The labels hold 0 and -1, and both count as negative; --unspecified makes 0 unspecified."
 
 
 @dataclass(frozen=True)
@@ -157,11 +156,7 @@ def _notes(
     subject: Subject, wanted: Sequence[str], evaluation: Evaluation, *, oracle: bool, replicates: int
 ) -> Iterator[str]:
     yield from (f"{name}: {profiles.in_words(profiles.find(name))}." for name in wanted)
-    positives_C = (subject.labels_NC == 1).sum(axis=0)
-    if empty := [name for name, count in zip(subject.names, positives_C, strict=True) if not count]:
-        yield f"Labels without a positive, {len(empty)} of {len(subject.names)}: {', '.join(empty)}."
-    if evaluation.unspecified is None and (subject.labels_NC == -1).any() and (subject.labels_NC == 0).any():
-        yield MIXED
+    yield from align.remarks(subject, evaluation)
     yield from subject.notes
     if oracle:
         yield f"oracle: {ORACLE}."
@@ -209,6 +204,7 @@ def _parser() -> argparse.ArgumentParser:
         help="the suite's .safetensors, .npz (logits, labels, label_names, ids), .npy, .csv with label names "
         "in its first line, or text with one image a line",
     )
+    parser.add_argument("--probabilities", action="store_true", help="the file holds these, not logits")
     align.add_options(parser)
     known = ", ".join(profiles.PROFILES)
     parser.add_argument("--profile", metavar="NAME", help=f"all, or of: {known} (default: the data set's)")

@@ -5,7 +5,8 @@ fresh record whose numbers equal those accepted for its seed to the last bit rep
 and if nothing else is fresh the difference is 0. Any other record counts as a new draw, on an accepted seed
 too, for rounding on another processor leads the same seed elsewhere. Pairing the k common seeds would then
 have to allow for sqrt(2 / k) standard deviations; the two means allow for sqrt(1 / m + 1 / n), never more, as
-k is at most m and n. One comparison in a thousand passes its tolerance by chance.
+k is at most m and n. A method's standard deviation is its own, moderated by that of all: as far as few seeds
+tell it (`bench/moderation.py`), one comparison in a thousand passes its tolerance by chance.
 """
 
 import math
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.layout import Column
+from bench.moderation import Spread, moderated
 from bench.record import Group, Record, scores, title
 
 CONFIDENCE = 0.999  # two-sided, of one comparison
@@ -25,21 +27,14 @@ WITHOUT_SPREAD = 1.0  # points, where no group has two accepted seeds
 Groups = Mapping[Group, list[Record]]
 
 
-@dataclass(frozen=True)
-class Spread:
-    """The standard deviation between seeds of one metric, and its degrees of freedom (0: not known)."""
+def tolerance(spread: Spread, m: int, n: int) -> float:
+    """How far means over m and n seeds may lie apart: t sd sqrt(1/m + 1/n) points, at least `LEAST`."""
+    if not spread.freedom:
+        return WITHOUT_SPREAD
+    from scipy.special import stdtrit  # noqa: PLC0415 (half a second, for this alone)
 
-    sd: float
-    freedom: int
-
-    def tolerance(self, m: int, n: int) -> float:
-        """How far means over m and n seeds may lie apart: t sd sqrt(1/m + 1/n) points, at least `LEAST`."""
-        if not self.freedom:
-            return WITHOUT_SPREAD
-        from scipy.special import stdtrit  # noqa: PLC0415 (half a second, for this alone)
-
-        t = float(stdtrit(self.freedom, (1 + CONFIDENCE) / 2))
-        return max(LEAST, t * self.sd * math.sqrt(1 / m + 1 / n))
+    t = float(stdtrit(spread.freedom, (1 + CONFIDENCE) / 2))
+    return max(LEAST, t * spread.sd * math.sqrt(1 / m + 1 / n))
 
 
 @dataclass(frozen=True)
@@ -63,15 +58,14 @@ class Comparison:
         return abs(self.difference) / self.tolerance
 
 
-def spreads(accepted: Groups) -> dict[Column, Spread]:
-    """Each metric's spread, pooled over the accepted groups: sums of squares and of degrees of freedom."""
-    squares: dict[Column, float] = defaultdict(float)
-    freedom: dict[Column, int] = defaultdict(int)
-    for members in accepted.values():
+def spreads(accepted: Groups) -> dict[Column, dict[Group, Spread]]:
+    """Each metric's spread between the accepted seeds of each group, moderated by that of all groups."""
+    own: dict[Column, dict[Group, Spread]] = defaultdict(dict)
+    for group, members in accepted.items():
         for column, sample in samples(members).items():
-            squares[column] += statistics.pvariance(sample) * len(sample)
-            freedom[column] += len(sample) - 1
-    return {column: Spread(math.sqrt(squares[column] / (n or 1)), n) for column, n in freedom.items()}
+            sd = statistics.stdev(sample) if len(sample) > 1 else 0.0
+            own[column][group] = Spread(sd, len(sample) - 1)
+    return {column: moderated(known) for column, known in own.items()}
 
 
 def compare(accepted: Groups, fresh: Groups) -> Iterator[Comparison]:
@@ -83,23 +77,22 @@ def compare(accepted: Groups, fresh: Groups) -> Iterator[Comparison]:
         seeds = (len(new), len(accepted[group]))
         for column in [column for column in before if column in after]:
             means = statistics.fmean(before[column]), statistics.fmean(after[column])
-            yield Comparison(
-                title(new[0], seed=False), column, *means, seeds, spread[column].tolerance(*seeds)
-            )
+            allowed = tolerance(spread[column][group], *seeds)
+            yield Comparison(title(new[0], seed=False), column, *means, seeds, allowed)
 
 
 def _draws(accepted: list[Record], fresh: list[Record]) -> tuple[list[Record], list[Record]]:
     """All accepted records and the fresh that do not reproduce theirs; if all do, they and theirs."""
     known = {record["seed"]: record for record in accepted}
-    again = [record for record in fresh if _own(record) == _own(known.get(record["seed"]))]
+    again = [one for one in fresh if one["seed"] in known and own(one) == own(known[one["seed"]])]
     if len(again) == len(fresh):
         return [known[record["seed"]] for record in again], again
     return accepted, [record for record in fresh if record not in again]
 
 
-def _own(record: Record | None) -> Any:
+def own(record: Record) -> Any:
     """The metrics of the record's own profile, every class's AP included."""
-    return record and record["metrics"][record["protocol"]["profile"]]
+    return record["metrics"][record["protocol"]["profile"]]
 
 
 def samples(members: list[Record]) -> dict[Column, list[float]]:

@@ -133,6 +133,8 @@ def _reproduced_rows(
         name = lines.get(method, method).partition(":")[0]
         if (method, "") not in found:
             remedy = f"python -m bench.run --dataset {dataset} --method {method}"
+            if evaluation.result_files:
+                remedy += f", then send runs/{dataset}/results to the owner's server, which scores them"
             yield Row("reproduced", method, name, n=0, remedy=remedy)
         for variant in sorted(variant for mine, variant in found if mine == method):
             yield _mean_row(name, found[method, variant], paper, evaluation, profile)
@@ -165,10 +167,11 @@ def _mean_row(
 
 
 def _counterpart(record: Record, paper: Published | None) -> published.Row | None:
-    """The published row of the record's method, trunk and input size."""
+    """The published row of the record's method, trunk and input size; none that had other data to learn."""
     recipe = record["recipe"]
     trunk, size = str(recipe.get("trunk", "")), recipe.get("input_size")
-    return paper.row(record["method"], trunk=trunk, input_size=size) if paper else None
+    row = paper.row(record["method"], trunk=trunk, input_size=size) if paper else None
+    return None if row and row.marks else row
 
 
 def _difference(means: Values, printed: published.Row | None, profile: str) -> dict[Column, float]:

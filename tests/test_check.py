@@ -5,7 +5,9 @@ import json
 import pytest
 
 from bench import cards, check, paths, record
+from bench.moderation import Spread, moderated
 from bench.record import Record
+from bench.spread import tolerance
 from tests.records import fake, refused, write_all, write_card
 
 
@@ -43,7 +45,7 @@ def test_without_a_spread_the_tolerance_is_a_point(capsys):
     write_fresh(fake(shift=0.99))
     status, text = checked(capsys)
     assert status == 0
-    assert "tolerance in points: 1.0, as no method has two accepted seeds to show a spread" in text
+    assert "tolerance in points: 1.0 where no method has two accepted seeds to show a spread" in text
     write_fresh(fake(shift=1.01))
     assert checked(capsys)[0] == 1
 
@@ -51,34 +53,42 @@ def test_without_a_spread_the_tolerance_is_a_point(capsys):
 def test_the_same_numbers_pass_with_a_difference_of_nothing(accepted, capsys):
     """Seed 0 alone lies 0.3 below its method's mean; reproduced to the last bit it has not moved."""
     write_fresh(accepted[0], accepted[3])
-    status, text = checked(capsys, "--strict")
+    status, text = checked(capsys)
     assert status == 0
     assert "2 fresh records of" in text
+    assert "srn seed 1, 2: accepted, but there is no fresh record" in text
+    assert checked(capsys, "--strict")[0] == 1
+    write_fresh(*accepted)
+    status, text = checked(capsys, "--strict")
+    assert status == 0
     assert "no number moved: 26 compared, the largest move is 0% of its tolerance" in text
 
 
 @pytest.mark.usefixtures("accepted")
 def test_a_difference_within_the_spread_passes_and_the_tolerances_are_stated(capsys):
-    """sd 0.2236, 4 degrees of freedom: t = 8.610, tolerance 8.610 x 0.2236 x 1.1547 = 2.22 points."""
-    write_fresh(fake("srn", 0, shift=2.2), fake("resnet101", 0, shift=-0.1))
+    """Each method's tolerance is t sd sqrt(1/1 + 1/3), sd and t of its moderated spread."""
+    found = moderated({"resnet101": Spread(0.1, 2), "srn": Spread(0.3, 2)})
+    allowed = {name: tolerance(one, 1, 3) for name, one in found.items()}
+    assert allowed["resnet101"] < allowed["srn"]
+    write_fresh(fake("srn", 0, shift=0.99 * allowed["srn"]), fake("resnet101", 0, shift=-0.1))
     status, text = checked(capsys)
     assert status == 0
     lines = [line.split() for line in text.splitlines()]
-    assert ["tolerance,", "1", "fresh", ":", "3", "accepted", *["2.22"] * 13] in lines
-    assert ["sd", "between", "seeds", *["0.22"] * 13] in lines
-    assert "99.9% of chance differences by the spread between accepted seeds (4 degrees of freedom)" in text
-    assert "largest move is 99% of its tolerance (srn, mAP 80.00 -> 82.20)" in text
+    for name, points in allowed.items():
+        assert [f"{name},", "1:3", *[f"{points:.2f}"] * 13] in lines
+    assert "99.9% of chance differences by the spread between accepted seeds, each method's" in text
+    assert "largest move is 99% of its tolerance (srn, mAP 80.00 -> " in text
 
 
 def test_what_moved_is_named_with_its_numbers(accepted, capsys):
     moved = fake("srn", 0)
-    moved["metrics"]["srn2017"]["top3"]["R-O"] -= 3
+    moved["metrics"]["srn2017"]["top3"]["R-O"] -= 9
     write_fresh(moved, accepted[3])
     status, text = checked(capsys)
     assert status == 1
     lines = [line.split() for line in text.splitlines()]
     assert "1 of 26 numbers moved:" in text
-    assert lines[-1] == ["srn", "top-3", "R-O", "75.00", "72.00", "-3.00", "2.22"]
+    assert lines[-1] == ["srn", "top-3", "R-O", "75.00", "66.00", "-9.00", lines[-1][-1]]
     assert lines[-3] == ["moved", "metric", "accepted", "fresh", "difference", "tolerance"]
 
 
@@ -96,6 +106,28 @@ def test_another_protocol_has_moved(accepted, capsys):
     write_fresh(*(one | {"protocol": one["protocol"] | {"top3": "forced"}} for one in accepted))
     status, text = checked(capsys)
     assert (status, "srn: moved: the protocol of evaluation" in text) == (1, True)
+
+
+@pytest.mark.parametrize("part", ["a class's AP", "another profile"])
+def test_what_differs_while_the_main_numbers_are_the_same_has_moved(part, capsys):
+    """The same seed to the last bit in what the table shows: then something is computed otherwise."""
+    metrics = fake()["metrics"]["srn2017"] | {"AP": {"cat": 80.0, "dog": 80.0}}
+    write_all(paths.REPRODUCED / "demo", fake(metrics={"srn2017": metrics, "caffe": metrics}))
+    same = {"srn2017": metrics, "caffe": metrics}
+    write_fresh(fake(metrics=same))
+    assert checked(capsys)[0] == 0
+    key, change = ("srn2017", {"AP": {"cat": 50.0}}) if part == "a class's AP" else ("caffe", {"mAP": 1.0})
+    write_fresh(fake(metrics=same | {key: metrics | change}))
+    status, text = checked(capsys)
+    assert status == 1
+    assert f"srn: moved: metrics of profile {key}, while the main numbers are the same" in text
+
+
+def test_a_recipe_that_is_another_seeds_is_mentioned(capsys):
+    recipes = [{"lr": 0.5}, {"lr": 0.1}]
+    write_all(paths.REPRODUCED / "demo", *(fake(seed=n, recipe=it) for n, it in enumerate(recipes)))
+    write_fresh(*(fake(seed=n, recipe={"lr": 0.5}) for n in range(2)))
+    assert "srn: the recipe is another than the accepted one" in checked(capsys)[1]
 
 
 def test_a_metric_that_is_gone_has_moved(accepted, capsys):

@@ -137,3 +137,39 @@ def test_mistakes_are_one_line_and_status_2(files, tmp_path, capsys):
     assert few == "error: --bootstrap 0: give at least 40 replicates, best 1000\n"
     one = refused(compare.main, ["--predictions", files[0]], capsys)
     assert "--predictions: expected 2 arguments" in one
+
+
+def test_each_files_doubts_and_the_labels_remarks_are_said(tmp_path, capsys):
+    """B holds probabilities; with the word for it the two are the same."""
+    rng = np.random.default_rng(0)
+    logits, labels = rng.normal(size=(60, 3)), (rng.random((60, 3)) < 0.4).astype(int)
+    labels[:, 2] = -1
+    labels[0, 0] = -1
+    np.savez(tmp_path / "a.npz", logits=logits, labels=labels)
+    np.savez(tmp_path / "b.npz", logits=1 / (1 + np.exp(-logits)), labels=labels)
+    words = ["--predictions", str(tmp_path / "a.npz"), str(tmp_path / "b.npz"), "--bootstrap", "100"]
+    compare.main(words)
+    text = capsys.readouterr().out
+    assert "B: Every value lies from 0 to 1" in text
+    assert "A: Every" not in text
+    assert "Labels without a positive, 1 of 3: column 2." in text
+    assert "The labels hold 0 and -1" in text
+    compare.main([*words, "--probabilities", "B"])
+    text = capsys.readouterr().out
+    assert "Every value" not in text
+    assert "*" not in text.replace("; *:", "")
+
+
+def test_a_file_without_names_stands_beside_one_with_them_by_position(tmp_path, capsys):
+    rng = np.random.default_rng(1)
+    logits, labels = rng.normal(size=(40, 2)), rng.integers(0, 2, size=(40, 2))
+    np.save(tmp_path / "y.npy", labels)
+    np.save(tmp_path / "a.npy", logits)
+    rows = "\n".join(",".join(map(str, row)) for row in logits.tolist())
+    (tmp_path / "a.csv").write_text(f"cat,dog\n{rows}\n", encoding="utf-8")
+    for names in (["a.npy", "a.csv"], ["a.csv", "a.npy"]):
+        files = [str(tmp_path / name) for name in names]
+        compare.main(["--predictions", *files, "--labels", str(tmp_path / "y.npy"), "--bootstrap", "100"])
+        text = capsys.readouterr().out
+        assert "cat" in text
+        assert "column 0" not in text

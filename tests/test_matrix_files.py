@@ -167,3 +167,13 @@ def test_places_in_arrays_are_counted_as_numpy_counts(tmp_path):
     found = matrix_files.read(write(tmp_path, "p.npz"), "logits")
     assert found.place(1, 2) == f"{tmp_path}/p.npz: row 1, column 2 (größer), counted from 0"
     assert found.heading(1) == f"{tmp_path}/p.npz: label_names[1]"
+
+
+def test_a_npy_file_whose_header_is_damaged_is_refused_in_a_line(tmp_path):
+    """numpy reads it as Python, and fails as Python does."""
+    path = tmp_path / "p.npy"
+    np.save(path, np.array(LOGITS, np.float32))
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b")", b" ", 1))
+    with pytest.raises(InputError, match=r"p.npy is no .npy file that can be read"):
+        matrix_files.read(path, "logits")

@@ -264,3 +264,19 @@ def test_a_malformed_file_is_named_with_its_fault(old, new, message, tmp_path):
     path.write_text(VALID.replace(old, new, 1), encoding="utf-8")
     with pytest.raises(InputError, match=f"mine.toml: {message}"):
         published.read(path)
+
+
+@pytest.mark.parametrize(
+    ("trunk", "size", "is_there"),
+    [
+        ("resnet101.tv_in1k", 224, True),
+        ("resnetv2_101.a1h_in1k", 224, True),  # pre-activation, as the paper's own
+        ("resnet50.tv_in1k", 224, False),
+        ("resnet101.tv_in1k", 448, False),
+    ],
+)
+def test_a_row_of_another_trunk_or_size_is_no_counterpart(trunk: str, size: int, is_there: bool):
+    """Also where the paper has one row of the method alone."""
+    coco = published.load("coco")
+    assert coco is not None
+    assert (coco.row("srn", trunk=trunk, input_size=size) is not None) == is_there

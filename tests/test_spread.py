@@ -6,6 +6,7 @@ import pytest
 import scipy.stats
 
 from bench import spread
+from bench.moderation import Spread, moderated
 from bench.record import groups
 from tests.records import fake
 
@@ -17,35 +18,39 @@ def accepted():
     return [fake(name, seed, shift=size * (seed - 1)) for name, size in shifts.items() for seed in range(3)]
 
 
-def test_the_spread_is_pooled_over_the_groups(accepted):
-    """Sums of squares 2 x 0.3^2 and 2 x 0.1^2 over 2 + 2 degrees of freedom; a single seed adds nothing."""
+def test_every_groups_spread_is_its_own_beside_the_others(accepted):
+    """A single seed has none of its own."""
     found = spread.spreads(groups([*accepted, fake("resnet107", shift=9)]))
+    own = {("srn", ""): 0.3, ("resnet101", ""): 0.1}
+    expected = moderated({**{key: Spread(sd, 2) for key, sd in own.items()}, ("resnet107", ""): Spread(0, 0)})
     assert len(found) == 13
-    for one in found.values():
-        assert one.sd == pytest.approx(math.sqrt((0.18 + 0.02) / 4))
-        assert one.freedom == 4
+    for known in found.values():
+        assert known.keys() == expected.keys()
+        for key, one in known.items():
+            assert one.sd == pytest.approx(expected[key].sd)
+            assert one.freedom == pytest.approx(expected[key].freedom)
 
 
 @pytest.mark.parametrize(("freedom", "m", "n"), [(4, 1, 3), (12, 1, 3), (12, 3, 3), (2, 2, 5)])
 def test_the_tolerance_is_the_t_interval_of_a_difference_of_means(freedom, m, n):
     expected = scipy.stats.t(freedom).ppf(0.9995) * 0.4 * math.sqrt(1 / m + 1 / n)
-    assert spread.Spread(0.4, freedom).tolerance(m, n) == pytest.approx(expected, rel=1e-9)
+    assert spread.tolerance(Spread(0.4, freedom), m, n) == pytest.approx(expected, rel=1e-9)
 
 
 def test_the_tolerance_by_hand():
     """t = 4.318 for 12 degrees of freedom (printed tables); sqrt(1 + 1/3) = 1.1547."""
-    assert spread.Spread(0.1, 12).tolerance(1, 3) == pytest.approx(0.1 * 4.318 * 1.1547, abs=1e-4)
+    assert spread.tolerance(Spread(0.1, 12), 1, 3) == pytest.approx(0.1 * 4.318 * 1.1547, abs=1e-4)
 
 
 def test_the_tolerance_is_never_less_than_a_table_shows():
-    assert spread.Spread(0.001, 12).tolerance(1, 3) == 0.1
+    assert spread.tolerance(Spread(0.001, 12), 1, 3) == 0.1
 
 
 def test_the_two_means_tolerate_no_more_than_common_seeds_would():
     """The reason to compare means: for k common of m and n seeds, 1 / m + 1 / n <= 2 / k."""
-    one = spread.Spread(1.0, 12)
+    one = Spread(1.0, 12)
     for m, n in [(1, 3), (2, 3), (3, 3), (5, 2)]:
-        assert one.tolerance(m, n) <= one.tolerance(min(m, n), min(m, n))
+        assert spread.tolerance(one, m, n) <= spread.tolerance(one, min(m, n), min(m, n))
 
 
 def test_only_what_is_not_reproduced_is_compared(accepted):

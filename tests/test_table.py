@@ -271,7 +271,7 @@ def test_a_verdict_stands_below_every_difference_within_the_seeds_spread_or_not(
             assert word == ("within" if abs(off) <= tolerance else "above" if off > 0 else "below")
     assert {*row["verdict"]["all"].values(), *row["verdict"]["top3"].values()} == {"within", "above", "below"}
     text = shown(capsys, "--dataset", "coco")
-    assert "\ntol: 4.303 sd sqrt(1 + 1 / n), sd pooled over all methods' seeds (2 degrees of freedom)" in text
+    assert "\ntol: t sd sqrt(1 + 1 / n) for 95 %, sd of the method's seeds, moderated by that of all" in text
     assert "\nverdict: within, the mean is no further than tol from the published value" in text
 
 

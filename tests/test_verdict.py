@@ -8,7 +8,8 @@ from scipy.special import stdtrit
 
 from bench import verdict
 from bench.layout import Row
-from bench.verdict import Spread, judged, pooled, quantile
+from bench.moderation import Spread, moderated
+from bench.verdict import judged, quantile, spreads, tolerance
 
 MAP = ("all", "mAP")
 
@@ -16,7 +17,7 @@ MAP = ("all", "mAP")
 def row(n: int, *, sd: float | None = None, difference: float | None = None) -> Row:
     lines = {"std": {MAP: sd}} if sd is not None else {}
     lines |= {"difference": {MAP: difference}} if difference is not None else {}
-    return Row("reproduced", "srn", "SRN", n=n, lines=lines)
+    return Row("reproduced", "srn", "SRN", n=n, values={MAP: 80.0} if n else {}, lines=lines)
 
 
 @pytest.mark.parametrize("freedom", [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 29, 30, 1000])
@@ -25,15 +26,16 @@ def test_quantiles_are_students_or_a_little_more(freedom):
     assert exact - 5e-4 <= quantile(freedom) <= 1.05 * exact
 
 
-def test_the_spread_is_pooled_by_degrees_of_freedom_and_single_seeds_have_none():
-    """(2 x 1^2 + 1 x 2^2) / 3 = 2."""
-    assert pooled([row(3, sd=1.0), row(2, sd=2.0), row(1)]) == {MAP: Spread(math.sqrt(2), 3)}
-    assert pooled([row(1), row(0)]) == {}
+def test_every_rows_spread_is_its_own_beside_the_others():
+    found = spreads([row(3, sd=1.0), row(2, sd=2.0), row(1), row(0)])
+    own = {0: Spread(1.0, 2), 1: Spread(2.0, 1), 2: Spread(0.0, 0)}
+    assert found == {MAP: moderated(own)}
+    assert spreads([row(0)]) == {}
 
 
 def test_the_tolerance_is_that_of_a_mean_over_n_seeds_and_of_one_printed_run():
-    assert Spread(0.5, 2).tolerance(3, None) == pytest.approx(4.303 * 0.5 * math.sqrt(4 / 3))
-    assert Spread(0.5, 2).tolerance(1, None) == pytest.approx(4.303 * 0.5 * math.sqrt(2))
+    assert tolerance(Spread(0.5, 2), 3, None) == pytest.approx(4.303 * 0.5 * math.sqrt(4 / 3))
+    assert tolerance(Spread(0.5, 2), 1, None) == pytest.approx(4.303 * 0.5 * math.sqrt(2))
 
 
 @pytest.mark.parametrize(
@@ -47,7 +49,7 @@ def test_the_tolerance_is_that_of_a_mean_over_n_seeds_and_of_one_printed_run():
     ],
 )
 def test_there_is_a_tolerance_whatever_is_known(spread, stated, expected):
-    assert spread.tolerance(1, stated) == pytest.approx(expected)
+    assert tolerance(spread, 1, stated) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
