@@ -23,6 +23,12 @@ class Parser(argparse.ArgumentParser):
         raise InputError(message)
 
 
+def goes_on() -> str:
+    """What a command that was stopped tells its user; `--fresh` would begin again."""
+    without = " without --fresh" if "--fresh" in sys.argv else ""
+    return f"the same command{without} goes on where it was"
+
+
 def run(main: Callable[[], int | None]) -> NoReturn:
     """Run a command and leave: 0 or what it returned; 2 for a user's mistake, 130 for Ctrl-C, one line
     each.
@@ -34,7 +40,7 @@ def run(main: Callable[[], int | None]) -> NoReturn:
         print(f"error: {mistake}", file=sys.stderr)
         status = 2
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on where it was", file=sys.stderr)
+        print(f"interrupted; {goes_on()}", file=sys.stderr)
         status = 130
     except BrokenPipeError:  # the reader of a pipe (head, less) has left: nothing more to say
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -143,7 +143,8 @@ def synchronise_statistics(model: nn.Module, on: torch.device, crew: Crew) -> No
     if crew.size > 1:
         if on.type != "cuda":
             raise InputError("batch_norm=sync on several processes needs GPUs; choose local or frozen")
-        convert_sync_batchnorm(model)
+        if not any(isinstance(module, nn.SyncBatchNorm) for module in model.modules()):
+            convert_sync_batchnorm(model)  # twice, it would take a norm's own activation away
 
 
 @contextmanager

@@ -24,7 +24,7 @@ def run(commands: Sequence[Sequence[str]], *, jobs: int) -> int:
     """
     if dist.is_torchelastic_launched():
         raise InputError("--jobs trains one process each; under torchrun leave it out")
-    together = _Together(range(torch.cuda.device_count()), jobs=jobs)
+    together = _Together(_gpus(), jobs=jobs)
     before = {number: signal.signal(number, together.stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         with ThreadPoolExecutor(max_workers=jobs) as threads:
@@ -37,15 +37,22 @@ def run(commands: Sequence[Sequence[str]], *, jobs: int) -> int:
     return max(statuses)
 
 
+def _gpus() -> list[str]:
+    """The GPUs that this process may use, by the names that it was given them under."""
+    given = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    names = given.split(",") if given else [str(gpu) for gpu in range(torch.cuda.device_count())]
+    return names[: torch.cuda.device_count()]
+
+
 class _Together:
     """The jobs that run now, and the places for them."""
 
-    def __init__(self, gpus: Sequence[int], *, jobs: int) -> None:
+    def __init__(self, gpus: Sequence[str], *, jobs: int) -> None:
         self.stopped = 0  # the signal's number
         self.running: set[subprocess.Popen[str]] = set()
         self.places: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         for job in range(jobs):
-            self.places.put(str(gpus[job % len(gpus)]) if gpus else None)
+            self.places.put(gpus[job % len(gpus)] if gpus else None)
 
     def stop(self, number: int, _frame: FrameType | None) -> None:
         """Pass a signal on, and begin nothing more."""

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bench import cards
+from bench import cards, sources
 from bench.errors import InputError, unknown
 from bench.names import find_method
 from bench.stages import Collection, Stage
@@ -122,8 +122,13 @@ class Method(Protocol):
 
 
 def load(name: str) -> Method:
-    """The method's module, for any spelling of its name."""
-    return cast("Method", importlib.import_module(f"methods.{find_method(name)}"))
+    """The method's module, for any spelling of its name.
+
+    Its code is digested as it is loaded: what is edited afterwards does not run, and must not count.
+    """
+    module = importlib.import_module(f"methods.{find_method(name)}")
+    sources.digest(module.__name__)
+    return cast("Method", module)
 
 
 def fields(method: Method) -> dict[str, Any]:

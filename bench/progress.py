@@ -2,14 +2,16 @@
 
 import sys
 import time
+from contextlib import suppress
 from typing import Self
 
 from tqdm import tqdm
 
 
 def say(line: str) -> None:
-    """One line beside the bars."""
-    tqdm.write(line, file=sys.stderr)
+    """One line beside the bars; if nobody reads them any more, training goes on all the same."""
+    with suppress(BrokenPipeError):
+        tqdm.write(line, file=sys.stderr)
 
 
 class Progress:

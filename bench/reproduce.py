@@ -64,7 +64,8 @@ def reproduce(wanted: Run, workshop: Workshop, folder: Path, *, tensorboard: boo
     config = method.recipe(module, card.name, wanted.changes)
     keys = reuse.keys(module, config, workshop, wanted.seed)
     head = _head(wanted, module, workshop)
-    key = reuse.digest(keys[-1], sources.digest(*sources.SCORING), _protocol(card))
+    code = sources.digest(*sources.SCORING, module.Model.__module__)
+    key = reuse.digest(keys[-1], code, _protocol(card))
     path = folder / record.file_name(head)
     known = record.read(path) if crew.leads and path.exists() and not workshop.fresh else {"key": None}
     if (known := crew.lead(known))["key"] == key:
@@ -185,7 +186,7 @@ def _recipe(config: Any) -> dict[str, Any]:
 def _variant(wanted: Run, module: method.Method, workshop: Workshop) -> str:
     """The changed fields that matter, as `epochs=8,lr=0.01`: those without which the keys would be others."""
     changes, card = wanted.changes, wanted.card.name
-    recipe = _recipe(method.recipe(module, card, changes))
+    recipe = {name: _named(value) for name, value in vars(method.recipe(module, card, changes)).items()}
 
     def keys(without: str = "") -> list[str]:
         config = method.recipe(module, card, {name: changes[name] for name in changes if name != without})
@@ -194,3 +195,8 @@ def _variant(wanted: Run, module: method.Method, workshop: Workshop) -> str:
     mine = keys()
     matters = [name for name in changes if keys(without=name) != mine]
     return ",".join(f"{name}={recipe[name]}" for name in sorted(matters))
+
+
+def _named(value: Any) -> Any:
+    """A file by its name and the beginning of its digest: two of one name are two variants."""
+    return f"{value.name}~{value.digest[:8]}" if isinstance(value, File) and value else value

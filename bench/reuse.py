@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import importlib
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from bench import checkpoint, device, locks, progress, sources
+from bench import checkpoint, device, locks, progress, sources, stages
 from bench.batches import Pixels
 from bench.distribute import ALONE, Crew
 from bench.learners import Collecting, Learner, Training
@@ -23,6 +24,9 @@ from bench.method import File, Method
 from bench.stages import Collection, Stage
 from bench.store import Store
 from bench.train import Course
+
+# What a model gives to prediction and report: no stage of a model that it extends depends on it.
+OWN = ("forward", "influence", "insight", "logits")
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,7 @@ def keys(method: Method, config: Any, workshop: Workshop, seed: int) -> list[str
     """
     key = digest(
         workshop.store.fingerprint,
+        workshop.store.manifest["labels"],
         {"trunk": config.trunk, "weights": config.trunk_weights, "scratch": config.from_scratch},
         [workshop.device.type, str(device.precision(workshop.device))],
         sources.digest(*sources.LEARNING),
@@ -59,11 +64,28 @@ def keys(method: Method, config: Any, workshop: Workshop, seed: int) -> list[str
         facts = {name: value for name, value in vars(stage).items() if not callable(value)}
         calls = [value for value in vars(stage).values() if callable(value)]
         functions = [f"{call.__module__}.{call.__qualname__}" for call in calls]
-        key = digest(key, facts, functions, sources.digest(stage.owner))
+        key = digest(key, facts, functions, sources.digest(stage.owner), _own_parts(method, stage.owner))
         if stage.batch_norm == "local" and workshop.crew.size > 1:
             key = digest(key, workshop.crew.size)  # statistics of a share are others than those of the batch
         found.append(key)
     return found
+
+
+def _own_parts(method: Method, owner: str) -> str:
+    """The code of a model that is not the stage's owner's, where it replaces what the owner's stage may use.
+
+    Empty where it only adds to it: then the stage is shared.
+    """
+    theirs = importlib.import_module(owner).Model
+    if method.Model is theirs:
+        return ""
+    kinds = method.Model.__mro__
+    if theirs in kinds:
+        own = kinds[: kinds.index(theirs)]
+        names = {name for kind in own for name in vars(kind) if hasattr(theirs, name)}
+        if all(name in OWN or name.startswith("__") for name in names):
+            return ""
+    return sources.digest(method.Model.__module__)
 
 
 def learn(
@@ -81,6 +103,8 @@ def learn(
     Of several processes that want the same stage one learns it, the others wait and take its result.
     """
     crew = workshop.crew
+    for stage, _ in plan:
+        stages.check(model, stage)  # before hours are spent on those before it
     for stage, key in plan:
         finished, what = workshop.folder / f"{key}.safetensors", f"{title} {stage.name}"
         note = _noted(log, stage, key)
@@ -165,7 +189,7 @@ def _make(learner: Learner, finished: Path, name: str, workshop: Workshop) -> di
 
 def _clear(finished: Path, unfinished: Path | None) -> None:
     """Sweep up what a process that was killed while saving has left, and a checkpoint that is not wanted."""
-    for torn in finished.parent.glob(f".{finished.stem}.*.safetensors.*"):
+    for torn in finished.parent.glob(f".{finished.stem}.*safetensors.*"):
         torn.unlink()
     if unfinished:
         unfinished.unlink(missing_ok=True)

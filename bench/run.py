@@ -10,6 +10,7 @@ from functools import partial
 
 from bench import cards, distribute, jobs, options, prepare, signals
 from bench.command import run
+from bench.errors import InputError
 from bench.reproduce import Run, reproduce
 from bench.reuse import Workshop
 
@@ -17,6 +18,8 @@ from bench.reuse import Workshop
 def main(argv: list[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
     args = options.parser(__doc__).parse_args(words)
+    if args.jobs < 1:
+        raise InputError(f"--jobs {args.jobs}: give 1 or more")
     card = cards.load(args.dataset)
     wanted = [
         Run(card, name, options.changes(args), seed)

@@ -6,8 +6,9 @@ from types import FrameType
 from typing import NoReturn, Self
 
 from bench import progress
+from bench.command import goes_on
 
-LINE = "stopped by SIGTERM; the same command goes on where it was"
+LINE = "stopped by SIGTERM; {}"
 
 
 class Stop:
@@ -46,7 +47,7 @@ def leave(number: int, *, quiet: bool = False) -> NoReturn:
     if number == signal.SIGINT:
         raise KeyboardInterrupt
     if not quiet:
-        progress.say(LINE)
+        progress.say(LINE.format(goes_on()))
     raise SystemExit(128 + number)
 
 

@@ -58,9 +58,13 @@ def closure(*modules: str) -> set[str]:
 def _imported(module: str) -> list[str]:
     names = []
     for node in ast.walk(_tree(module)):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(FOLLOWED):
-            names += [str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return [name for name in names if _path(name).exists()]
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        if isinstance(node, ast.ImportFrom):
+            above = module.split(".")[: -node.level] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            names += [base, *(f"{base}.{alias.name}" for alias in node.names)]
+    return [name for name in names if name.startswith(FOLLOWED) and _path(name).exists()]
 
 
 def _path(module: str) -> Path:

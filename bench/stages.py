@@ -5,6 +5,7 @@ A stage of the other kind learns without gradients: it collects something of eve
 Legend: B images of a batch, N of the data set, C labels, D numbers that are kept of an image.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
@@ -74,6 +75,18 @@ class Stage:
     select: Select = "last"
     settings: Mapping[str, object] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """InputError names what cannot be trained with."""
+        for name, value, is_right, wanted in (
+            ("epochs", self.epochs, self.epochs >= 1, "1 or more"),
+            ("batch_size", self.batch_size, self.batch_size >= 1, "1 or more"),
+            ("lr", self.schedule.lr, 0 < self.schedule.lr < math.inf, "a number above 0"),
+            ("momentum", self.momentum, 0 <= self.momentum < 1, "a number from 0, below 1"),
+            ("weight_decay", self.weight_decay, 0 <= self.weight_decay < math.inf, "0 or more"),
+        ):
+            if not is_right:
+                raise InputError(f"stage {self.name}: {name}={value}: give {wanted}")
+
 
 @dataclass(frozen=True)
 class Collection:
@@ -117,14 +130,19 @@ def trained(name: str, stage: Stage) -> str | None:
     return max(found, key=len, default=None)
 
 
+def check(model: nn.Module, stage: Stage | Collection) -> None:
+    """InputError where a stage trains what the model has not."""
+    names = {name for name, _ in model.named_modules()} | {name for name, _ in model.named_parameters()}
+    for prefix in stage.trains if isinstance(stage, Stage) else ():
+        if prefix not in names:
+            raise InputError(f"stage {stage.name} trains {prefix!r}, which the model has not")
+
+
 def prepare(model: nn.Module, stage: Stage) -> None:
     """Freeze all but what the stage trains: no gradients, and evaluation mode so that statistics stand
     still.
     """
-    names = [name for name, _ in model.named_modules()]
-    for prefix in stage.trains:
-        if prefix not in names:
-            raise InputError(f"stage {stage.name} trains {prefix!r}, which the model has not")
+    check(model, stage)
     model.eval()
     for name, module in model.named_modules():
         if trained(name, stage) is not None:

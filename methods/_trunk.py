@@ -8,6 +8,7 @@ pre-activation: `resnetv2_101`).
 
 import math
 import pickle
+import struct
 import urllib.request
 import warnings
 from pathlib import Path
@@ -112,6 +113,8 @@ def load(name: str, *, weights: str = "", from_scratch: bool = False) -> Trunk:
     Raises InputError for a name that is no ResNet of timm's, for weights that do not fit, and where weights
     are wanted and cannot be had: never random weights unasked.
     """
+    if weights and from_scratch:
+        raise InputError(f"trunk_weights={weights}: the recipe is from_scratch; add --from-scratch false")
     if name in SMALL:
         if not from_scratch:
             raise InputError(f"trunk {name} has no pretrained weights: add --from-scratch")
@@ -126,6 +129,8 @@ def load(name: str, *, weights: str = "", from_scratch: bool = False) -> Trunk:
     if tag and name not in (tags := timm.list_pretrained(f"{plain}.*")):
         raise InputError(f"unknown trunk {name!r}: with these weights timm has {', '.join(tags)}")
     resnet: Any = timm.create_model(name, pretrained=False, num_classes=0)
+    if (kind := type(resnet).__name__) not in ("ResNet", "ResNetV2"):
+        raise InputError(f"trunk {name!r} is no plain ResNet: timm builds it as {kind}")
     if not from_scratch:
         _load_weights(resnet, Path(weights) if weights else _download(name, resnet.pretrained_cfg))
     return Trunk(resnet)
@@ -170,8 +175,15 @@ def _read(path: Path) -> dict[str, Tensor]:
         return safetensors.torch.load_file(path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a strange pickle it is enough to say once that it is refused
-        tensors = torch.load(path, map_location="cpu", weights_only=True)
+        try:
+            tensors = torch.load(path, map_location="cpu", weights_only=True)
+        except (LookupError, struct.error, ValueError) as fault:  # of a file that is no pickle at all
+            raise pickle.UnpicklingError(f"no file of torch's: {fault}") from fault
     tensors = tensors.get("state_dict", tensors) if isinstance(tensors, dict) else None
-    if not isinstance(tensors, dict) or not all(isinstance(value, Tensor) for value in tensors.values()):
+    if not isinstance(tensors, dict) or not all(map(_is_named_tensor, tensors.items())):
         raise pickle.UnpicklingError("no dictionary of tensors in it")
     return tensors
+
+
+def _is_named_tensor(item: tuple[object, object]) -> bool:
+    return isinstance(item[0], str) and isinstance(item[1], Tensor)

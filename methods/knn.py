@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from bench.errors import InputError
 from bench.method import Labels
 from bench.stages import Collection, Stage
 from methods import resnet101
@@ -39,6 +40,12 @@ class Config(Recipe):
     features: Literal["trunk", "resnet101"] = "trunk"
     neighbours: int = 50
     temperature: float = 0.07
+
+    def __post_init__(self) -> None:
+        if self.neighbours < 1:
+            raise InputError(f"neighbours={self.neighbours}: give 1 or more")
+        if not self.temperature > 0:
+            raise InputError(f"temperature={self.temperature}: give a number above 0")
 
 
 class Model(resnet101.Model):

@@ -17,6 +17,7 @@ import torch
 from timm.models.resnet import Bottleneck
 from torch import Tensor, nn
 
+from bench.errors import InputError
 from bench.method import Insight, Labels
 from bench.stages import Stage
 from methods import resnet101
@@ -45,6 +46,11 @@ class Config(Recipe):
     filters: int = 4
     alpha: float = 0.5
     joint_loss: Literal["fused", "separate"] = "fused"
+
+    def __post_init__(self) -> None:
+        for name in ("attention_width", "relation_width", "filters"):
+            if (value := getattr(self, name)) < 1:
+                raise InputError(f"{name}={value}: give 1 or more")
 
 
 class Model(resnet101.Model):

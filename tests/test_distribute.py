@@ -18,6 +18,7 @@ from bench.errors import InputError
 from bench.paths import ROOT
 from bench.reuse import Workshop
 from bench.store import Store
+from methods import _trunk
 from tests import crew as work
 from tests.conftest import small_recipe
 from tests.killing import course
@@ -158,3 +159,14 @@ def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch):
 
 def test_the_doctests_hold():
     assert doctest.testmod(distribute).failed == 0
+
+
+def test_norms_are_made_synchronous_once_and_keep_their_activation():
+    """Every stage asks for it; a second conversion would take timm's norm's own ReLU away."""
+    model = _trunk.load("resnetv2_50", from_scratch=True).eval()
+    images = torch.randn(1, 3, 64, 64)
+    expected = model.features(images)
+    for _ in range(2):
+        distribute.synchronise_statistics(model, torch.device("cuda"), Crew(0, 2))
+        assert any(isinstance(module, torch.nn.SyncBatchNorm) for module in model.modules())
+        torch.testing.assert_close(model.features(images), expected)

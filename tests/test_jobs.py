@@ -86,3 +86,19 @@ def test_the_command_hands_each_method_and_seed_to_a_job_of_its_own(
     assert run.main([*given[2][2:], *few]) == 0
     (made,) = record.read_folder(tmp_path / "runs" / "demo", dataset=cards.load("demo").name)
     assert (made["method"], made["seed"]) == ("resnet101", 0)
+
+
+def test_only_the_gpus_that_were_given_are_used_by_the_names_they_have(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """As a cluster's scheduler gives them; the others are somebody else's."""
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,GPU-5f")
+    assert jobs.run([["-c", SHOW, name] for name in "ab"], jobs=2) == 0
+    assert {line[2:] for line in capsys.readouterr().err.splitlines()} == {"2", "GPU-5f"}
+
+
+@pytest.mark.parametrize("number", ["0", "-3"])
+def test_no_job_at_all_is_refused(number: str):
+    with pytest.raises(InputError, match=f"--jobs {number}: give 1 or more"):
+        run.main(["--dataset", "demo", "--method", "srn", "--jobs", number])

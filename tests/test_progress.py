@@ -34,3 +34,15 @@ def test_on_a_terminal_a_bar_states_the_same(
     assert "SRN seed 0 main" in printed
     assert re.search(r"\d+:\d+<.*loss 2.5000, held out 2.7500, lr 0.001, [\d,]+ images/s", printed)
     assert "at most" not in printed
+
+
+def test_training_goes_on_when_nobody_reads_its_lines_any_more(monkeypatch: pytest.MonkeyPatch):
+    tried: list[str] = []
+
+    def write(text: str) -> None:
+        tried.append(text)
+        raise BrokenPipeError
+
+    monkeypatch.setattr(progress.sys.stderr, "write", write)
+    progress.say("a line")
+    assert tried == ["a line"]

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from bench import checkpoint, signals, train
+from bench.command import goes_on
 from bench.paths import ROOT
 from bench.store import Store
 from tests.killing import content, course
@@ -102,3 +103,9 @@ def test_the_command_ends_with_its_status_and_line(
     again = subprocess.run(whole, cwd=ROOT, capture_output=True, text=True, check=True)
     assert "main 1/6" not in again.stderr
     assert "recorded, mAP" in again.stdout
+
+
+def test_a_command_that_begins_afresh_says_how_it_goes_on_instead(monkeypatch: pytest.MonkeyPatch):
+    assert goes_on() == "the same command goes on where it was"
+    monkeypatch.setattr(sys, "argv", ["bench.run", "--fresh"])
+    assert goes_on() == "the same command without --fresh goes on where it was"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import sources
+from bench import method, sources
 
 CODE = '''"""What it is."""
 X = 1
@@ -57,7 +57,16 @@ def test_code_may_not(digest, change: tuple[str, str]):
     assert digest(CODE) != digest(CODE.replace(*change))
 
 
-@pytest.mark.parametrize("how", ["from methods import other", "from methods.other import Y"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        "from methods import other",
+        "from methods.other import Y",
+        "from . import other",
+        "from .other import Y",
+        "import methods.other as that",
+    ],
+)
 def test_what_is_imported_of_methods_counts_too(digest, how: str):
     text = f"{how}\n{CODE}"
     one = digest(text, other="Y = 1\n")
@@ -73,3 +82,16 @@ def test_srn_att_depends_on_srn_and_resnet101_and_what_they_share():
         "methods._recipe",
         "methods._trunk",
     }
+
+
+def test_a_methods_code_counts_as_it_was_when_it_was_loaded(monkeypatch: pytest.MonkeyPatch):
+    """What is edited while it trains does not run, and must not stand for what did."""
+    sources.digest.cache_clear()
+    sources._tree.cache_clear()
+    method.load("warp")
+
+    def edited(_path: Path) -> None:
+        raise AssertionError("read again")
+
+    monkeypatch.setattr(sources, "parse", edited)
+    assert sources.digest("methods.warp")

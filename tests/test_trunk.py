@@ -79,7 +79,7 @@ def test_weights_of_a_file_are_loaded_without_its_classifier(tmp_path: Path):
         assert torch.equal(trunk.middle[0].weight, other.conv1.weight)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("content", [b"", b"not tensors", b"\x80\x04cos\nsystem\n"])
+@pytest.mark.parametrize("content", [b"", b"not tensors", b"hello world", b"\x80\x04cos\nsystem\n"])
 @pytest.mark.parametrize("name", ["w.safetensors", "w.pth"])
 def test_a_file_that_holds_no_tensors_is_refused(tmp_path: Path, content: bytes, name: str):
     (tmp_path / name).write_bytes(content)
@@ -123,3 +123,20 @@ def test_a_small_trunk_has_no_weights_to_load():
 def test_what_is_no_resnet_of_timms_is_refused(name: str):
     with pytest.raises(InputError, match="unknown trunk"):
         _trunk.load(name, from_scratch=True)
+
+
+def test_what_timm_does_not_build_as_a_plain_resnet_is_refused():
+    with pytest.raises(InputError, match=r"trunk 'resnet51q' is no plain ResNet: timm builds it as ByobNet"):
+        _trunk.load("resnet51q", from_scratch=True)
+
+
+@pytest.mark.parametrize("name", ["resnet10_narrow", "resnet18"])
+def test_weights_that_would_not_be_read_are_refused(name: str):
+    with pytest.raises(InputError, match=r"trunk_weights=w.pth: the recipe is from_scratch; add --from-sc"):
+        _trunk.load(name, weights="w.pth", from_scratch=True)
+
+
+def test_tensors_without_names_are_refused(tmp_path: Path):
+    torch.save({1: torch.ones(2)}, tmp_path / "w.pth")
+    with pytest.raises(InputError, match="no dictionary of tensors in it"):
+        _trunk.load("resnet18", weights=str(tmp_path / "w.pth"))
