@@ -13,7 +13,7 @@ from bench.errors import InputError
 from bench.paths import DATA, RUNS
 
 EXPLAINED = {  # recipe fields that every method has and most users need
-    "budget": ("paper|equal", "equal: as many epochs in all as SRN"),
+    "budget": ("paper|equal", "equal: SRN's further epochs on top, as many in all on equal terms"),
     "terms": ("paper|equal", "equal: input, crops, optimizer as SRN has them"),
     "trunk": ("NAME.TAG", "timm's name and tag (default: resnet101.tv_in1k)"),
     "trunk_weights": ("FILE", "the trunk's weights, instead of timm's"),

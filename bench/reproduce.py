@@ -146,6 +146,8 @@ def _numbers(found: dict[str, Any]) -> dict[str, Any]:
 def _body(card: Card, workshop: Workshop, config: Any) -> dict[str, Any]:
     """What a record says of the data and the recipe."""
     store, manifest = workshop.store, workshop.store.manifest
+    found = {"train": len(store.train), "test": len(store.test)}
+    expected = {split: facts["images"] for split, facts in manifest.get("expected", {}).items()}
     return {
         "protocol": _protocol(card),
         "images": {"train": len(store.fitted), "held_out": len(store.held_out), "test": len(store.test)},
@@ -154,6 +156,7 @@ def _body(card: Card, workshop: Workshop, config: Any) -> dict[str, Any]:
             "card": manifest["made_from"]["card"],
             "fingerprint": manifest["fingerprint"],
             "partial": manifest["partial"],
+            **({"expected": expected} if expected not in ({}, found) else {}),
         },
     }
 

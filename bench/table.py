@@ -20,6 +20,7 @@ from bench.record import ALL, TOP3, Record, groups, read_folder, scores, shown, 
 
 PARTIAL = "the data set was incomplete; not to be compared with the published numbers"
 SD = "sd: standard deviation of the n seeds (n - 1 in the denominator); the line above it is their mean."
+ENOUGH = 0.95  # of a data set's images: with fewer a row is not compared with published ones
 DIFF = "diff: the mean, unrounded, minus the published value; only where both follow one convention."
 
 
@@ -189,12 +190,25 @@ def _difference(means: Values, printed: published.Row | None, profile: str) -> d
 def _marks(members: list[Record], evaluation: Evaluation) -> dict[str, str]:
     """What a reader must know before comparing the row with others."""
     marks = {"partial": PARTIAL} if any(member["data"]["partial"] for member in members) else {}
+    marks |= _fewer(members)
     if differing := _differing(members):
         marks["mixed"] = f"the seeds of {title(members[0], seed=False)} differ in {', '.join(differing)}"
     expected = {"top3": evaluation.top3, "unspecified": evaluation.unspecified}
     if any(member["protocol"][name] != rule for member in members for name, rule in expected.items()):
         marks["other protocol"] = "scored by another rule for top-3 or unspecified labels than stated above"
     return marks
+
+
+def _fewer(members: list[Record]) -> dict[str, str]:
+    """How many images there were, where the card's number is one that copies of the data set may miss."""
+    for member in members:
+        if expected := member["data"].get("expected"):
+            images = member["images"]
+            found = {"train": images["train"] + images["held_out"], "test": images["test"]}
+            counts = [f"{found[split]:,} of {expected[split]:,} for {split}" for split in found]
+            least = min(found[split] / expected[split] for split in found)
+            return {"fewer images" if least < ENOUGH else "other images": f"images: {', '.join(counts)}"}
+    return {}
 
 
 def _differing(members: list[Record]) -> list[str]:

@@ -17,7 +17,12 @@ from bench.moderation import Spread, moderated
 
 LEAST = 0.1  # points: one in the last printed digit
 WITHOUT_SPREAD = 1.0  # points, where no method has two seeds
-INCOMPARABLE = {"partial", "other protocol", "other features"}  # marks of rows that get no verdict
+INCOMPARABLE = {
+    "partial",
+    "fewer images",
+    "other protocol",
+    "other features",
+}  # marks of rows that get no verdict
 UNKNOWN = Spread(0.0, 0)
 # Student's t, two-sided, 95 %: degrees of freedom and the quantile
 FREEDOM = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 30, 60, 120)

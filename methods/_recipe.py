@@ -26,7 +26,8 @@ class Recipe:
     select: see bench.stages.Stage; the paper names no selection.
     new_layers_lr: factor on the learning rate of layers that begin at random.
     epochs: the first stage; the other three are SRN's further stages.
-    budget: "equal" trains a method without these stages on for as many epochs at SRN's joint schedule.
+    budget: "equal" trains a method without these stages on, whole and at its own rate, for as many epochs;
+    the totals are then equal where `epochs` is, as on equal terms.
     terms: "equal" takes all these settings as SRN has them on the card, "paper" as the method's paper has.
     """
 

@@ -356,3 +356,20 @@ def test_an_output_that_cannot_be_written_is_named(results, capsys):
     (results / "file").touch()
     message = refused(table.main, ["--dataset", "coco", "--output", str(results / "file" / "x.md")], capsys)
     assert message.startswith(f"error: cannot write {results}/file/x.md (")
+
+
+@pytest.mark.parametrize(
+    ("there", "mark", "is_judged"), [(79_000, "other images", True), (10, "fewer images", False)]
+)
+def test_a_row_on_fewer_images_says_so_and_on_far_fewer_gets_no_verdict(there, mark, is_judged, capsys):
+    """Photographs of NUS-WIDE are gone at their owners'; no two copies have the same."""
+    images = {"train": 118_000, "held_out": 1_892, "test": there}
+    facts = {"expected": {"train": 119_892, "test": 80_283}}
+    protocol = {"top3": published.load("nuswide").top3}
+    made = fake(dataset="nuswide", images=images, data=facts, protocol=protocol)
+    write_all(paths.RUNS / "nuswide", made)
+    row = row_of(as_json(capsys, "nuswide"), "srn")
+    assert row["marks"] == {
+        mark: f"images: 119,892 of 119,892 for train, {there:,} of 80,283 for test",
+    }
+    assert bool(row.get("verdict")) == is_judged
