@@ -107,6 +107,17 @@ class TestCounts:
         }
 
 
+def test_photographs_that_arrive_later_are_asked_to_be_prepared_anew(tmp_path: Path, capsys: Any):
+    """Those of NUS-WIDE are left out while they are missing, and the data set is whole all the same."""
+    source, card = trees.nuswide(tmp_path / "source"), trees.card("nuswide", sizes=SIZES)
+    go(card, source, tmp_path)
+    trees.jpeg(source / "Flickr" / trees.NUSWIDE_GONE)
+    assert len(go(card, source, tmp_path).train) == 2
+    assert f"{source} is not read; to make it anew, delete {tmp_path}/data/nuswide" in capsys.readouterr().err
+    shutil.rmtree(tmp_path / "data" / "nuswide")
+    assert len(go(card, source, tmp_path).train) == 3
+
+
 class TestFilesThatCannotBeUsed:
     @pytest.fixture
     def damaged(self, source: Path) -> Path:
