@@ -41,6 +41,8 @@ def fetch(card: Card, folder: Path) -> Path:
     """
     if not card.archives:
         raise InputError(f"{card.title} is not offered for download; {card.obtain or card.source}")
+    if card.not_offered:
+        say(f"{card.title}: what is fetched is without {card.not_offered}; {card.obtain}")
     with _alone(folder):
         todo = [archive for archive in card.archives if not _is_unpacked(archive, folder)]
         there = {archive: _there(archive, folder) for archive in todo}

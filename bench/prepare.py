@@ -124,6 +124,7 @@ def _make(task: Task) -> None:
     assembly.sweep(made)
     partial = bool(wrong or unusable or both)
     manifest = {"dataset": card.name, "made_from": _made_from(card), "partial": partial, **known}
+    manifest |= {"expected": {split: vars(getattr(card, split)) for split in found}}  # counts: found
     manifest |= {"labels": list(card.labels), "differences": wrong + remarkable}
     manifest |= {"source": str(task.source.resolve()) if task.source else None}
     write_atomically(place.unfinished / MANIFEST, json.dumps(manifest, indent=1) + "\n")

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -346,6 +347,15 @@ class TestFetch:
         ):
             download.fetch(cards.load("nuswide"), tmp_path / "source")
         assert list(tmp_path.iterdir()) == []
+
+    def test_says_first_what_the_archives_lack(
+        self, offered: tuple[server.Server, Card], tmp_path: Path, capsys: Any
+    ):
+        card = replace(offered[1], not_offered="the test images")
+        download.fetch(card, tmp_path / "source")
+        assert capsys.readouterr().err.startswith(
+            "MS-COCO: what is fetched is without the test images; get train2014.zip, "
+        )
 
     def test_is_the_beginning_of_preparing(
         self,

@@ -22,10 +22,11 @@ def folder(card: Card, source: Path | None) -> Path:
 
 
 def how_to_get(card: Card) -> str:
-    """What to get, from whom, and where to put it, as the end of a sentence."""
+    """What to get, from whom, and where to put it, as the end of a sentence; or how to have all fetched."""
     fetch = f"; or have it fetched: python -m bench.prepare --dataset {card.name} --download"
     what = card.obtain or f"get them from {card.source}"
-    return f"{what}; then give that folder: --source DIR{fetch if card.archives else ''}"
+    whole = card.archives and not card.not_offered
+    return f"{what}; then give that folder: --source DIR{fetch if whole else ''}"
 
 
 def find(card: Card, root: Path, *choices: str) -> Path:
