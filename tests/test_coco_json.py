@@ -190,7 +190,11 @@ def test_annotations_without_boxes_are_named(tmp_path: Path):
         ),
         (
             lambda file: file["images"][1].update(width=0),
-            "images[1] is 0 x 30 pixels; at least 1 x 1 is expected",
+            "images[1] is 0 x 30 pixels, which no image has",
+        ),
+        (
+            lambda file: file["images"][1].update(height=10**400),
+            "0 pixels, which no image has",
         ),
     ],
 )

@@ -67,10 +67,8 @@ def boxes(card: Card, split: str, source: Path | None) -> Iterator[tuple[str, li
         found[note["image_id"]].append((columns[note["category_id"]], box))
     for place, image in enumerate(images):
         width, height = image["width"], image["height"]
-        if width < 1 or height < 1:
-            raise InputError(
-                f"{path}: images[{place}] is {width} x {height} pixels; at least 1 x 1 is expected"
-            )
+        if not all(1 <= side < _source.LONGEST for side in (width, height)):
+            raise InputError(f"{path}: images[{place}] is {width} x {height} pixels, which no image has")
         placed = [
             Box(column, left / width, top / height, across / width, down / height)
             for column, (left, top, across, down) in found[image["id"]]
