@@ -1,10 +1,15 @@
 """`nox -s tests`, `slow`, `browser`, `lint`, `perf`; `nox -s reproduce-<card>` for every card there is."""
 
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import nox
+
+sys.path.insert(0, str(Path(__file__).parent))  # nox does not look for modules here
+from bench import cards  # what it imports comes with Python, so nox has it too
+from bench.errors import InputError
 
 nox.needs_version = ">=2024.4.15"
 nox.options.default_venv_backend = "uv|virtualenv"
@@ -12,7 +17,6 @@ nox.options.sessions = ["lint", "tests"]
 nox.options.reuse_existing_virtualenvs = True
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
-CARDS = sorted(path.stem for path in Path("datasets").glob("*.toml"))
 
 
 def install(session: nox.Session, *groups: str) -> None:
@@ -67,8 +71,8 @@ def reproduce(card: str) -> Callable[[nox.Session], None]:
     """The session that reproduces the paper's comparison on one data set."""
 
     def session_of_card(session: nox.Session) -> None:
-        name = (option(session.posargs, "--dataset") or ["--dataset", card])[1]  # nuswide@keep=all
-        require_data(session, card, name)
+        name = data_set(session, card)
+        require_data(session, cards.load(name))
         install(session)
         words = [word for word in session.posargs if word != "--download"]
         if words != session.posargs:
@@ -87,17 +91,30 @@ def reproduce(card: str) -> Callable[[nox.Session], None]:
     return session_of_card
 
 
-def require_data(session: nox.Session, card: str, name: str) -> None:
+def data_set(session: nox.Session, card: str) -> str:
+    """The session's card, or the variant of it that is asked for, `--dataset nuswide@keep=all`, as its folder
+    is called.
+    """
+    words = option(session.posargs, "--dataset") or ["--dataset", card]
+    try:
+        return cards.load(words[1]).name
+    except IndexError:
+        session.error("--dataset: a name is expected after it, as in nuswide@keep=all")
+    except InputError as mistake:
+        session.error(str(mistake))
+
+
+def require_data(session: nox.Session, card: cards.Card) -> None:
     """Stop before anything is installed where the owner's files are needed and neither they nor a store are
     named.
     """
-    table = nox.project.load_toml(f"datasets/{card}.toml")
     stores = Path(*option(session.posargs, "--data")[1:] or ["data"])
-    if "obtain" not in table or (stores / name / "manifest.json").exists():
+    if not card.obtain or (stores / card.name / "manifest.json").exists():
         return
     if "--download" not in session.posargs and not option(session.posargs, "--source"):
-        fetch = f"; or have it fetched: nox -s reproduce-{card} -- --download" if "archives" in table else ""
-        session.error(f"{table['obtain']}; then: nox -s reproduce-{card} -- --source DIR{fetch}")
+        again = f"nox -s reproduce-{cards.base(card.name)} --"
+        fetch = f"; or have it fetched: {again} --download" if card.archives and not card.not_offered else ""
+        session.error(f"{card.obtain}; then: {again} --source DIR{fetch}")
 
 
 def option(words: list[str], name: str) -> list[str]:
@@ -108,5 +125,5 @@ def option(words: list[str], name: str) -> list[str]:
     return apart[apart.index(name) : apart.index(name) + 2] if name in apart else []
 
 
-for name in CARDS:
+for name in cards.names():
     nox.session(name=f"reproduce-{name}")(reproduce(name))

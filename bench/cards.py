@@ -21,7 +21,7 @@ KINDS = {str: "text", int: "a whole number", bool: "true or false"}
 class Split:
     """What one split must count up to: images, and positive entries over all labels (0: not known).
 
-    approximate: images disappear at their owner's over the years: a difference is reported, not refused.
+    approximate: the numbers are not those of every copy: a difference is reported, not refused.
     """
 
     images: int
@@ -75,6 +75,7 @@ class Card:
 
     name: of its file, and which options are changed, as in `nuswide@keep=all`: its folder in data and runs.
     obtain: what to get, from whom, and how to lay it out in the source folder, as the end of a sentence.
+    not_offered: what of that is not in the archives; "": nothing.
     """
 
     name: str
@@ -92,6 +93,7 @@ class Card:
     variants: tuple[Variant, ...] = ()
     obtain: str = ""
     archives: tuple[Archive, ...] = ()
+    not_offered: str = ""
     sha256: str = ""
 
     @property
@@ -194,8 +196,10 @@ def _counting_by_options(card: Card) -> Card:
 
 
 def digest(card: Card) -> str:
-    """SHA-256 of what determines the prepared store; wording, sources and the evaluation may change."""
+    """SHA-256 of what determines the prepared store; wording, sources and metrics may change."""
     facts = [card.format, card.labels, card.train, card.test, card.sizes, dict(card.options)]
+    if card.evaluation.result_files:  # the readers then leave the test labels out
+        facts.append("no test labels")
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=vars).encode()).hexdigest()
 
 

@@ -84,6 +84,9 @@ def main(argv: list[str] | None = None) -> int:
     print(describe(store))
     if args.output:
         view: View = getattr(store, args.view)
+        if not len(view):
+            others = ", ".join(name for name in VIEWS if len(getattr(store, name)))
+            raise InputError(f"{args.view} has no image to draw; those that have some: {others}")
         chosen = np.random.default_rng(args.seed).permutation(len(view))[: args.images]
         write_atomically(args.output, sheet.png(view, np.sort(chosen), store.manifest["labels"]))
         print(f"\n{len(chosen)} images of {args.view} in {args.output}")

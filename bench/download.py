@@ -1,23 +1,26 @@
 """Fetch the archives that a data set's owner offers openly: resumed by range, checked by MD5, unpacked.
 
-An archive is called `NAME.part` until its MD5 is the card's; `.NAME.unpacked` says that all of it lies in the
-source folder.
+An archive is called `NAME.part` until its MD5 is the card's, then `NAME.fetched` until it is unpacked; `NAME`
+is one that a user put there, and stays. `.NAME.unpacked` says that all of it lies in the source folder.
 """
 
+import contextlib
 import hashlib
 import shutil
 import time
+from collections.abc import Iterator, Mapping
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
+from bench import locks
 from bench.cards import Archive, Card
 from bench.errors import InputError
 from bench.files import write_atomically
 from bench.meter import Meter
 from bench.progress import say
-from bench.unpack import unpack
+from bench.unpack import left, unpack
 
 ATTEMPTS = 6  # in a row that bring nothing
 PAUSE = 2.0  # seconds after the first of them; each further one waits twice as long
@@ -38,17 +41,33 @@ def fetch(card: Card, folder: Path) -> Path:
     """
     if not card.archives:
         raise InputError(f"{card.title} is not offered for download; {card.obtain or card.source}")
-    folder.mkdir(parents=True, exist_ok=True)
-    todo = [archive for archive in card.archives if not _is_unpacked(archive, folder)]
-    _need_room(card, todo, folder)
-    for archive in todo:
-        brought = (folder / _name(archive)).exists()
-        path = download(archive, folder)
-        unpack(path, folder)
-        write_atomically(_marker(archive, folder), archive.md5)
-        if not brought:  # what a user put there is the user's
-            path.unlink()
+    if card.not_offered:
+        say(f"{card.title}: what is fetched is without {card.not_offered}; {card.obtain}")
+    with _alone(folder):
+        todo = [archive for archive in card.archives if not _is_unpacked(archive, folder)]
+        there = {archive: _there(archive, folder) for archive in todo}
+        _need_room(card, there, folder)
+        for archive in todo:
+            path = there[archive] or download(archive, folder)
+            unpack(path, folder)
+            write_atomically(_marker(archive, folder), archive.md5)
+            _fetched(archive, folder).unlink(missing_ok=True)  # what a user put there stays
     return folder
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Of several processes that fetch into the folder one does, and the others wait; makes the folder."""
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(locks.held(folder / ".lock", waiting=lambda: _say_that_it_waits(folder)))
+        except OSError as fault:
+            raise InputError(f"cannot write to the folder {folder}: {fault.strerror}") from fault
+        yield
+
+
+def _say_that_it_waits(folder: Path) -> None:
+    say(f"another process fetches into {folder}: waiting for it")
 
 
 def _name(archive: Archive) -> str:
@@ -64,23 +83,35 @@ def _is_unpacked(archive: Archive, folder: Path) -> bool:
     return marker.exists() and marker.read_text(encoding="utf-8") == archive.md5
 
 
-def _need_room(card: Card, todo: list[Archive], folder: Path) -> None:
-    """Photographs hardly shrink in archives, so archives and what is in them take their size twice."""
-    here = sum(_size(_part(archive, folder)) for archive in todo)
-    need, free = 2 * sum(archive.bytes for archive in todo) - here, shutil.disk_usage(folder).free
+def _need_room(card: Card, there: Mapping[Archive, Path | None], folder: Path) -> None:
+    """Say how many bytes are needed; InputError where there are fewer."""
+    need = sum(_need(archive, path, folder) for archive, path in there.items())
+    free = shutil.disk_usage(folder).free
     room = f"{need / 1e9:.1f} GB in {folder}, where {free / 1e9:.1f} GB are free"
-    say(f"{card.title}: {len(todo)} archives to fetch and unpack; they take up to {room}")
+    say(f"{card.title}: {len(there)} archives to fetch and unpack; they take up to {room}")
     if need > free:
         raise InputError(f"the archives of {card.name} take {room}; make room, or name another: --source DIR")
 
 
+def _need(archive: Archive, there: Path | None, folder: Path) -> int:
+    """What is still to be written: photographs hardly shrink in archives, so both take the same."""
+    return left(there, folder) if there else 2 * archive.bytes - _size(_part(archive, folder))
+
+
+def _there(archive: Archive, folder: Path) -> Path | None:
+    """The whole archive, if it is in the folder: a user's, whose MD5 must be right, or one fetched before."""
+    if not (path := folder / _name(archive)).exists():
+        return fetched if (fetched := _fetched(archive, folder)).exists() else None
+    if (found := _md5(path)) != archive.md5:
+        raise InputError(f"{path} has the MD5 {found}, not {archive.md5} as on the card; move it away")
+    return path
+
+
 def download(archive: Archive, folder: Path) -> Path:
     """The archive's file, whole and checked; what an earlier attempt left is gone on with."""
-    path, part = folder / _name(archive), _part(archive, folder)
-    if path.exists():
-        if (found := _md5(path)) != archive.md5:
-            raise InputError(f"{path} has the MD5 {found}, not {archive.md5} as on the card; move it away")
-        return path
+    if there := _there(archive, folder):
+        return there
+    part = _part(archive, folder)
     failures, furthest = 0, _size(part)
     with Meter(_name(archive), total=archive.bytes, unit="B", done=furthest) as meter:
         while _size(part) < archive.bytes:
@@ -96,11 +127,15 @@ def download(archive: Archive, folder: Path) -> Path:
             f"{archive.url} has the MD5 {found}, not {archive.md5} as on the card; it is not kept, the same"
             " command begins anew"
         )
-    return part.rename(path)
+    return part.rename(_fetched(archive, folder))
 
 
 def _part(archive: Archive, folder: Path) -> Path:
     return folder / f"{_name(archive)}.part"
+
+
+def _fetched(archive: Archive, folder: Path) -> Path:
+    return folder / f"{_name(archive)}.fetched"
 
 
 def _md5(path: Path) -> str:

@@ -22,6 +22,7 @@ from bench.contents import report
 from bench.download import fetch
 from bench.errors import InputError
 from bench.files import write_atomically
+from bench.formats import MISSING, PLACEHOLDER, _source
 from bench.meter import Meter
 from bench.paths import DATA
 from bench.place import Place
@@ -33,6 +34,7 @@ from bench.survey import Found, differences, items, store_bytes, survey
 from bench.verify import verify
 
 SAME = "the test set has the same picture"
+ARRIVING = {MISSING, PLACEHOLDER}  # why images are left out that a source may have later
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,8 @@ def prepare(
 ) -> Store:
     """The data set's store in `data/<name>`: made if it is not there or made from another card or reader.
 
-    source: the owner's files; None: those that `--download` fetched, if there are any.
+    source: the owner's files; None: those that `--download` fetched, if there are any. A store that is there
+    needs none, and does not read any: where the source may hold something else, a line says so.
     Raises InputError where the source is not what the card says, a file gives no pixels, or a picture is in
     both sets; allow_partial leaves such images out, and the manifest says so. An older store then stays as it
     was.
@@ -64,6 +67,10 @@ def prepare(
     place = Place(data / card.name)
     if source is None and _fetched(card, data).exists():
         source = _fetched(card, data)
+    elif source is not None:
+        _source.folder(card, source)  # a wrong one is refused, needed or not
+        if _is_ready(card, place.folder):
+            _say_if_not_all_is_read(place.folder, source)
     if not _is_ready(card, place.folder):
         with place.alone():
             if not _is_ready(card, place.folder):  # now another process may have made it
@@ -85,6 +92,14 @@ def _made_from(card: Card) -> dict[str, Any]:
 def _is_ready(card: Card, folder: Path) -> bool:
     there = (folder / MANIFEST).exists()
     return there and bool(read_manifest(folder)["made_from"] == _made_from(card))
+
+
+def _say_if_not_all_is_read(folder: Path, source: Path) -> None:
+    """A line where the source may now give other images than those of the store in the folder."""
+    manifest = read_manifest(folder)
+    gone = {reason for reasons in manifest["left_out"].values() for reason in reasons} & ARRIVING
+    if gone or manifest["partial"] or manifest.get("source") != str(source.resolve()):
+        say(f"{folder} is there and stays as it is, {source} is not read; to make it anew, delete {folder}")
 
 
 def _make(task: Task) -> None:
@@ -109,7 +124,9 @@ def _make(task: Task) -> None:
     assembly.sweep(made)
     partial = bool(wrong or unusable or both)
     manifest = {"dataset": card.name, "made_from": _made_from(card), "partial": partial, **known}
+    manifest |= {"expected": {split: vars(getattr(card, split)) for split in found}}  # counts: found
     manifest |= {"labels": list(card.labels), "differences": wrong + remarkable}
+    manifest |= {"source": str(task.source.resolve()) if task.source else None}
     write_atomically(place.unfinished / MANIFEST, json.dumps(manifest, indent=1) + "\n")
     place.finish()
     shutil.rmtree(place.folder / shards.FACTS)

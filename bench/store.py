@@ -77,7 +77,7 @@ class View:
         values = self._dataset.data.column(name).combine_chunks()
         if name == "labels":
             flat: NDArray[Any] = values.flatten().to_numpy()
-            return flat.reshape(len(self), -1)
+            return flat.reshape(len(self), values.type.list_size)
         return np.asarray(values.to_numpy(zero_copy_only=False))
 
     @cached_property

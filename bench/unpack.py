@@ -41,18 +41,33 @@ def unpack(archive: Path, folder: Path) -> None:
     Raises InputError, before anything is written, for a member that leads out of the folder, a link or a
     device, and where the disk is too small; and for an archive that is damaged.
     """
+    with _targets(archive, folder) as targets:
+        todo = [(member, path) for member, path in targets if not _is_there(member, path)]
+        total, need, free = _bytes(targets), _bytes(todo), shutil.disk_usage(folder).free
+        if need > free:
+            raise InputError(f"{archive} unpacks to {need:,} bytes; {free:,} are free in {folder}")
+        with Meter(f"unpack {archive.name}", total=total, unit="B", done=total - need) as meter:
+            for member, path in todo:
+                _write(member, path)
+                meter.add(member.size)
+
+
+def left(archive: Path, folder: Path) -> int:
+    """How many bytes `unpack` would write now; raises its InputError where it would refuse."""
+    with _targets(archive, folder) as targets:
+        return _bytes([(member, path) for member, path in targets if not _is_there(member, path)])
+
+
+def _bytes(targets: list[tuple[Member, Path]]) -> int:
+    return sum(member.size for member, _ in targets)
+
+
+@contextmanager
+def _targets(archive: Path, folder: Path) -> Iterator[list[tuple[Member, Path]]]:
+    """The archive's members and where they go; what is wrong with it, even later, is an InputError."""
     try:
         with _members(archive) as members:
-            targets = [_target(member, archive, folder) for member in members]
-            total, free = sum(member.size for member in members), shutil.disk_usage(folder).free
-            todo = [(m, path) for m, path in zip(members, targets, strict=True) if not _is_there(m, path)]
-            need = sum(member.size for member, _ in todo)
-            if need > free:
-                raise InputError(f"{archive} unpacks to {need:,} bytes; {free:,} are free in {folder}")
-            with Meter(f"unpack {archive.name}", total=total, unit="B", done=total - need) as meter:
-                for member, path in todo:
-                    _write(member, path)
-                    meter.add(member.size)
+            yield [(member, _target(member, archive, folder)) for member in members]
     except FAULTS as fault:
         raise InputError(f"{archive} cannot be unpacked: {' '.join(str(fault).split())}") from fault
 

@@ -99,6 +99,14 @@ def spoil(path: Path, change: Callable[[Any], object]) -> None:
             lambda file: file["annotations"][0].update(image_id=1),
             "annotations[0] is of image 1, which is not in",
         ),
+        (
+            lambda file: file["images"][1].update(file_name="a\0b.jpg"),
+            r"images[1] has the file_name 'a\x00b.jpg'; no file has such a name",
+        ),
+        (
+            lambda file: file["images"][1].update(file_name="\ud800.jpg"),
+            r"images[1] has the file_name '\ud800.jpg'; no file has such a name",
+        ),
         (lambda file: file["annotations"][0].pop("category_id"), "annotations[0] has no 'category_id'"),
         (
             lambda file: file["categories"].pop(),
@@ -163,3 +171,39 @@ def test_annotations_without_boxes_are_named(tmp_path: Path):
     (source / TRAIN).write_text(json.dumps(content), encoding="utf-8")
     with pytest.raises(InputError, match=r"annotations\[0\] has no 'bbox' that is a list"):
         next(coco_json.boxes(CARD, "train", source))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda file: file["annotations"][2].update(bbox=[1, 2, 3]),
+            "annotations[2]: bbox must be four numbers: left, top, width, height in pixels",
+        ),
+        (
+            lambda file: file["annotations"][2].update(bbox=[1, 2, None, 4]),
+            "annotations[2]: bbox must be four numbers",
+        ),
+        (
+            lambda file: file["annotations"][2].update(bbox=None),
+            "annotations[2] has no 'bbox' that is a list",
+        ),
+        (
+            lambda file: file["images"][1].update(width=0),
+            "images[1] is 0 x 30 pixels, which no image has",
+        ),
+        (
+            lambda file: file["images"][1].update(height=10**400),
+            "0 pixels, which no image has",
+        ),
+    ],
+)
+def test_a_box_that_is_none_is_refused_by_place(
+    tmp_path: Path, change: Callable[[Any], object], message: str
+):
+    path = trees.coco(tmp_path) / TRAIN
+    spoil(path, change)
+    with pytest.raises(InputError) as caught:
+        list(coco_json.boxes(CARD, "train", tmp_path))
+    assert str(caught.value).startswith(str(path))
+    assert message in str(caught.value)

@@ -81,6 +81,15 @@ def test_the_text_is_the_end_of_the_id_and_the_positive_labels(wider: Store):
     assert found[1:] == ["no label"]
 
 
+def test_a_view_without_images_is_described_and_not_drawn(wider: Store, tmp_path: Path):
+    """Of three persons none is held out."""
+    assert wider.held_out.labels_NC.shape == (0, 14)
+    words = ["--dataset", "wider", "--data", str(wider.folder.parent), "--view", "held_out"]
+    assert data.main(words) == 0
+    with pytest.raises(InputError, match="held_out has no image to draw; those that have some: train, test$"):
+        data.main([*words, "--output", str(tmp_path / "a.png")])
+
+
 class TestCommand:
     @pytest.fixture
     def words(self, small_cards: Path, store: Store) -> list[str]:

@@ -4,15 +4,17 @@ import hashlib
 import io
 import subprocess
 import sys
+import threading
 import time
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from bench import cards, download, prepare
+from bench import cards, download, prepare, unpack
 from bench.cards import Archive, Card
 from bench.errors import InputError
 from bench.paths import ROOT
@@ -44,7 +46,7 @@ def archive(at: server.Server, content: bytes = CONTENT, **changes: Any) -> Arch
 def test_a_file_arrives_whole_under_its_name(tmp_path: Path):
     with serving(CONTENT) as at:
         path = download.download(archive(at), tmp_path)
-    assert path == tmp_path / "archive.zip"
+    assert path == tmp_path / "archive.zip.fetched"
     assert path.read_bytes() == CONTENT
     assert list(tmp_path.iterdir()) == [path]
 
@@ -83,7 +85,7 @@ def test_a_server_that_never_answers_well_is_given_up_and_what_arrived_is_kept(t
         download.download(archive(at), tmp_path)
     assert len(at.ranges) == 1 + download.ATTEMPTS - 1
     assert (tmp_path / "archive.zip.part").read_bytes() == CONTENT[:1000]
-    assert not (tmp_path / "archive.zip").exists()
+    assert not (tmp_path / "archive.zip.fetched").exists()
 
 
 @pytest.mark.parametrize("code", [403, 404, 410])
@@ -220,12 +222,21 @@ def test_a_process_that_is_killed_midway_is_gone_on_with(tmp_path: Path):
             while not part.exists() or part.stat().st_size < 500_000:
                 assert time.monotonic() < end
             process.kill()
-        assert not (tmp_path / "archive.zip").exists()
+        assert not (tmp_path / "archive.zip.fetched").exists()
         arrived = part.stat().st_size
         assert arrived < len(content)
         at.answers[:] = [server.properly]
         assert download.download(wanted, tmp_path).read_bytes() == content
         assert at.ranges == [None, f"bytes={arrived}-"]
+
+
+def done(folder: Path) -> list[Path]:
+    """The pictures and annotations that are unpacked."""
+    return [path for path in folder.glob("*/*") if path.is_file()]
+
+
+def stop() -> None:
+    raise KeyboardInterrupt
 
 
 class TestFetch:
@@ -266,6 +277,58 @@ class TestFetch:
         download.fetch(offered[1], tmp_path / "source")
         assert (tmp_path / "source" / "archive.zip").exists()
 
+    def test_killed_while_unpacking_goes_on_in_the_room_there_was_and_removes_its_archive(
+        self, offered: tuple[server.Server, Card], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        at, card = offered
+        folder, disk = tmp_path / "source", int(2.1 * len(at.content))
+
+        def left(_: Path) -> Any:
+            used = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+            return type("Usage", (), {"free": disk - used})()
+
+        monkeypatch.setattr(download.shutil, "disk_usage", left)
+        write = unpack._write
+        monkeypatch.setattr(unpack, "_write", lambda *a: write(*a) if len(done(folder)) < 3 else stop())
+        with pytest.raises(KeyboardInterrupt):
+            download.fetch(card, folder)
+        monkeypatch.setattr(unpack, "_write", write)
+        assert len(done(folder)) == 3
+        download.fetch(card, folder)
+        assert len(at.ranges) == 1
+        assert sorted(path.name for path in folder.iterdir() if path.is_file()) == [".archive.zip.unpacked"]
+
+    def test_of_two_at_once_one_fetches_and_the_other_waits(
+        self, offered: tuple[server.Server, Card], tmp_path: Path, capsys: Any
+    ):
+        at, card = offered
+        folder, told = tmp_path / "source", threading.Event()
+
+        def when_the_other_waits(handler: server.Handler, content: bytes) -> None:
+            assert told.wait(timeout=30)
+            server.properly(handler, content)
+
+        at.answers[:] = [when_the_other_waits]
+        both = [threading.Thread(target=download.fetch, args=(card, folder)) for _ in range(2)]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(download, "_say_that_it_waits", lambda _: told.set())
+            for thread in both:
+                thread.start()
+            for thread in both:
+                thread.join()
+        assert at.ranges == [None]
+        assert "0 archives to fetch" in capsys.readouterr().err
+        assert (folder / ".archive.zip.unpacked").exists()
+
+    def test_says_that_it_waits(self, tmp_path: Path, capsys: Any):
+        download._say_that_it_waits(tmp_path)
+        assert f"another process fetches into {tmp_path}: waiting for it" in capsys.readouterr().err
+
+    def test_names_a_place_that_is_no_folder(self, offered: tuple[server.Server, Card], tmp_path: Path):
+        (tmp_path / "source").write_bytes(b"a file")
+        with pytest.raises(InputError, match=r"cannot write to the folder .*source: (File exists|Not a dir)"):
+            download.fetch(offered[1], tmp_path / "source")
+
     def test_says_what_it_takes_and_stops_where_that_is_too_much(
         self,
         offered: tuple[server.Server, Card],
@@ -284,6 +347,15 @@ class TestFetch:
         ):
             download.fetch(cards.load("nuswide"), tmp_path / "source")
         assert list(tmp_path.iterdir()) == []
+
+    def test_says_first_what_the_archives_lack(
+        self, offered: tuple[server.Server, Card], tmp_path: Path, capsys: Any
+    ):
+        card = replace(offered[1], not_offered="the test images")
+        download.fetch(card, tmp_path / "source")
+        assert capsys.readouterr().err.startswith(
+            "MS-COCO: what is fetched is without the test images; get train2014.zip, "
+        )
 
     def test_is_the_beginning_of_preparing(
         self,

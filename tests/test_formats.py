@@ -57,7 +57,7 @@ def test_without_a_source_one_message_says_what_to_get_from_whom_and_where_to_pu
     assert "--source DIR" in message
     assert "http" in message
     assert "\n" not in message
-    assert message.endswith("--download") is bool(card.archives)
+    assert message.endswith("--download") is bool(card.archives and not card.not_offered)
 
 
 def test_a_source_that_is_no_folder_is_named(tmp_path: Path):

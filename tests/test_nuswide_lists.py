@@ -54,6 +54,18 @@ def test_a_photograph_in_two_folders_is_one_group(tmp_path: Path):
     assert groups == ["2124494179", "1000000001"]
 
 
+def test_what_macos_puts_beside_a_photograph_is_not_taken_for_it(tmp_path: Path):
+    source = trees.nuswide(tmp_path)
+    for name in trees.NUSWIDE["train"]:
+        folder, _, file = name.rpartition("/")
+        (source / "Flickr" / folder / f"._{file}").write_bytes(b"\0\5\x16\7")
+    samples = list(nuswide_lists.read(CARD, "train", source))
+    kept = [sample.image for sample in samples if isinstance(sample, Sample)]
+    files = [image.name for image in kept if isinstance(image, Path)]
+    assert files == [name.rpartition("/")[2] for name in KEPT]
+    assert trees.NUSWIDE_GONE in trees.left_out(samples)
+
+
 def test_a_large_png_is_a_photograph_and_no_placeholder(tmp_path: Path):
     source = trees.nuswide(tmp_path)
     path = source / "Flickr" / trees.NUSWIDE_PLACEHOLDER
@@ -135,6 +147,16 @@ def test_an_empty_list_is_refused(tmp_path: Path):
 def test_a_list_that_is_no_text_is_refused(tmp_path: Path):
     (trees.nuswide(tmp_path) / "ImageList" / "TrainImagelist.txt").write_bytes(b"\xff\xd8\xff")
     with pytest.raises(InputError, match=r"TrainImagelist.txt cannot be read as text: "):
+        list(nuswide_lists.read(CARD, "train", tmp_path))
+
+
+def test_a_list_with_zeros_is_refused(tmp_path: Path):
+    """As UTF-16 without its mark has them."""
+    path = trees.nuswide(tmp_path) / "ImageList" / "TrainImagelist.txt"
+    path.write_text(path.read_text(encoding="utf-8"), encoding="utf-16-le")
+    with pytest.raises(
+        InputError, match=r"TrainImagelist.txt cannot be read as text: it has bytes that are 0"
+    ):
         list(nuswide_lists.read(CARD, "train", tmp_path))
 
 

@@ -100,11 +100,24 @@ class TestCounts:
         made = go(card, trees.nuswide(tmp_path / "source"), tmp_path)
         assert made.manifest["partial"] is False
         assert made.manifest["differences"] == ["train: 7 images expected, 2 found"]
+        assert made.manifest["expected"]["train"] == {"images": 7, "positives": 0, "approximate": True}
+        assert made.manifest["counts"]["train"]["images"] == 2
         assert made.manifest["left_out"]["train"] == {
             "without a label": 1,
             "image missing": 1,
             "placeholder of a photograph that is gone": 1,
         }
+
+
+def test_photographs_that_arrive_later_are_asked_to_be_prepared_anew(tmp_path: Path, capsys: Any):
+    """Those of NUS-WIDE are left out while they are missing, and the data set is whole all the same."""
+    source, card = trees.nuswide(tmp_path / "source"), trees.card("nuswide", sizes=SIZES)
+    go(card, source, tmp_path)
+    trees.jpeg(source / "Flickr" / trees.NUSWIDE_GONE)
+    assert len(go(card, source, tmp_path).train) == 2
+    assert f"{source} is not read; to make it anew, delete {tmp_path}/data/nuswide" in capsys.readouterr().err
+    shutil.rmtree(tmp_path / "data" / "nuswide")
+    assert len(go(card, source, tmp_path).train) == 3
 
 
 class TestFilesThatCannotBeUsed:
@@ -172,6 +185,15 @@ class TestFilesThatCannotBeUsed:
         (source / "val2014").mkdir()
         with pytest.raises(InputError, match="coco has no image left for test; is its folder complete?"):
             go(coco(), source, tmp_path, allow_partial=True)
+
+
+def test_test_images_that_are_not_offered_are_not_advised_to_be_fetched(tmp_path: Path):
+    """What is fetched of PASCAL VOC 2012 has no test images: to fetch it again would lead nowhere."""
+    card, root = trees.card("voc2012", sizes=SIZES), trees.voc(tmp_path / "source", year=2012)
+    (root / "VOCdevkit" / "VOC2012" / "ImageSets" / "Main" / "test.txt").unlink()
+    with pytest.raises(InputError, match="no ImageSets/Main/test.txt; get .*evaluation server") as caught:
+        go(card, root, tmp_path)
+    assert str(caught.value).endswith("then give that folder: --source DIR")
 
 
 class TestOverlap:

@@ -72,6 +72,38 @@ class TestCommand:
         ):
             prepare.main(words)
 
+    def test_says_that_a_store_is_there_where_another_source_is_named(
+        self, words: list[str], source: Path, tmp_path: Path, capsys: Any
+    ):
+        store = tmp_path / "data" / "coco"
+        other = trees.coco(tmp_path / "other")
+        for named in (source, source, other):
+            assert prepare.main([*words, "--source", str(named)]) == 0
+        said = f"{store} is there and stays as it is, {other} is not read; to make it anew, delete {store}\n"
+        assert capsys.readouterr().err.endswith(said)
+        prepare.main([*words, "--source", str(source)])
+        prepare.main(words)
+        assert capsys.readouterr().err == ""
+
+    def test_says_that_a_store_is_there_where_images_were_missing(
+        self, words: list[str], source: Path, tmp_path: Path, capsys: Any
+    ):
+        name = source / "train2014" / "COCO_train2014_000000000025.jpg"
+        name.rename(tmp_path / "later.jpg")
+        prepare.main([*words, "--source", str(source), "--allow-partial"])
+        (tmp_path / "later.jpg").rename(name)
+        prepare.main([*words, "--source", str(source)])
+        assert (
+            f"{source} is not read; to make it anew, delete {tmp_path}/data/coco" in capsys.readouterr().err
+        )
+
+    def test_refuses_a_source_that_is_not_there_even_where_none_is_needed(
+        self, words: list[str], source: Path, tmp_path: Path
+    ):
+        prepare.main([*words, "--source", str(source)])
+        with pytest.raises(InputError, match="nowhere is not a folder; get train2014.zip"):
+            prepare.main([*words, "--source", str(tmp_path / "nowhere")])
+
     def test_takes_what_was_fetched_where_no_source_is_named(
         self, words: list[str], source: Path, tmp_path: Path
     ):

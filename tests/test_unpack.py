@@ -126,6 +126,15 @@ def test_more_than_the_disk_has_is_refused_and_nothing_written(
     assert files(folder) == {}
 
 
+def test_what_is_left_to_unpack_is_counted_without_what_is_there(pack: Any, folder: Path):
+    archive = pack(CONTENT)
+    assert unpack.left(archive, folder) == 5005
+    (folder / "a.txt").write_bytes(CONTENT["a.txt"])
+    assert unpack.left(archive, folder) == 5000
+    unpack.unpack(archive, folder)
+    assert unpack.left(archive, folder) == 0
+
+
 def test_an_archive_that_is_damaged_is_named(pack: Any, folder: Path):
     archive = pack({"a": bytes(100_000), **CONTENT})
     content = archive.read_bytes()

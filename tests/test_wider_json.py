@@ -86,6 +86,22 @@ def first_person(file: Any) -> Any:
             lambda file: first_person(file).update(bbox=[1, 2, float("nan"), 4]),
             f"person 0 of {PARADE}: bbox must be four numbers",
         ),
+        (
+            lambda file: first_person(file).update(bbox=[1e308, 1, 1e308, 1e308]),
+            f"person 0 of {PARADE}: bbox must be four numbers",
+        ),
+        (
+            lambda file: first_person(file).update(bbox=[10**400, 1, 2, 3]),
+            f"person 0 of {PARADE}: bbox must be four numbers",
+        ),
+        (
+            lambda file: first_person(file).pop("bbox"),
+            f"person 0 of {PARADE}: bbox must be four numbers",
+        ),
+        (
+            lambda file: file["images"][0].update(file_name="train/\0.jpg"),
+            r"images[0] has the file_name 'train/\x00.jpg'; no file has such a name",
+        ),
     ],
 )
 def test_a_file_of_another_schema_is_refused_by_person(

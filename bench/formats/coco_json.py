@@ -62,10 +62,13 @@ def boxes(card: Card, split: str, source: Path | None) -> Iterator[tuple[str, li
     columns = _columns_by_category(content, card, path)
     _columns_by_image(content, columns, path)  # names what does not fit together
     found: dict[int, list[Any]] = defaultdict(list)
-    for note in _source.entries(content, "annotations", {"bbox": list}, path=path):
-        found[note["image_id"]].append((columns[note["category_id"]], note["bbox"]))
-    for image in images:
+    for place, note in enumerate(_source.entries(content, "annotations", {"bbox": list}, path=path)):
+        box = _source.box(note["bbox"], where=f"{path}: annotations[{place}]")
+        found[note["image_id"]].append((columns[note["category_id"]], box))
+    for place, image in enumerate(images):
         width, height = image["width"], image["height"]
+        if not all(1 <= side < _source.LONGEST for side in (width, height)):
+            raise InputError(f"{path}: images[{place}] is {width} x {height} pixels, which no image has")
         placed = [
             Box(column, left / width, top / height, across / width, down / height)
             for column, (left, top, across, down) in found[image["id"]]

@@ -92,7 +92,7 @@ def _photographs(card: Card, root: Path, names: Iterable[str]) -> dict[str, str]
     found: dict[str, str] = {}
     for folder, _, files in os.walk(home):
         for file in files:
-            if file.lower().endswith(".jpg"):
+            if file.lower().endswith(".jpg") and not file.startswith("."):  # as macOS's ._0001_2.jpg
                 path = os.path.join(folder, file)  # noqa: PTH118 (270,000 of them: text is lighter than Path)
                 found[_number(file)] = min(path, found.get(_number(file), path))
     if found.keys().isdisjoint(map(_number, names)):

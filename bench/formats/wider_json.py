@@ -3,7 +3,6 @@
 Labels are 1, -1 (negative) and 0 (unspecified), as in the owner's files.
 """
 
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -35,7 +34,8 @@ def read(card: Card, split: str, source: Path | None) -> Iterator[Sample]:
             raise InputError(f"{path}: {photograph} is not in {' or '.join(parts)}")
         for place, person in enumerate(image["targets"]):
             where = f"{path}: person {place} of {photograph}"
-            labels_C, box = _labels(person, len(card.labels), where), _box(person, where)
+            labels_C = _labels(person, len(card.labels), where)
+            box = _source.box(person.get("bbox"), where=where)
             yield Sample(f"{photograph}#{place}", folder / photograph, labels_C, group=photograph, box=box)
 
 
@@ -58,16 +58,3 @@ def _labels(person: Any, labels: int, where: str) -> NDArray[np.int8]:
     ):
         raise InputError(f"{where}: attribute must be {labels} values of 1, 0 or -1")
     return np.array(values, dtype=np.int8)
-
-
-def _box(person: dict[str, Any], where: str) -> tuple[float, float, float, float]:
-    """Left, top, width, height; that they meet the photograph is seen when it is opened."""
-    values = person.get("bbox")
-    if not isinstance(values, list) or len(values) != 4 or not all(_is_number(value) for value in values):
-        raise InputError(f"{where}: bbox must be four numbers: left, top, width, height")
-    left, top, width, height = map(float, values)
-    return left, top, width, height
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
