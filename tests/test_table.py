@@ -372,4 +372,4 @@ def test_a_row_on_fewer_images_says_so_and_on_far_fewer_gets_no_verdict(there, m
     assert row["marks"] == {
         mark: f"images: 119,892 of 119,892 for train, {there:,} of 80,283 for test",
     }
-    assert bool(row.get("verdict")) == is_judged
+    assert bool(row["verdict"]["all"]) == is_judged
