@@ -79,6 +79,8 @@ def main(argv: list[str] | None = None) -> int:
     store = open_store(args.data / cards.load(args.dataset).name)
     if args.images < 1:
         raise InputError(f"--images {args.images}: at least one is needed")
+    if args.seed < 0:
+        raise InputError(f"--seed {args.seed}: give 0 or more")
     if args.output and args.output.suffix.lower() != ".png":
         raise InputError(f"--output {args.output}: the sheet is a PNG image; give a name that ends in .png")
     print(describe(store))

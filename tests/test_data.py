@@ -117,6 +117,7 @@ class TestCommand:
                 "--output a.gif: the sheet is a PNG image; give a name that ends in .png",
             ),
             (["--images", "0"], "--images 0: at least one is needed"),
+            (["--seed", "-1"], "--seed -1: give 0 or more"),
             (["--view", "val"], "invalid choice: 'val'"),
         ],
     )
