@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench import cards, paths, predictions, prepare, record, run, trained
+from bench import cards, device, paths, predictions, prepare, record, run, trained
 from bench.report import __main__ as report
 from bench.report import exhibit, witness
 from bench.report.contents import Contents, Places, collect
@@ -196,6 +196,17 @@ class TestWitness:
             fewer[:, label] = 0
             plain[label] = (net.regularization(maps) - net.regularization(fewer)).mean(dim=0).numpy()
         assert np.allclose(found.influence_CC, plain, atol=1e-4)
+
+    def test_where_a_gpu_rounds_to_bfloat16_influence_is_still_exact(
+        self, trial: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        model, store = self.model(trial)
+        exact = hear(model, store.test, images=20)
+        monkeypatch.setattr(device, "precision", lambda _: torch.bfloat16)
+        rounded = hear(model, store.test, images=20)
+        assert not np.array_equal(rounded.prediction_MC, exact.prediction_MC)
+        assert np.allclose(rounded.prediction_MC, exact.prediction_MC, atol=0.1)
+        assert np.array_equal(rounded.influence_CC, exact.influence_CC, equal_nan=True)
 
     def test_the_boxes_of_the_demo_are_those_of_its_labels(self, trial: Path):
         _, store = self.model(trial)
