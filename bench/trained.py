@@ -78,12 +78,13 @@ def load(path: Path, on: torch.device) -> Trained:
     InputError where something is missing, damaged, or of other code.
     """
     if path.is_dir():
-        return build(_configured(path / CONFIG), checkpoint.load(path / WEIGHTS)[0], on, source=path)
+        facts, labels = _configured(path / CONFIG)
+        return build(facts, checkpoint.load(path / WEIGHTS)[0], on, labels=labels, source=path)
     facts = record.read(path)
     tensors: dict[str, Tensor] = {}
     for stage in facts["stages"]:
         tensors |= _result(path, facts, stage)
-    return build(facts, tensors, on, source=path)
+    return build(facts, tensors, on, labels=label_names(facts), source=path)
 
 
 def label_names(facts: Record) -> tuple[str, ...]:
@@ -91,10 +92,15 @@ def label_names(facts: Record) -> tuple[str, ...]:
     return tuple(facts["metrics"][facts["protocol"]["profile"]]["AP"])
 
 
-def build(facts: Record, tensors: Mapping[str, Tensor], on: torch.device, *, source: Path) -> Trained:
-    """The model that a record describes, every tensor of it taken from `tensors`; source: for messages."""
+def build(
+    facts: Record, tensors: Mapping[str, Tensor], on: torch.device, *, labels: tuple[str, ...], source: Path
+) -> Trained:
+    """The model that a record describes, every tensor of it taken from `tensors`.
+
+    labels: their names, in the order of its logits. source: for messages.
+    """
     module = method.load(facts["method"])
-    config, labels = _config(module, facts["recipe"], source), label_names(facts)
+    config = _config(module, facts["recipe"], source)
     # What a method takes of the co-occurrence it keeps in its state: here any matrix does.
     unknown = Labels(labels, np.eye(len(labels), dtype=np.int64))
     model = method.build(module, config, unknown, facts["seed"])
@@ -121,18 +127,28 @@ def _fill(model: nn.Module, tensors: dict[str, Tensor], collections: list[Collec
     model.load_state_dict(tensors)
 
 
-def _configured(path: Path) -> Record:
-    """The record in the configuration of an exported model."""
+def _configured(path: Path) -> tuple[Record, tuple[str, ...]]:
+    """The record in the configuration of an exported model, and its labels in the order of its logits."""
     try:
         table = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(table, dict) or table.get("schema") != MODEL:
             raise InputError(f"its schema is not {MODEL!r}")
         record.check(table.get("record"))
+        return dict(table["record"]), _numbered(table.get("id2label"), label_names(table["record"]))
     except OSError as fault:
         raise InputError(f"{path.parent}: not an exported model: no {path.name} in it") from fault
     except ValueError as mistake:
         raise InputError(f"{path}: not the configuration of an exported model: {mistake}") from mistake
-    return dict(table["record"])
+
+
+def _numbered(names: object, known: tuple[str, ...]) -> tuple[str, ...]:
+    """The labels by their numbers: an order of keys says nothing, as programs that write JSON may sort them."""
+    if not isinstance(names, dict) or names.keys() != {str(place) for place in range(len(known))}:
+        raise InputError(f"its id2label does not number {len(known)} labels from 0")
+    labels = tuple(names[str(place)] for place in range(len(known)))
+    if strange := [name for name in labels if name not in known] or sorted(set(known) - set(labels)):
+        raise InputError(f"label {strange[0]!r} is not in both id2label and the AP of its record")
+    return labels
 
 
 def _result(path: Path, facts: Record, stage: Mapping[str, Any]) -> dict[str, Tensor]:

@@ -75,6 +75,13 @@ def test_the_configuration_has_the_record_and_what_other_programs_look_for(run: 
     assert (found["image_size"], found["image_mean"][0], found["image_std"][2]) == (64, 0.485, 0.225)
 
 
+def test_labels_keep_their_logits_when_a_program_sorts_the_keys(found: Trained, exported: Path):
+    path = exported / "config.json"
+    table = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(table, sort_keys=True), encoding="utf-8")
+    assert trained.load(exported, CPU).labels == found.labels != tuple(sorted(found.labels))
+
+
 def test_the_hub_reads_the_cards_front_matter_and_the_scores_are_the_records(run: Path, exported: Path):
     card = hub.ModelCard.load(exported / "README.md")
     made = json.loads(run.read_text(encoding="utf-8"))["metrics"]["srn2017"]
@@ -165,6 +172,24 @@ class TestFaults:
     def test_a_configuration_of_another_kind_is_refused(self, exported: Path, content: str, reason: str):
         (exported / "config.json").write_text(content, encoding="utf-8")
         with pytest.raises(InputError, match=f"not the configuration of an exported model: .*{reason}"):
+            trained.load(exported, CPU)
+
+    @pytest.mark.parametrize(
+        ("names", "reason"),
+        [
+            (None, "its id2label does not number 10 labels from 0"),
+            ({"1": "one"}, "its id2label does not number 10 labels from 0"),
+            ({str(n): f"{n}" for n in range(10)}, "label '0' is not in both id2label and the AP of its rec"),
+            ({str(n): "one" for n in range(10)}, "label 'eight' is not in both id2label and the AP of its r"),
+        ],
+    )
+    def test_label_names_that_are_not_those_of_the_record_are_refused(
+        self, exported: Path, names: object, reason: str
+    ):
+        path = exported / "config.json"
+        table = json.loads(path.read_text(encoding="utf-8"))
+        path.write_text(json.dumps(table | {"id2label": names}), encoding="utf-8")
+        with pytest.raises(InputError, match=f"config.json: not the configuration of .*: {reason}"):
             trained.load(exported, CPU)
 
     def test_damaged_and_missing_weights_are_named(self, exported: Path):
