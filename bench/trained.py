@@ -142,7 +142,7 @@ def _configured(path: Path) -> tuple[Record, tuple[str, ...]]:
 
 
 def _numbered(names: object, known: tuple[str, ...]) -> tuple[str, ...]:
-    """The labels by their numbers: an order of keys says nothing, as programs that write JSON may sort them."""
+    """The labels by their numbers: the order of keys says nothing, as other programs may sort them."""
     if not isinstance(names, dict) or names.keys() != {str(place) for place in range(len(known))}:
         raise InputError(f"its id2label does not number {len(known)} labels from 0")
     labels = tuple(names[str(place)] for place in range(len(known)))

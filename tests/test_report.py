@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -253,6 +254,15 @@ class TestWithLess:
             path.write_text(re.sub(r'"fingerprint": "\w+"', '"fingerprint": "0"', text), encoding="utf-8")
         (lacking,) = collected(trial, runs=tmp_path / "runs").lacking
         assert lacking.endswith("holds other images than the records were made with")
+
+    def test_predictions_of_another_run_are_left_out_and_named(self, trial: Path, tmp_path: Path):
+        shutil.copytree(trial / "runs", tmp_path / "runs")
+        (path,) = (tmp_path / "runs" / "demo" / "predictions").glob("resnet101@*.safetensors")
+        kept = predictions.read(path)
+        predictions.write(path, replace(kept, logits_NC=-kept.logits_NC))
+        found = collected(trial, runs=tmp_path / "runs")
+        assert found.lacking[-1] == f"{path} is left out: it does not score what its record says"
+        assert "interval" not in found.answer[0]
 
     def test_one_method_alone_is_compared_with_nobody(self, trial: Path, tmp_path: Path):
         records.write_all(tmp_path / "runs" / "demo", record_of(trial, "resnet101"))

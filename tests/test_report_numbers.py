@@ -80,22 +80,60 @@ class TestGain:
         made, logits = [], {}
         for name, seed in itertools.product(("resnet101", "srn"), (0, 1)):
             logits[name, seed] = (rng.normal(size=(40, 3)) + (1 + (name == "srn")) * labels_NC).astype("f4")
-            kept = Predictions(logits[name, seed], labels_NC, {})
-            predictions.write(tmp_path / f"predictions/{name}-seed{seed}.safetensors", kept)
-            made.append(records.fake(name, seed))
+            made.append(predicted(tmp_path, name, seed, logits[name, seed], labels_NC))
         found = gain(of(*made, folder=tmp_path), *PAIR, replicates=50)
         plain = [replicate(number, logits, labels_NC) for number in range(50)]
         assert found.seeds == (0, 1)
         assert found.ends == pytest.approx(np.percentile(plain, [2.5, 97.5]))
         assert found.is_clear == (found.ends[0] > 0 or found.ends[1] < 0)
 
+    def test_point_and_interval_are_of_the_same_seeds(self, tmp_path, rng: np.random.Generator):
+        """A third seed without predictions would move the point out of its interval."""
+        labels_NC = np.where(rng.random((40, 3)) < 0.4, 1, -1).astype(np.int8)
+        made = [records.fake("srn", 2, metrics=scored(0.0)), records.fake("resnet101", 2)]
+        for name, seed in itertools.product(("resnet101", "srn"), (0, 1)):
+            logits_NC = (rng.normal(size=(40, 3)) + (1 + (name == "srn")) * labels_NC).astype("f4")
+            made.append(predicted(tmp_path, name, seed, logits_NC, labels_NC))
+        both = of(*made, folder=tmp_path)
+        found = gain(both, *PAIR, replicates=50)
+        assert found.mAP == pytest.approx(both.mAP(PAIR[0], (0, 1)) - both.mAP(PAIR[1], (0, 1)))
+        assert found.ends[0] < found.mAP < found.ends[1]
+        assert found.ends_2C[0, 0] <= found.AP_C[0] <= found.ends_2C[1, 0]
+        text = answer.does_it_help(both, PAIR, found, None)
+        assert f"SRN has mAP {both.mAP(PAIR[0], (0, 1)):.1f} %" in text
+        assert text.endswith(", means of the seeds that both have predictions of: 0, 1.")
+
+    def test_predictions_of_another_run_than_the_records_are_left_out(self, tmp_path):
+        logits_NC, labels_NC = np.eye(4, 3, dtype="f4"), np.where(np.eye(4, 3) > 0, 1, -1).astype(np.int8)
+        made = [predicted(tmp_path, name, 0, logits_NC, labels_NC) for name in ("srn", "resnet101")]
+        assert gain(of(*made, folder=tmp_path), *PAIR, replicates=5).seeds == (0,)
+        both = of(made[0], records.fake("resnet101"), folder=tmp_path)
+        assert gain(both, *PAIR, replicates=5).ends is None
+        assert both.strays == [tmp_path / "predictions/resnet101-seed0.safetensors"]
+
     def test_predictions_of_different_test_sets_are_refused(self, tmp_path):
-        for name, label in (("resnet101", 1), ("srn", -1)):
-            kept = Predictions(np.zeros((4, 3), "f4"), np.full((4, 3), label, np.int8), {})
-            predictions.write(tmp_path / f"predictions/{name}-seed0.safetensors", kept)
-        both = of(records.fake("srn"), records.fake("resnet101"), folder=tmp_path)
+        labels_NC = np.where(np.eye(4, 3) > 0, 1, -1).astype(np.int8)
+        made = [
+            predicted(tmp_path, name, 0, np.zeros((4, 3), "f4"), labels)
+            for name, labels in (("resnet101", labels_NC), ("srn", labels_NC[::-1].copy()))
+        ]
+        both = of(*made, folder=tmp_path)
         with pytest.raises(InputError, match="two runs on demo predict different test sets; run one of them"):
             gain(both, *PAIR)
+
+
+def predicted(folder: Path, name: str, seed: int, logits_NC: Any, labels_NC: Any) -> Record:
+    """The record of predictions that lie in the folder."""
+    predictions.write(
+        folder / f"predictions/{name}-seed{seed}.safetensors", Predictions(logits_NC, labels_NC, {})
+    )
+    found = metrics.evaluate(logits_NC, labels_NC)
+    AP = dict(zip(records.LABELS, found["AP"].tolist(), strict=True))
+    return records.fake(name, seed, metrics=scored(found["mAP"], AP=AP))
+
+
+def scored(mAP: float, **more: Any) -> dict[str, Any]:
+    return {"srn2017": records.fake()["metrics"]["srn2017"] | {"mAP": mAP, **more}}
 
 
 def replicate(number: int, logits: Any, labels_NC: Any) -> float:
@@ -299,10 +337,11 @@ class TestAnswer:
 
     def test_states_the_control_with_its_interval(self):
         both = of(records.fake("srn"), records.fake("resnet101"))
-        text = answer.does_it_help(
-            both, PAIR, Gain(1, np.zeros(3)), Gain(0.5, np.zeros(3), (0,), (0.25, 0.75))
-        )
+        longer = Gain(0.5, np.zeros(3), (0,), (0.25, 0.75))
+        text = answer.does_it_help(both, PAIR, Gain(1, np.zeros(3), (0,), (0.5, 2.0)), longer)
         assert text.endswith("for as many epochs it is +0.50 (95 % interval +0.25 to +0.75).")
+        text = answer.does_it_help(both, PAIR, Gain(1, np.zeros(3)), longer)
+        assert text.endswith("to +0.75), over the seeds that both have predictions of: 0.")
 
     def test_calls_a_correlation_by_what_chance_allows(self):
         rows = [{"label": "a", "gain": float(-n), "companions": float(n)} for n in range(8)]

@@ -16,14 +16,15 @@ CHANCE = 0.05
 def does_it_help(evidence: Evidence, pair: Pair, found: Gain, control: Gain | None) -> str:
     """The gain in mAP with its interval, and the gain over the baseline that was trained for as long."""
     one, other = map(title, pair)
-    mine, others = map(evidence.mAPs, pair)
+    mine, others = (evidence.mAPs(group, found.seeds) for group in pair)
+    seeds = found.origin if found.seeds else f"{len(mine)} and {len(others)} seeds"
     text = (
         f"Does it help? {_verdict(mine, others, found)}: {one} has mAP {fmean(mine):.1f} %, "
-        f"{other} {fmean(others):.1f} %: {found.mAP:+.2f} points{_interval(found)}, "
-        f"means of {len(mine)} and {len(others)} seeds"
+        f"{other} {fmean(others):.1f} %: {found.mAP:+.2f} points{_interval(found)}, means of {seeds}"
     )
     if control:
         text += f"; over {other} trained for as many epochs it is {control.mAP:+.2f}{_interval(control)}"
+        text += f", over {control.origin}" if control.seeds != found.seeds else ""
     return f"{text}."
 
 

@@ -62,6 +62,10 @@ def collect(evidence: Evidence, places: Places) -> Contents:
         except InputError as mistake:
             found.lacking.append(f"Attention, neurons and relations: {mistake}")
     found.answer += answer.why({exhibit.name: exhibit.facts for exhibit in found.exhibits})
+    strays = (
+        f"{shown(file)} is left out: it does not score what its record says" for file in evidence.strays
+    )
+    found.lacking += strays
     return found
 
 
