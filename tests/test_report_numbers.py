@@ -320,8 +320,8 @@ class TestAnswer:
         both = of(records.fake("srn"), records.fake("resnet101", shift=1.0))
         for found, word in (
             (
-                Gain(-1.0, np.zeros(3)),
-                "Does it help? No: SRN has mAP 80.0 %, ResNet-101 81.0 %: -1.00 points,",
+                Gain(-1.0, np.zeros(3), (0,), (-2.0, -0.5)),
+                "Does it help? No: SRN has mAP 80.0 %, ResNet-101 81.0 %: -1.00 points (95 %",
             ),
             (Gain(1.0, np.zeros(3), (0,), (0.5, 2.0)), "Does it help? Yes: "),
             (Gain(1.0, np.zeros(3), (0,), (-0.5, 2.0)), "Does it help? Not clearly: "),
@@ -329,11 +329,16 @@ class TestAnswer:
             assert answer.does_it_help(both, PAIR, found, None).startswith(word)
 
     def test_takes_the_spread_of_the_seeds_where_there_is_no_interval(self):
-        baseline = [records.fake("resnet101", seed, shift=shift) for seed, shift in enumerate((0.0, 1.0))]
-        for shift, word in ((0.5, "Not clearly"), (1.5, "Yes"), (-1.0, "No")):
-            both = of(*baseline, records.fake("srn", shift=shift))
-            text = answer.does_it_help(both, PAIR, Gain(shift - 0.5, np.zeros(3)), None)
+        shifts = (0.0, 0.25, 1.0)
+        baseline = [records.fake("resnet101", seed, shift=shift) for seed, shift in enumerate(shifts)]
+        for shift, word in ((0.5, "Not clearly"), (1.5, "Yes"), (-1.5, "No")):
+            mine = [records.fake("srn", seed, shift=shift + seed / 8) for seed in range(3)]
+            text = answer.does_it_help(of(*baseline, *mine), PAIR, Gain(shift, np.zeros(3)), None)
             assert text.startswith(f"Does it help? {word}: ")
+            too_few = answer.does_it_help(of(*baseline, *mine[1:]), PAIR, Gain(shift, np.zeros(3)), None)
+            words = "It cannot be told without predictions and with fewer than 3 seeds of each: SRN has"
+            assert too_few.startswith(f"Does it help? {words}")
+            assert too_few.endswith(", means of 2 and 3 seeds.")
 
     def test_states_the_control_with_its_interval(self):
         both = of(records.fake("srn"), records.fake("resnet101"))

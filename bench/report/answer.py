@@ -11,6 +11,7 @@ from bench.report.paper import share
 from bench.report.witness import BY_BOXES
 
 CHANCE = 0.05
+SEEDS = 3  # of each, that tell without an interval: 3 and 3 lie apart by chance one time in ten
 
 
 def does_it_help(evidence: Evidence, pair: Pair, found: Gain, control: Gain | None) -> str:
@@ -29,7 +30,11 @@ def does_it_help(evidence: Evidence, pair: Pair, found: Gain, control: Gain | No
 
 
 def _verdict(mine: Sequence[float], others: Sequence[float], found: Gain) -> str:
-    """Clear is an interval without 0 or, where there is none, that all seeds of one are above all others."""
+    """Clear is an interval without 0 or, where there is none, that all seeds of one are above all others,
+    if they are enough: of one seed each, one is always above the other.
+    """
+    if not found.ends and min(len(mine), len(others)) < SEEDS:
+        return f"It cannot be told without predictions and with fewer than {SEEDS} seeds of each"
     apart = min(mine) > max(others) or max(mine) < min(others)
     if not (found.is_clear if found.ends else apart):
         return "Not clearly"
