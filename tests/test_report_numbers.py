@@ -348,6 +348,15 @@ class TestAnswer:
         text = answer.does_it_help(both, PAIR, Gain(1, np.zeros(3)), longer)
         assert text.endswith("to +0.75), over the seeds that both have predictions of: 0.")
 
+    def test_a_control_is_one_that_was_trained_for_as_many_epochs(self):
+        both = records.fake("srn", epochs=34), records.fake("resnet101", epochs=20)
+        for epochs, control in ((34, ("resnet101", "budget=equal")), (20, None)):
+            assert (
+                of(*both, records.fake("resnet101", variant="budget=equal", epochs=epochs)).control()
+                == control
+            )
+        assert of(*both).control() is None
+
     def test_calls_a_correlation_by_what_chance_allows(self):
         rows = [{"label": "a", "gain": float(-n), "companions": float(n)} for n in range(8)]
         assert "gain less (rank correlation -1.00, p < 0.001)" in answer.where_does_it_help(rows)

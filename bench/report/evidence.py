@@ -54,6 +54,15 @@ class Evidence:
     def _of(self, group: Group, seeds: Sequence[int]) -> list[Record]:
         return [one for one in self.members[group] if not seeds or one["seed"] in seeds]
 
+    def control(self) -> Group | None:
+        """The baseline trained for as many epochs as the subject, if there are such records."""
+        if self.pair is None:
+            return None
+        control = self.pair[1][0], "budget=equal"
+        both = [*self.members[self.pair[0]], *self.members.get(control, ())]
+        is_as_long = control in self.members and len({one["epochs"] for one in both}) == 1
+        return control if is_as_long else None
+
     def predictions(self, group: Group) -> dict[int, Predictions]:
         """The predictions by seed, as far as their files are there and score what their records say."""
         if group not in self._known:
