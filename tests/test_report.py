@@ -1,5 +1,6 @@
 """`bench.report` on a tiny run: one page that needs nothing else, its figures, numbers and complaints."""
 
+import html
 import json
 import re
 import shutil
@@ -111,6 +112,17 @@ class TestThePage:
         assert len(drawings) == 2 * len(FIGURES)  # for a wide and a narrow screen
         assert all(facts["role"] == "img" and facts["aria-label"] for facts in drawings)
         assert all(len(caption) > 30 for caption in page.captions)
+
+    def test_says_which_run_was_looked_into(self, trial: Path):
+        numbers = (trial / "out" / "figures").glob("*.json")
+        looked_into = [found for path in numbers if "run" in (found := json.loads(path.read_text("utf-8")))]
+        assert len(looked_into) == 5
+        for found in looked_into:
+            assert found["run"].endswith(" seed 0")
+            assert found["run"] in found["caption"]
+        text = html.unescape((trial / "out" / "index.html").read_text(encoding="utf-8"))
+        assert f"Why?</strong> In {looked_into[0]['run']}: " in text
+        assert "to the logit of another in y_sr alone" in text
 
     def test_has_no_id_twice_that_a_drawing_refers_to(self, trial: Path):
         text = (trial / "out" / "index.html").read_text(encoding="utf-8")

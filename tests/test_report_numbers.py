@@ -262,6 +262,7 @@ class TestNeurons:
             assert one.control_chosen > 0.2
             assert abs(one.control) < 0.1
         mean = means([vertical, horizontal])
+        assert mean["p"] == 0.25 if vertical.unseen > vertical.control else 0.75
         assert mean["unseen"] == (vertical.unseen + horizontal.unseen) / 2
         assert mean["chosen"] == (abs(vertical.chosen) - horizontal.chosen) / 2
 
@@ -365,9 +366,25 @@ class TestAnswer:
 
     def test_is_silent_on_what_was_not_measured(self):
         assert answer.why({}) == []
-        assert answer.why({"branches": {"mAP": {"y": 50.0}}}) == [
-            "Why? by itself each branch would score y 50.0 %."
+        assert answer.why({"branches": {"run": "SRN seed 0", "mAP": {"y": 50.0}}}) == []
+        assert answer.why({"branches": {"run": "SRN seed 0", "mAP": {"y_sr": 40.0, "y": 50.0}}}) == [
+            "Why? In SRN seed 0: by itself each branch would score y_sr 40.0 %, the prediction y 50.0 %."
         ]
+
+    @pytest.mark.parametrize(
+        ("p", "follow", "goes"),
+        [(0.04, "follow", "goes"), (0.06, "are not shown to follow", "is not shown to go")],
+    )
+    def test_asserts_no_effect_that_chance_would_bring(self, p: float, follow: str, goes: str):
+        facts = {"run": "SRN seed 1", "p": p}
+        places = facts | {"unseen": 0.1, "control": -0.001, "places": "those of annotations"}
+        relations = facts | {"correlation": 0.2}
+        (text,) = answer.why({"fig5-places": places, "relations": relations})
+        assert text == (
+            f"Why? In SRN seed 1: neurons {follow} the middle of a label's attention (correlation 0.10; 0.00 "
+            f"with places dealt out anew; p = {p}); what labels do to each other {goes} with how often "
+            f"they meet (correlation +0.20, p = {p})."
+        )
 
 
 def test_labels_without_a_gain_are_never_chosen():
