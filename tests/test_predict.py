@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 from scipy.special import expit
 
-from bench import pictures, predict, predictions
+from bench import decode, pictures, predict, predictions
 from bench.answers import Answer, Choice, as_csv, as_json, as_text
 from bench.cards import Card
 from bench.errors import InputError
@@ -200,6 +200,37 @@ class TestFiles:
         assert [len(batch.paths) for batch in read] == [5] * 9 + [3]
         images_NHWC = np.concatenate([batch.images_BHWC for batch in read])
         assert np.array_equal(images_NHWC, store.test.images(np.arange(48)))
+
+
+class TestOrientation:
+    STORED = np.random.default_rng(3).integers(0, 256, (16, 24, 3), np.uint8)
+
+    def shown(self, path: Path) -> Any:
+        (batch,) = pictures.read([path], side=8, batch_size=1)
+        assert not batch.reasons
+        return batch.images_BHWC[0]
+
+    @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
+    @pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+    def test_a_photograph_is_turned_as_its_camera_was_held(
+        self, tmp_path: Path, suffix: str, orientation: int
+    ):
+        exif, plain = Image.Exif(), Image.fromarray(self.STORED)
+        exif[ExifTags.Base.Orientation] = orientation
+        more = {"lossless": True} if suffix == "webp" else {}
+        plain.save(tmp_path / f"a.{suffix}", exif=exif, **more)
+        plain.save(tmp_path / f"b.{suffix}", **more)
+        quarters = {1: 0, 3: 2, 6: 3, 8: 1}[orientation]
+        upright = np.rot90(decode.decode(tmp_path / f"b.{suffix}"), quarters)
+        found = self.shown(tmp_path / f"a.{suffix}")
+        assert np.array_equal(found, decode.resize(np.ascontiguousarray(upright), 8))
+
+    def test_without_orientation_or_with_damaged_exif_pixels_are_as_they_are_stored(self, tmp_path: Path):
+        plain = Image.fromarray(self.STORED)
+        for name, exif in (("none", b""), ("odd", b"Exif\0\0II*\0\xff\xff\xff\xff"), ("cut", b"Exif\0\0I")):
+            plain.save(tmp_path / f"{name}.jpg", exif=exif)
+            stored = decode.resize(decode.decode(tmp_path / f"{name}.jpg"), 8)
+            assert np.array_equal(self.shown(tmp_path / f"{name}.jpg"), stored)
 
 
 def _refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
