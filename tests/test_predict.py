@@ -3,7 +3,9 @@
 import csv
 import io
 import json
+import os
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +115,26 @@ def test_the_answers_can_go_to_a_file(ask: Any, scenes: Path, tmp_path: Path):
     status, out, _ = ask("--images", scenes / "0", "--format", "csv", "--output", tmp_path / "a.csv")
     assert (status, out) == (0, f"written: {tmp_path / 'a.csv'}\n")
     assert (tmp_path / "a.csv").read_text(encoding="utf-8") == printed
+
+
+@pytest.mark.parametrize("form", ["text", "csv", "json"])
+def test_a_name_that_is_no_utf8_is_told_escaped(ask: Any, scenes: Path, tmp_path: Path, form: str):
+    path = tmp_path / os.fsdecode(b"caf\xe9.png")
+    shutil.copy(scenes / "0" / "000.png", path)
+    words = ("--images", path, "--format", form, "--maps", tmp_path / "maps")
+    assert ask(*words, "--output", tmp_path / "answers")[0] == 0
+    text = (tmp_path / "answers").read_text(encoding="utf-8")
+    assert "caf\\xe9.png" in text.replace("\\\\", "\\")
+    assert ask(*words)[1] == text
+    assert (tmp_path / "maps" / "0001-caf.png").exists()
+
+
+def test_a_name_too_long_for_its_picture_is_cut(ask: Any, scenes: Path, tmp_path: Path):
+    for name in (240 * "a", 60 * "ß" + 18 * "größe"):
+        shutil.copy(scenes / "0" / "000.png", tmp_path / f"{name}.png")
+    assert ask("--images", tmp_path, "--maps", tmp_path / "maps")[0] == 0
+    drawn = sorted(path.name for path in (tmp_path / "maps").iterdir())
+    assert drawn == [f"0001-{200 * 'a'}.png", f"0002-{60 * 'ß'}{11 * 'größe'}gr.png"]
 
 
 class TestWhichLabels:
