@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import numpy as np
 import torch
@@ -89,7 +89,10 @@ def load(path: Path, on: torch.device) -> Trained:
 
 def label_names(facts: Record) -> tuple[str, ...]:
     """The labels of a record in the order of the data set's card."""
-    return tuple(facts["metrics"][facts["protocol"]["profile"]]["AP"])
+    profile = facts["protocol"]["profile"]
+    if not (labels := tuple(facts["metrics"][profile].get("AP", ()))):
+        raise InputError(f"no metrics.{profile}.AP")
+    return labels
 
 
 def build(
@@ -103,9 +106,8 @@ def build(
     config = _config(module, facts["recipe"], source)
     # What a method takes of the co-occurrence it keeps in its state: here any matrix does.
     unknown = Labels(labels, np.eye(len(labels), dtype=np.int64))
-    model = method.build(module, config, unknown, facts["seed"])
-    stages = module.stages(config)
     try:
+        model, stages = method.build(module, config, unknown, facts["seed"]), module.stages(config)
         _fill(model, dict(tensors), [stage for stage in stages if isinstance(stage, Collection)])
     except (RuntimeError, KeyError) as fault:
         reason = " ".join(str(fault).split())[:300]
@@ -166,9 +168,25 @@ def _config(module: Method, recipe: Mapping[str, Any], source: Path) -> Any:
     """The recipe as the method has it; its files are not read, as the stages hold what became of them."""
     if strange := sorted(recipe.keys() - method.fields(module).keys()):
         raise InputError(f"{record.shown(source)}: made by other code: unknown recipe field {strange[0]!r}")
+    kinds = {name: kind for name, kind in method.fields(module).items() if kind is not File}
+    if wrong := [name for name in kinds.keys() & recipe.keys() if not _fits(recipe[name], kinds[name])]:
+        given = f"{min(wrong)}={json.dumps(recipe[min(wrong)])[:40]}"
+        raise InputError(f"{record.shown(source)}: its recipe has a value of another type: {given}")
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in recipe.items()}
     files = {name: File() for name, kind in method.fields(module).items() if kind is File}
     return module.Config(**{**values, "from_scratch": True, **files})
+
+
+def _fits(value: object, kind: Any) -> bool:
+    """Whether a value as JSON has it is of the type of a recipe's field."""
+    parts = get_args(kind)
+    if get_origin(kind) is Literal:
+        return value in parts
+    if get_origin(kind) is tuple:
+        return isinstance(value, list) and all(_fits(one, parts[0]) for one in value)
+    if parts:
+        return any(_fits(value, part) for part in parts)
+    return type(value) is kind or (kind is float and type(value) is int)
 
 
 def _of_other_code(source: Path, facts: Record, reason: str) -> InputError:

@@ -192,6 +192,43 @@ class TestFaults:
         with pytest.raises(InputError, match=f"config.json: not the configuration of .*: {reason}"):
             trained.load(exported, CPU)
 
+    @pytest.mark.parametrize(
+        ("field", "value", "shown"),
+        [
+            ("trunk", 5, "trunk=5"),
+            ("input_size", "abc", 'input_size="abc"'),
+            ("alpha", "abc", 'alpha="abc"'),
+            ("alpha", None, "alpha=null"),
+            ("mirror", 1, "mirror=1"),
+            ("crops", [64, "b"], r'crops=\[64, "b"\]'),
+            ("joint_loss", "both", 'joint_loss="both"'),
+            ("patience", 1.5, "patience=1.5"),
+        ],
+    )
+    def test_a_recipe_of_wrong_types_is_refused(self, exported: Path, field: str, value: object, shown: str):
+        path = exported / "config.json"
+        table = json.loads(path.read_text(encoding="utf-8"))
+        table["record"]["recipe"][field] = value
+        path.write_text(json.dumps(table), encoding="utf-8")
+        with pytest.raises(InputError, match=f"model: its recipe has a value of another type: {shown}$"):
+            trained.load(exported, CPU)
+
+    def test_sizes_that_no_network_has_are_refused(self, exported: Path):
+        path = exported / "config.json"
+        table = json.loads(path.read_text(encoding="utf-8"))
+        table["record"]["recipe"]["relation_width"] = -1
+        path.write_text(json.dumps(table), encoding="utf-8")
+        with pytest.raises(InputError, match="its tensors do not fit this code"):
+            trained.load(exported, CPU)
+
+    def test_a_record_without_labels_is_refused(self, exported: Path):
+        path = exported / "config.json"
+        table = json.loads(path.read_text(encoding="utf-8"))
+        del table["record"]["metrics"]["srn2017"]["AP"]
+        path.write_text(json.dumps(table), encoding="utf-8")
+        with pytest.raises(InputError, match="config.json: .*: no metrics.srn2017.AP$"):
+            trained.load(exported, CPU)
+
     def test_damaged_and_missing_weights_are_named(self, exported: Path):
         path = exported / "model.safetensors"
         content = bytearray(path.read_bytes())
