@@ -4,8 +4,11 @@ Legend: B images of any number, H = W = the side that the model takes, C labels.
 """
 
 import importlib
+import logging
 import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bench import names
 from bench.batches import generator
 from bench.errors import InputError
 from bench.files import write_atomically
@@ -37,12 +41,19 @@ class Whole(nn.Module):
 
 
 def write(found: Trained, path: Path) -> Path:
-    """Write the model; InputError where a package is missing or the logits of drawn images differ."""
+    """Write the model; InputError where a package is missing, the exporter cannot express the model, or the
+    logits of drawn images differ.
+    """
     _require()
     side = found.input_size
     draw = generator("onnx", side)
     images_BHWC = draw.integers(256, size=(3, side, side, 3), dtype=np.uint8)
-    content = _exported(Whole(found).eval(), torch.from_numpy(images_BHWC[:2]))
+    with _quiet():
+        try:
+            content = _exported(Whole(found).eval(), torch.from_numpy(images_BHWC[:2]))
+        except RuntimeError as fault:  # the exporter's own errors are all of this kind
+            title = names.title(found.facts["method"])
+            raise InputError(f"ONNX cannot express {title} ({_reason(fault)}); leave --onnx out") from fault
     _check(content, found, images_BHWC)
     return write_atomically(path, content)
 
@@ -56,10 +67,28 @@ def _require() -> None:
         raise InputError(f"--onnx needs a package that is not there ({missing}): {command}") from missing
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what the exporter warns and logs of itself; what it cannot do, it raises."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            yield
+    finally:
+        logging.disable(before)
+
+
+def _reason(fault: BaseException) -> str:
+    """The first of the faults that led to this one, in a line."""
+    while fault.__cause__:
+        fault = fault.__cause__
+    return " ".join(str(fault).split())[:200].rstrip(".")
+
+
 def _exported(model: nn.Module, images_BHWC: Tensor) -> bytes:
     """The ONNX file's content, for any number of images."""
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter's own, about itself
+    with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         torch.onnx.export(
             model,

@@ -133,6 +133,26 @@ class TestOnnx:
             export.export(found, tmp_path / "model", onnx=True)
         assert list(tmp_path.iterdir()) == []
 
+    def test_a_model_that_onnx_cannot_express_is_refused_in_one_line_and_nothing_is_written(
+        self, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    ):
+        """As MCAR's cummax, which the exporter has no function for."""
+
+        def logits(self: torch.nn.Module, images_BCHW: torch.Tensor) -> torch.Tensor:
+            return plain(self, images_BCHW).cummax(dim=1).values
+
+        model = type(trained.load(run, CPU).model)
+        plain = model.logits
+        monkeypatch.setattr(model, "logits", logits)
+        capfd.readouterr()
+        words = ["--run", str(run), "--output", str(tmp_path / "model"), "--onnx"]
+        line = refused(export.main, words, capfd)
+        assert line.startswith(
+            "error: ONNX cannot express SRN (No ONNX function found for <OpOverload(op='aten."
+        )
+        assert line.endswith("; leave --onnx out\n")
+        assert list(tmp_path.iterdir()) == []
+
     def test_logits_that_differ_are_refused_and_nothing_is_written(
         self, found: Trained, with_onnx: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ):
