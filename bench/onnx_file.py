@@ -9,7 +9,6 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +32,10 @@ class Whole(nn.Module):
     def __init__(self, found: Trained) -> None:
         super().__init__()
         self.model = found.model
-        self.pixels = replace(found.pixels)  # a copy: what it keeps while it is traced is no real tensor
+        self.pixels = found.pixels
+        self.pixels.normalise(
+            torch.zeros(1, 3, 1, 1)
+        )  # what it keeps is made now: traced it is no real tensor
 
     def forward(self, images_BHWC: Tensor) -> Tensor:
         images_BCHW = self.pixels.normalise(images_BHWC.permute(0, 3, 1, 2).float())
@@ -52,8 +54,7 @@ def write(found: Trained, path: Path) -> Path:
         try:
             content = _exported(Whole(found).eval(), torch.from_numpy(images_BHWC[:2]))
         except RuntimeError as fault:  # the exporter's own errors are all of this kind
-            title = names.title(found.facts["method"])
-            raise InputError(f"ONNX cannot express {title} ({_reason(fault)}); leave --onnx out") from fault
+            raise _inexpressible(found, _reason(fault)) from fault
     _check(content, found, images_BHWC)
     return write_atomically(path, content)
 
@@ -77,6 +78,11 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(before)
+
+
+def _inexpressible(found: Trained, reason: str) -> InputError:
+    title = names.title(found.facts["method"])
+    return InputError(f"ONNX cannot express {title} ({reason}); leave --onnx out")
 
 
 def _reason(fault: BaseException) -> str:
@@ -109,6 +115,8 @@ def _check(content: bytes, found: Trained, images_BHWC: Any) -> None:
     import onnxruntime  # noqa: PLC0415 (see _require)
 
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    if isinstance(session.get_inputs()[0].shape[0], int):  # else the dimension has a name
+        raise _inexpressible(found, "for any number of images")
     for images in (images_BHWC[:1], images_BHWC):
         (theirs_BC,) = session.run(["logits"], {"images": images})
         ours_BC = found.logits(images)

@@ -153,6 +153,19 @@ class TestOnnx:
         assert line.endswith("; leave --onnx out\n")
         assert list(tmp_path.iterdir()) == []
 
+    def test_a_model_that_onnx_has_for_one_number_of_images_only_is_refused(
+        self, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        def logits(self: torch.nn.Module, images_BCHW: torch.Tensor) -> torch.Tensor:
+            return plain(self, images_BCHW) + torch.zeros(len(images_BCHW), 1)
+
+        found = trained.load(run, CPU)
+        plain = type(found.model).logits
+        monkeypatch.setattr(type(found.model), "logits", logits)
+        with pytest.raises(InputError, match=r"ONNX cannot express SRN \(for any number of images\); leave"):
+            export.export(found, tmp_path / "model", onnx=True)
+        assert list(tmp_path.iterdir()) == []
+
     def test_logits_that_differ_are_refused_and_nothing_is_written(
         self, found: Trained, with_onnx: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ):
