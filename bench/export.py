@@ -60,7 +60,11 @@ def main(argv: list[str] | None = None) -> int:
     parser = Parser(prog="python -m bench.export", description=__doc__)
     parser.add_argument("--run", required=True, metavar="RUN", help="a run's name, or its record's path")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="a new folder")
-    parser.add_argument("--onnx", action="store_true", help="add the model in ONNX")
+    parser.add_argument(
+        "--onnx",
+        action="store_true",
+        help="add the model in ONNX, if ONNX can express it (not KNN, MSRN, MCAR)",
+    )
     parser.add_argument(
         "--runs", type=Path, default=RUNS, metavar="DIR", help="where runs lie (default: runs)"
     )

@@ -4,9 +4,11 @@ Legend: B images of any number, H = W = the side that the model takes, C labels.
 """
 
 import importlib
+import logging
 import tempfile
 import warnings
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bench import names
 from bench.batches import generator
 from bench.errors import InputError
 from bench.files import write_atomically
@@ -29,7 +32,10 @@ class Whole(nn.Module):
     def __init__(self, found: Trained) -> None:
         super().__init__()
         self.model = found.model
-        self.pixels = replace(found.pixels)  # a copy: what it keeps while it is traced is no real tensor
+        self.pixels = found.pixels
+        self.pixels.normalise(
+            torch.zeros(1, 3, 1, 1)
+        )  # what it keeps is made now: traced it is no real tensor
 
     def forward(self, images_BHWC: Tensor) -> Tensor:
         images_BCHW = self.pixels.normalise(images_BHWC.permute(0, 3, 1, 2).float())
@@ -37,12 +43,18 @@ class Whole(nn.Module):
 
 
 def write(found: Trained, path: Path) -> Path:
-    """Write the model; InputError where a package is missing or the logits of drawn images differ."""
+    """Write the model; InputError where a package is missing, the exporter cannot express the model, or the
+    logits of drawn images differ.
+    """
     _require()
     side = found.input_size
     draw = generator("onnx", side)
     images_BHWC = draw.integers(256, size=(3, side, side, 3), dtype=np.uint8)
-    content = _exported(Whole(found).eval(), torch.from_numpy(images_BHWC[:2]))
+    with _quiet():
+        try:
+            content = _exported(Whole(found).eval(), torch.from_numpy(images_BHWC[:2]))
+        except RuntimeError as fault:  # the exporter's own errors are all of this kind
+            raise _inexpressible(found, _reason(fault)) from fault
     _check(content, found, images_BHWC)
     return write_atomically(path, content)
 
@@ -56,10 +68,33 @@ def _require() -> None:
         raise InputError(f"--onnx needs a package that is not there ({missing}): {command}") from missing
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what the exporter warns and logs of itself; what it cannot do, it raises."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            yield
+    finally:
+        logging.disable(before)
+
+
+def _inexpressible(found: Trained, reason: str) -> InputError:
+    title = names.title(found.facts["method"])
+    return InputError(f"ONNX cannot express {title} ({reason}); leave --onnx out")
+
+
+def _reason(fault: BaseException) -> str:
+    """The first of the faults that led to this one, in a line."""
+    while fault.__cause__:
+        fault = fault.__cause__
+    return " ".join(str(fault).split())[:200].rstrip(".")
+
+
 def _exported(model: nn.Module, images_BHWC: Tensor) -> bytes:
     """The ONNX file's content, for any number of images."""
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter's own, about itself
+    with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         torch.onnx.export(
             model,
@@ -80,6 +115,8 @@ def _check(content: bytes, found: Trained, images_BHWC: Any) -> None:
     import onnxruntime  # noqa: PLC0415 (see _require)
 
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    if isinstance(session.get_inputs()[0].shape[0], int):  # else the dimension has a name
+        raise _inexpressible(found, "for any number of images")
     for images in (images_BHWC[:1], images_BHWC):
         (theirs_BC,) = session.run(["logits"], {"images": images})
         ours_BC = found.logits(images)

@@ -3,6 +3,7 @@
 Legend: B images of a batch, H = W = the side that the model takes.
 """
 
+import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from PIL import ExifTags, Image, ImageOps
 
 from bench import decode
 from bench.decode import Pixels, Unusable
@@ -18,6 +20,8 @@ from bench.errors import InputError
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"}
 )
+ORIENTATION = ExifTags.Base.Orientation
+TURNED = range(2, 9)  # orientations that are not as stored
 AHEAD = 2  # batches that are read while the model is at another
 
 
@@ -77,8 +81,28 @@ def _read(paths: tuple[Path, ...], side: int) -> Pictures:
     images, reasons = [], {}
     for path in paths:
         try:
-            images.append(decode.resize(decode.decode(path), side))
+            images.append(decode.resize(_upright(path), side))
         except Unusable as reason:
             reasons[path] = str(reason)
     empty = np.empty((0, side, side, 3), np.uint8)
     return Pictures(paths, np.stack(images) if images else empty, reasons)
+
+
+def _upright(path: Path) -> Pixels:
+    """The pixels turned as EXIF says; a store keeps them as they lie, as boxes refer to that."""
+    stored_HWC = decode.decode(path)
+    if (orientation := _orientation(path)) not in TURNED:
+        return stored_HWC
+    image = Image.fromarray(stored_HWC)
+    image.getexif()[ORIENTATION] = orientation
+    return np.asarray(ImageOps.exif_transpose(image))
+
+
+def _orientation(path: Path) -> object:
+    """What EXIF says, if it can be read: without it the pixels are there all the same."""
+    try:
+        with warnings.catch_warnings(action="ignore"), Image.open(path, formats=decode.FORMATS) as image:
+            # Pillow turns a TIFF when it decodes it.
+            return None if image.format == "TIFF" else image.getexif().get(ORIENTATION)
+    except decode.FAULTS:
+        return None

@@ -8,6 +8,7 @@ is 1.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -25,12 +26,14 @@ from bench.paths import RUNS
 from bench.pictures import Pictures
 from bench.trained import Trained
 
+LONGEST = 200  # bytes of an image's name in the name of its picture; most file systems take 255 in all
+
 
 def predict(
     found: Trained, paths: Sequence[Path], choice: Choice, *, batch_size: int = 32, maps: Path | None = None
 ) -> Iterator[Answer]:
     """An answer for every file, in order; maps: the folder that gets a picture of the attention for each."""
-    drawings = {path: maps / f"{n:04d}-{path.stem}.png" for n, path in enumerate(paths, 1)} if maps else {}
+    drawings = {path: maps / _drawing(n, path) for n, path in enumerate(paths, 1)} if maps else {}
     for batch in pictures.read(paths, side=found.input_size, batch_size=batch_size):
         labels = dict(zip(batch.usable, _labels(found, batch, choice), strict=True))
         if drawings and labels:
@@ -38,9 +41,19 @@ def predict(
             overlays.write(told, found, batch.images_BHWC)
         for path in batch.paths:
             if reason := batch.reasons.get(path):
-                yield Answer(str(path), error=reason)
+                yield Answer(_plain(path), error=reason)
             else:
-                yield Answer(str(path), labels[path], maps=str(drawings.get(path, "")))
+                yield Answer(_plain(path), labels[path], maps=_plain(drawings.get(path, "")))
+
+
+def _drawing(number: int, path: Path) -> str:
+    """The name of an image's picture, no longer than file systems take it."""
+    return f"{number:04d}-{os.fsencode(path.stem)[:LONGEST].decode(errors='ignore')}.png"
+
+
+def _plain(path: Path | str) -> str:
+    r"""The path as text that can be written: bytes of a name that are no UTF-8 as `\xe9`."""
+    return os.fsencode(path).decode(errors="backslashreplace")
 
 
 def _labels(found: Trained, batch: Pictures, choice: Choice) -> list[Labels]:

@@ -9,18 +9,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import cards, names, output, paths, profiles, published, verdict
+from bench import cards, marks, names, output, paths, profiles, published, verdict
 from bench.cards import Evaluation
 from bench.command import Parser, run
 from bench.errors import InputError
 from bench.layout import Column, Row, Table, Values
 from bench.names import plain
 from bench.published import Published
-from bench.record import ALL, TOP3, Record, groups, read_folder, scores, shown, title
+from bench.record import ALL, TOP3, Record, groups, read_folder, scores, shown
 
-PARTIAL = "the data set was incomplete; not to be compared with the published numbers"
 SD = "sd: standard deviation of the n seeds (n - 1 in the denominator); the line above it is their mean."
-ENOUGH = 0.95  # of a data set's images: with fewer a row is not compared with published ones
 DIFF = "diff: the mean, unrounded, minus the published value; only where both follow one convention."
 
 
@@ -161,7 +159,7 @@ def _mean_row(
         n=len(members),
         values=means,
         lines=lines,
-        marks=(names.marks(members[0]["method"]) if printed else {}) | _marks(members, evaluation),
+        marks=(names.marks(members[0]["method"]) if printed else {}) | marks.of(members, evaluation),
         remarks=_other_profile(means, profile, evaluation.profile),
         facts={"seeds": [member["seed"] for member in members], "profile": profile},
     )
@@ -187,45 +185,11 @@ def _difference(means: Values, printed: published.Row | None, profile: str) -> d
     }
 
 
-def _marks(members: list[Record], evaluation: Evaluation) -> dict[str, str]:
-    """What a reader must know before comparing the row with others."""
-    marks = {"partial": PARTIAL} if any(member["data"]["partial"] for member in members) else {}
-    marks |= _fewer(members)
-    if differing := _differing(members):
-        marks["mixed"] = f"the seeds of {title(members[0], seed=False)} differ in {', '.join(differing)}"
-    expected = {"top3": evaluation.top3, "unspecified": evaluation.unspecified}
-    if any(member["protocol"][name] != rule for member in members for name, rule in expected.items()):
-        marks["other protocol"] = "scored by another rule for top-3 or unspecified labels than stated above"
-    return marks
-
-
-def _fewer(members: list[Record]) -> dict[str, str]:
-    """How many images there were, where the card's number is one that copies of the data set may miss."""
-    for member in members:
-        if expected := member["data"].get("expected"):
-            images = member["images"]
-            found = {"train": images["train"] + images["held_out"], "test": images["test"]}
-            counts = [f"{found[split]:,} of {expected[split]:,} for {split}" for split in found]
-            least = min(found[split] / expected[split] for split in found)
-            return {"fewer images" if least < ENOUGH else "other images": f"images: {', '.join(counts)}"}
-    return {}
-
-
-def _differing(members: list[Record]) -> list[str]:
-    """What should be the same for all seeds of a method and is not."""
-    aspects = [
-        {name: one[name] for name in ("recipe", "protocol")}
-        | {"card": one["data"]["card"], "images": one["data"]["fingerprint"]}
-        for one in members
-    ]
-    return [name for name in aspects[0] if any(aspect[name] != aspects[0][name] for aspect in aspects)]
-
-
 def _notes(rows: Sequence[Row]) -> list[str]:
     """What the marks mean, where older rows were taken from, what "sd" and "diff" are."""
-    marks = [f"{mark}: {meaning}." for row in rows for mark, meaning in row.marks.items()]
+    known = [f"{mark}: {meaning}." for row in rows for mark, meaning in row.marks.items()]
     taken = [f"{row.title} from {row.facts['cites']}" for row in rows if row.facts.get("cites")]
-    notes = [*dict.fromkeys(marks)]
+    notes = [*dict.fromkeys(known)]
     notes += [f"Rows that the paper took from other publications: {'; '.join(taken)}."] if taken else []
     notes += [SD] if any(row.lines.get("std") for row in rows) else []
     notes += [DIFF] if any(row.lines.get("difference") for row in rows) else []

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import numpy as np
 import torch
@@ -78,28 +78,36 @@ def load(path: Path, on: torch.device) -> Trained:
     InputError where something is missing, damaged, or of other code.
     """
     if path.is_dir():
-        return build(_configured(path / CONFIG), checkpoint.load(path / WEIGHTS)[0], on, source=path)
+        facts, labels = _configured(path / CONFIG)
+        return build(facts, checkpoint.load(path / WEIGHTS)[0], on, labels=labels, source=path)
     facts = record.read(path)
     tensors: dict[str, Tensor] = {}
     for stage in facts["stages"]:
         tensors |= _result(path, facts, stage)
-    return build(facts, tensors, on, source=path)
+    return build(facts, tensors, on, labels=label_names(facts), source=path)
 
 
 def label_names(facts: Record) -> tuple[str, ...]:
     """The labels of a record in the order of the data set's card."""
-    return tuple(facts["metrics"][facts["protocol"]["profile"]]["AP"])
+    profile = facts["protocol"]["profile"]
+    if not (labels := tuple(facts["metrics"][profile].get("AP", ()))):
+        raise InputError(f"no metrics.{profile}.AP")
+    return labels
 
 
-def build(facts: Record, tensors: Mapping[str, Tensor], on: torch.device, *, source: Path) -> Trained:
-    """The model that a record describes, every tensor of it taken from `tensors`; source: for messages."""
+def build(
+    facts: Record, tensors: Mapping[str, Tensor], on: torch.device, *, labels: tuple[str, ...], source: Path
+) -> Trained:
+    """The model that a record describes, every tensor of it taken from `tensors`.
+
+    labels: their names, in the order of its logits. source: for messages.
+    """
     module = method.load(facts["method"])
-    config, labels = _config(module, facts["recipe"], source), label_names(facts)
+    config = _config(module, facts["recipe"], source)
     # What a method takes of the co-occurrence it keeps in its state: here any matrix does.
     unknown = Labels(labels, np.eye(len(labels), dtype=np.int64))
-    model = method.build(module, config, unknown, facts["seed"])
-    stages = module.stages(config)
     try:
+        model, stages = method.build(module, config, unknown, facts["seed"]), module.stages(config)
         _fill(model, dict(tensors), [stage for stage in stages if isinstance(stage, Collection)])
     except (RuntimeError, KeyError) as fault:
         reason = " ".join(str(fault).split())[:300]
@@ -121,18 +129,28 @@ def _fill(model: nn.Module, tensors: dict[str, Tensor], collections: list[Collec
     model.load_state_dict(tensors)
 
 
-def _configured(path: Path) -> Record:
-    """The record in the configuration of an exported model."""
+def _configured(path: Path) -> tuple[Record, tuple[str, ...]]:
+    """The record in the configuration of an exported model, and its labels in the order of its logits."""
     try:
         table = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(table, dict) or table.get("schema") != MODEL:
             raise InputError(f"its schema is not {MODEL!r}")
         record.check(table.get("record"))
+        return dict(table["record"]), _numbered(table.get("id2label"), label_names(table["record"]))
     except OSError as fault:
         raise InputError(f"{path.parent}: not an exported model: no {path.name} in it") from fault
     except ValueError as mistake:
         raise InputError(f"{path}: not the configuration of an exported model: {mistake}") from mistake
-    return dict(table["record"])
+
+
+def _numbered(names: object, known: tuple[str, ...]) -> tuple[str, ...]:
+    """The labels by their numbers: the order of keys says nothing, as other programs may sort them."""
+    if not isinstance(names, dict) or names.keys() != {str(place) for place in range(len(known))}:
+        raise InputError(f"its id2label does not number {len(known)} labels from 0")
+    labels = tuple(names[str(place)] for place in range(len(known)))
+    if strange := [name for name in labels if name not in known] or sorted(set(known) - set(labels)):
+        raise InputError(f"label {strange[0]!r} is not in both id2label and the AP of its record")
+    return labels
 
 
 def _result(path: Path, facts: Record, stage: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -150,9 +168,25 @@ def _config(module: Method, recipe: Mapping[str, Any], source: Path) -> Any:
     """The recipe as the method has it; its files are not read, as the stages hold what became of them."""
     if strange := sorted(recipe.keys() - method.fields(module).keys()):
         raise InputError(f"{record.shown(source)}: made by other code: unknown recipe field {strange[0]!r}")
+    kinds = {name: kind for name, kind in method.fields(module).items() if kind is not File}
+    if wrong := [name for name in kinds.keys() & recipe.keys() if not _fits(recipe[name], kinds[name])]:
+        given = f"{min(wrong)}={json.dumps(recipe[min(wrong)])[:40]}"
+        raise InputError(f"{record.shown(source)}: its recipe has a value of another type: {given}")
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in recipe.items()}
     files = {name: File() for name, kind in method.fields(module).items() if kind is File}
     return module.Config(**{**values, "from_scratch": True, **files})
+
+
+def _fits(value: object, kind: Any) -> bool:
+    """Whether a value as JSON has it is of the type of a recipe's field."""
+    parts = get_args(kind)
+    if get_origin(kind) is Literal:
+        return value in parts
+    if get_origin(kind) is tuple:
+        return isinstance(value, list) and all(_fits(one, parts[0]) for one in value)
+    if parts:
+        return any(_fits(value, part) for part in parts)
+    return type(value) is kind or (kind is float and type(value) is int)
 
 
 def _of_other_code(source: Path, facts: Record, reason: str) -> InputError:

@@ -75,6 +75,13 @@ def test_the_configuration_has_the_record_and_what_other_programs_look_for(run: 
     assert (found["image_size"], found["image_mean"][0], found["image_std"][2]) == (64, 0.485, 0.225)
 
 
+def test_labels_keep_their_logits_when_a_program_sorts_the_keys(found: Trained, exported: Path):
+    path = exported / "config.json"
+    table = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(table, sort_keys=True), encoding="utf-8")
+    assert trained.load(exported, CPU).labels == found.labels != tuple(sorted(found.labels))
+
+
 def test_the_hub_reads_the_cards_front_matter_and_the_scores_are_the_records(run: Path, exported: Path):
     card = hub.ModelCard.load(exported / "README.md")
     made = json.loads(run.read_text(encoding="utf-8"))["metrics"]["srn2017"]
@@ -126,6 +133,39 @@ class TestOnnx:
             export.export(found, tmp_path / "model", onnx=True)
         assert list(tmp_path.iterdir()) == []
 
+    def test_a_model_that_onnx_cannot_express_is_refused_in_one_line_and_nothing_is_written(
+        self, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    ):
+        """As MCAR's cummax, which the exporter has no function for."""
+
+        def logits(self: torch.nn.Module, images_BCHW: torch.Tensor) -> torch.Tensor:
+            return plain(self, images_BCHW).cummax(dim=1).values
+
+        model = type(trained.load(run, CPU).model)
+        plain = model.logits
+        monkeypatch.setattr(model, "logits", logits)
+        capfd.readouterr()
+        words = ["--run", str(run), "--output", str(tmp_path / "model"), "--onnx"]
+        line = refused(export.main, words, capfd)
+        assert line.startswith(
+            "error: ONNX cannot express SRN (No ONNX function found for <OpOverload(op='aten."
+        )
+        assert line.endswith("; leave --onnx out\n")
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_model_that_onnx_has_for_one_number_of_images_only_is_refused(
+        self, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        def logits(self: torch.nn.Module, images_BCHW: torch.Tensor) -> torch.Tensor:
+            return plain(self, images_BCHW) + torch.zeros(len(images_BCHW), 1)
+
+        found = trained.load(run, CPU)
+        plain = type(found.model).logits
+        monkeypatch.setattr(type(found.model), "logits", logits)
+        with pytest.raises(InputError, match=r"ONNX cannot express SRN \(for any number of images\); leave"):
+            export.export(found, tmp_path / "model", onnx=True)
+        assert list(tmp_path.iterdir()) == []
+
     def test_logits_that_differ_are_refused_and_nothing_is_written(
         self, found: Trained, with_onnx: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ):
@@ -165,6 +205,61 @@ class TestFaults:
     def test_a_configuration_of_another_kind_is_refused(self, exported: Path, content: str, reason: str):
         (exported / "config.json").write_text(content, encoding="utf-8")
         with pytest.raises(InputError, match=f"not the configuration of an exported model: .*{reason}"):
+            trained.load(exported, CPU)
+
+    @pytest.mark.parametrize(
+        ("names", "reason"),
+        [
+            (None, "its id2label does not number 10 labels from 0"),
+            ({"1": "one"}, "its id2label does not number 10 labels from 0"),
+            ({str(n): f"{n}" for n in range(10)}, "label '0' is not in both id2label and the AP of its rec"),
+            ({str(n): "one" for n in range(10)}, "label 'eight' is not in both id2label and the AP of its r"),
+        ],
+    )
+    def test_label_names_that_are_not_those_of_the_record_are_refused(
+        self, exported: Path, names: object, reason: str
+    ):
+        path = exported / "config.json"
+        table = json.loads(path.read_text(encoding="utf-8"))
+        path.write_text(json.dumps(table | {"id2label": names}), encoding="utf-8")
+        with pytest.raises(InputError, match=f"config.json: not the configuration of .*: {reason}"):
+            trained.load(exported, CPU)
+
+    @pytest.mark.parametrize(
+        ("field", "value", "shown"),
+        [
+            ("trunk", 5, "trunk=5"),
+            ("input_size", "abc", 'input_size="abc"'),
+            ("alpha", "abc", 'alpha="abc"'),
+            ("alpha", None, "alpha=null"),
+            ("mirror", 1, "mirror=1"),
+            ("crops", [64, "b"], r'crops=\[64, "b"\]'),
+            ("joint_loss", "both", 'joint_loss="both"'),
+            ("patience", 1.5, "patience=1.5"),
+        ],
+    )
+    def test_a_recipe_of_wrong_types_is_refused(self, exported: Path, field: str, value: object, shown: str):
+        path = exported / "config.json"
+        table = json.loads(path.read_text(encoding="utf-8"))
+        table["record"]["recipe"][field] = value
+        path.write_text(json.dumps(table), encoding="utf-8")
+        with pytest.raises(InputError, match=f"model: its recipe has a value of another type: {shown}$"):
+            trained.load(exported, CPU)
+
+    def test_sizes_that_no_network_has_are_refused(self, exported: Path):
+        path = exported / "config.json"
+        table = json.loads(path.read_text(encoding="utf-8"))
+        table["record"]["recipe"]["relation_width"] = -1
+        path.write_text(json.dumps(table), encoding="utf-8")
+        with pytest.raises(InputError, match="its tensors do not fit this code"):
+            trained.load(exported, CPU)
+
+    def test_a_record_without_labels_is_refused(self, exported: Path):
+        path = exported / "config.json"
+        table = json.loads(path.read_text(encoding="utf-8"))
+        del table["record"]["metrics"]["srn2017"]["AP"]
+        path.write_text(json.dumps(table), encoding="utf-8")
+        with pytest.raises(InputError, match="config.json: .*: no metrics.srn2017.AP$"):
             trained.load(exported, CPU)
 
     def test_damaged_and_missing_weights_are_named(self, exported: Path):

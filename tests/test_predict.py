@@ -3,16 +3,18 @@
 import csv
 import io
 import json
+import os
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 from scipy.special import expit
 
-from bench import pictures, predict, predictions
+from bench import decode, pictures, predict, predictions
 from bench.answers import Answer, Choice, as_csv, as_json, as_text
 from bench.cards import Card
 from bench.errors import InputError
@@ -115,6 +117,26 @@ def test_the_answers_can_go_to_a_file(ask: Any, scenes: Path, tmp_path: Path):
     assert (tmp_path / "a.csv").read_text(encoding="utf-8") == printed
 
 
+@pytest.mark.parametrize("form", ["text", "csv", "json"])
+def test_a_name_that_is_no_utf8_is_told_escaped(ask: Any, scenes: Path, tmp_path: Path, form: str):
+    path = tmp_path / os.fsdecode(b"caf\xe9.png")
+    shutil.copy(scenes / "0" / "000.png", path)
+    words = ("--images", path, "--format", form, "--maps", tmp_path / "maps")
+    assert ask(*words, "--output", tmp_path / "answers")[0] == 0
+    text = (tmp_path / "answers").read_text(encoding="utf-8")
+    assert "caf\\xe9.png" in text.replace("\\\\", "\\")
+    assert ask(*words)[1] == text
+    assert (tmp_path / "maps" / "0001-caf.png").exists()
+
+
+def test_a_name_too_long_for_its_picture_is_cut(ask: Any, scenes: Path, tmp_path: Path):
+    for name in (240 * "a", 60 * "ß" + 18 * "größe"):
+        shutil.copy(scenes / "0" / "000.png", tmp_path / f"{name}.png")
+    assert ask("--images", tmp_path, "--maps", tmp_path / "maps")[0] == 0
+    drawn = sorted(path.name for path in (tmp_path / "maps").iterdir())
+    assert drawn == [f"0001-{200 * 'a'}.png", f"0002-{60 * 'ß'}{11 * 'größe'}gr.png"]
+
+
 class TestWhichLabels:
     NAMES = ("a", "b", "c", "d")
     VALUES = np.array([0.5, 0.9, 0.5, 0.1])
@@ -200,6 +222,37 @@ class TestFiles:
         assert [len(batch.paths) for batch in read] == [5] * 9 + [3]
         images_NHWC = np.concatenate([batch.images_BHWC for batch in read])
         assert np.array_equal(images_NHWC, store.test.images(np.arange(48)))
+
+
+class TestOrientation:
+    STORED = np.random.default_rng(3).integers(0, 256, (16, 24, 3), np.uint8)
+
+    def shown(self, path: Path) -> Any:
+        (batch,) = pictures.read([path], side=8, batch_size=1)
+        assert not batch.reasons
+        return batch.images_BHWC[0]
+
+    @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
+    @pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+    def test_a_photograph_is_turned_as_its_camera_was_held(
+        self, tmp_path: Path, suffix: str, orientation: int
+    ):
+        exif, plain = Image.Exif(), Image.fromarray(self.STORED)
+        exif[ExifTags.Base.Orientation] = orientation
+        more = {"lossless": True} if suffix == "webp" else {}
+        plain.save(tmp_path / f"a.{suffix}", exif=exif, **more)
+        plain.save(tmp_path / f"b.{suffix}", **more)
+        quarters = {1: 0, 3: 2, 6: 3, 8: 1}[orientation]
+        upright = np.rot90(decode.decode(tmp_path / f"b.{suffix}"), quarters)
+        found = self.shown(tmp_path / f"a.{suffix}")
+        assert np.array_equal(found, decode.resize(np.ascontiguousarray(upright), 8))
+
+    def test_without_orientation_or_with_damaged_exif_pixels_are_as_they_are_stored(self, tmp_path: Path):
+        plain = Image.fromarray(self.STORED)
+        for name, exif in (("none", b""), ("odd", b"Exif\0\0II*\0\xff\xff\xff\xff"), ("cut", b"Exif\0\0I")):
+            plain.save(tmp_path / f"{name}.jpg", exif=exif)
+            stored = decode.resize(decode.decode(tmp_path / f"{name}.jpg"), 8)
+            assert np.array_equal(self.shown(tmp_path / f"{name}.jpg"), stored)
 
 
 def _refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:

@@ -1,9 +1,11 @@
 """`bench.report` on a tiny run: one page that needs nothing else, its figures, numbers and complaints."""
 
+import html
 import json
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench import cards, paths, predictions, prepare, record, run, trained
+from bench import cards, device, paths, predictions, prepare, record, run, trained
 from bench.report import __main__ as report
 from bench.report import exhibit, witness
 from bench.report.contents import Contents, Places, collect
@@ -111,6 +113,17 @@ class TestThePage:
         assert all(facts["role"] == "img" and facts["aria-label"] for facts in drawings)
         assert all(len(caption) > 30 for caption in page.captions)
 
+    def test_says_which_run_was_looked_into(self, trial: Path):
+        numbers = (trial / "out" / "figures").glob("*.json")
+        looked_into = [found for path in numbers if "run" in (found := json.loads(path.read_text("utf-8")))]
+        assert len(looked_into) == 5
+        for found in looked_into:
+            assert found["run"].endswith(" seed 0")
+            assert found["run"] in found["caption"]
+        text = html.unescape((trial / "out" / "index.html").read_text(encoding="utf-8"))
+        assert f"Why?</strong> In {looked_into[0]['run']}: " in text
+        assert "to the logit of another in y_sr alone" in text
+
     def test_has_no_id_twice_that_a_drawing_refers_to(self, trial: Path):
         text = (trial / "out" / "index.html").read_text(encoding="utf-8")
         ids = re.findall(r'\bid="([^"]+)"', text)
@@ -197,6 +210,17 @@ class TestWitness:
             plain[label] = (net.regularization(maps) - net.regularization(fewer)).mean(dim=0).numpy()
         assert np.allclose(found.influence_CC, plain, atol=1e-4)
 
+    def test_where_a_gpu_rounds_to_bfloat16_influence_is_still_exact(
+        self, trial: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        model, store = self.model(trial)
+        exact = hear(model, store.test, images=20)
+        monkeypatch.setattr(device, "precision", lambda _: torch.bfloat16)
+        rounded = hear(model, store.test, images=20)
+        assert not np.array_equal(rounded.prediction_MC, exact.prediction_MC)
+        assert np.allclose(rounded.prediction_MC, exact.prediction_MC, atol=0.1)
+        assert np.array_equal(rounded.influence_CC, exact.influence_CC, equal_nan=True)
+
     def test_the_boxes_of_the_demo_are_those_of_its_labels(self, trial: Path):
         _, store = self.model(trial)
         ids = [str(name) for name in store.test.column("id")]
@@ -242,6 +266,15 @@ class TestWithLess:
             path.write_text(re.sub(r'"fingerprint": "\w+"', '"fingerprint": "0"', text), encoding="utf-8")
         (lacking,) = collected(trial, runs=tmp_path / "runs").lacking
         assert lacking.endswith("holds other images than the records were made with")
+
+    def test_predictions_of_another_run_are_left_out_and_named(self, trial: Path, tmp_path: Path):
+        shutil.copytree(trial / "runs", tmp_path / "runs")
+        (path,) = (tmp_path / "runs" / "demo" / "predictions").glob("resnet101@*.safetensors")
+        kept = predictions.read(path)
+        predictions.write(path, replace(kept, logits_NC=-kept.logits_NC))
+        found = collected(trial, runs=tmp_path / "runs")
+        assert found.lacking[-1] == f"{path} is left out: it does not score what its record says"
+        assert "interval" not in found.answer[0]
 
     def test_one_method_alone_is_compared_with_nobody(self, trial: Path, tmp_path: Path):
         records.write_all(tmp_path / "runs" / "demo", record_of(trial, "resnet101"))

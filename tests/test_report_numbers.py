@@ -80,22 +80,60 @@ class TestGain:
         made, logits = [], {}
         for name, seed in itertools.product(("resnet101", "srn"), (0, 1)):
             logits[name, seed] = (rng.normal(size=(40, 3)) + (1 + (name == "srn")) * labels_NC).astype("f4")
-            kept = Predictions(logits[name, seed], labels_NC, {})
-            predictions.write(tmp_path / f"predictions/{name}-seed{seed}.safetensors", kept)
-            made.append(records.fake(name, seed))
+            made.append(predicted(tmp_path, name, seed, logits[name, seed], labels_NC))
         found = gain(of(*made, folder=tmp_path), *PAIR, replicates=50)
         plain = [replicate(number, logits, labels_NC) for number in range(50)]
         assert found.seeds == (0, 1)
         assert found.ends == pytest.approx(np.percentile(plain, [2.5, 97.5]))
         assert found.is_clear == (found.ends[0] > 0 or found.ends[1] < 0)
 
+    def test_point_and_interval_are_of_the_same_seeds(self, tmp_path, rng: np.random.Generator):
+        """A third seed without predictions would move the point out of its interval."""
+        labels_NC = np.where(rng.random((40, 3)) < 0.4, 1, -1).astype(np.int8)
+        made = [records.fake("srn", 2, metrics=scored(0.0)), records.fake("resnet101", 2)]
+        for name, seed in itertools.product(("resnet101", "srn"), (0, 1)):
+            logits_NC = (rng.normal(size=(40, 3)) + (1 + (name == "srn")) * labels_NC).astype("f4")
+            made.append(predicted(tmp_path, name, seed, logits_NC, labels_NC))
+        both = of(*made, folder=tmp_path)
+        found = gain(both, *PAIR, replicates=50)
+        assert found.mAP == pytest.approx(both.mAP(PAIR[0], (0, 1)) - both.mAP(PAIR[1], (0, 1)))
+        assert found.ends[0] < found.mAP < found.ends[1]
+        assert found.ends_2C[0, 0] <= found.AP_C[0] <= found.ends_2C[1, 0]
+        text = answer.does_it_help(both, PAIR, found, None)
+        assert f"SRN has mAP {both.mAP(PAIR[0], (0, 1)):.1f} %" in text
+        assert text.endswith(", means of the seeds that both have predictions of: 0, 1.")
+
+    def test_predictions_of_another_run_than_the_records_are_left_out(self, tmp_path):
+        logits_NC, labels_NC = np.eye(4, 3, dtype="f4"), np.where(np.eye(4, 3) > 0, 1, -1).astype(np.int8)
+        made = [predicted(tmp_path, name, 0, logits_NC, labels_NC) for name in ("srn", "resnet101")]
+        assert gain(of(*made, folder=tmp_path), *PAIR, replicates=5).seeds == (0,)
+        both = of(made[0], records.fake("resnet101"), folder=tmp_path)
+        assert gain(both, *PAIR, replicates=5).ends is None
+        assert both.strays == [tmp_path / "predictions/resnet101-seed0.safetensors"]
+
     def test_predictions_of_different_test_sets_are_refused(self, tmp_path):
-        for name, label in (("resnet101", 1), ("srn", -1)):
-            kept = Predictions(np.zeros((4, 3), "f4"), np.full((4, 3), label, np.int8), {})
-            predictions.write(tmp_path / f"predictions/{name}-seed0.safetensors", kept)
-        both = of(records.fake("srn"), records.fake("resnet101"), folder=tmp_path)
+        labels_NC = np.where(np.eye(4, 3) > 0, 1, -1).astype(np.int8)
+        made = [
+            predicted(tmp_path, name, 0, np.zeros((4, 3), "f4"), labels)
+            for name, labels in (("resnet101", labels_NC), ("srn", labels_NC[::-1].copy()))
+        ]
+        both = of(*made, folder=tmp_path)
         with pytest.raises(InputError, match="two runs on demo predict different test sets; run one of them"):
             gain(both, *PAIR)
+
+
+def predicted(folder: Path, name: str, seed: int, logits_NC: Any, labels_NC: Any) -> Record:
+    """The record of predictions that lie in the folder."""
+    predictions.write(
+        folder / f"predictions/{name}-seed{seed}.safetensors", Predictions(logits_NC, labels_NC, {})
+    )
+    found = metrics.evaluate(logits_NC, labels_NC)
+    AP = dict(zip(records.LABELS, found["AP"].tolist(), strict=True))
+    return records.fake(name, seed, metrics=scored(found["mAP"], AP=AP))
+
+
+def scored(mAP: float, **more: Any) -> dict[str, Any]:
+    return {"srn2017": records.fake()["metrics"]["srn2017"] | {"mAP": mAP, **more}}
 
 
 def replicate(number: int, logits: Any, labels_NC: Any) -> float:
@@ -224,6 +262,7 @@ class TestNeurons:
             assert one.control_chosen > 0.2
             assert abs(one.control) < 0.1
         mean = means([vertical, horizontal])
+        assert mean["p"] == 0.25 if vertical.unseen > vertical.control else 0.75
         assert mean["unseen"] == (vertical.unseen + horizontal.unseen) / 2
         assert mean["chosen"] == (abs(vertical.chosen) - horizontal.chosen) / 2
 
@@ -282,8 +321,8 @@ class TestAnswer:
         both = of(records.fake("srn"), records.fake("resnet101", shift=1.0))
         for found, word in (
             (
-                Gain(-1.0, np.zeros(3)),
-                "Does it help? No: SRN has mAP 80.0 %, ResNet-101 81.0 %: -1.00 points,",
+                Gain(-1.0, np.zeros(3), (0,), (-2.0, -0.5)),
+                "Does it help? No: SRN has mAP 80.0 %, ResNet-101 81.0 %: -1.00 points (95 %",
             ),
             (Gain(1.0, np.zeros(3), (0,), (0.5, 2.0)), "Does it help? Yes: "),
             (Gain(1.0, np.zeros(3), (0,), (-0.5, 2.0)), "Does it help? Not clearly: "),
@@ -291,18 +330,33 @@ class TestAnswer:
             assert answer.does_it_help(both, PAIR, found, None).startswith(word)
 
     def test_takes_the_spread_of_the_seeds_where_there_is_no_interval(self):
-        baseline = [records.fake("resnet101", seed, shift=shift) for seed, shift in enumerate((0.0, 1.0))]
-        for shift, word in ((0.5, "Not clearly"), (1.5, "Yes"), (-1.0, "No")):
-            both = of(*baseline, records.fake("srn", shift=shift))
-            text = answer.does_it_help(both, PAIR, Gain(shift - 0.5, np.zeros(3)), None)
+        shifts = (0.0, 0.25, 1.0)
+        baseline = [records.fake("resnet101", seed, shift=shift) for seed, shift in enumerate(shifts)]
+        for shift, word in ((0.5, "Not clearly"), (1.5, "Yes"), (-1.5, "No")):
+            mine = [records.fake("srn", seed, shift=shift + seed / 8) for seed in range(3)]
+            text = answer.does_it_help(of(*baseline, *mine), PAIR, Gain(shift, np.zeros(3)), None)
             assert text.startswith(f"Does it help? {word}: ")
+            too_few = answer.does_it_help(of(*baseline, *mine[1:]), PAIR, Gain(shift, np.zeros(3)), None)
+            words = "It cannot be told without predictions and with fewer than 3 seeds of each: SRN has"
+            assert too_few.startswith(f"Does it help? {words}")
+            assert too_few.endswith(", means of 2 and 3 seeds.")
 
     def test_states_the_control_with_its_interval(self):
         both = of(records.fake("srn"), records.fake("resnet101"))
-        text = answer.does_it_help(
-            both, PAIR, Gain(1, np.zeros(3)), Gain(0.5, np.zeros(3), (0,), (0.25, 0.75))
-        )
+        longer = Gain(0.5, np.zeros(3), (0,), (0.25, 0.75))
+        text = answer.does_it_help(both, PAIR, Gain(1, np.zeros(3), (0,), (0.5, 2.0)), longer)
         assert text.endswith("for as many epochs it is +0.50 (95 % interval +0.25 to +0.75).")
+        text = answer.does_it_help(both, PAIR, Gain(1, np.zeros(3)), longer)
+        assert text.endswith("to +0.75), over the seeds that both have predictions of: 0.")
+
+    def test_a_control_is_one_that_was_trained_for_as_many_epochs(self):
+        both = records.fake("srn", epochs=34), records.fake("resnet101", epochs=20)
+        for epochs, control in ((34, ("resnet101", "budget=equal")), (20, None)):
+            assert (
+                of(*both, records.fake("resnet101", variant="budget=equal", epochs=epochs)).control()
+                == control
+            )
+        assert of(*both).control() is None
 
     def test_calls_a_correlation_by_what_chance_allows(self):
         rows = [{"label": "a", "gain": float(-n), "companions": float(n)} for n in range(8)]
@@ -312,9 +366,25 @@ class TestAnswer:
 
     def test_is_silent_on_what_was_not_measured(self):
         assert answer.why({}) == []
-        assert answer.why({"branches": {"mAP": {"y": 50.0}}}) == [
-            "Why? by itself each branch would score y 50.0 %."
+        assert answer.why({"branches": {"run": "SRN seed 0", "mAP": {"y": 50.0}}}) == []
+        assert answer.why({"branches": {"run": "SRN seed 0", "mAP": {"y_sr": 40.0, "y": 50.0}}}) == [
+            "Why? In SRN seed 0: by itself each branch would score y_sr 40.0 %, the prediction y 50.0 %."
         ]
+
+    @pytest.mark.parametrize(
+        ("p", "follow", "goes"),
+        [(0.04, "follow", "goes"), (0.06, "are not shown to follow", "is not shown to go")],
+    )
+    def test_asserts_no_effect_that_chance_would_bring(self, p: float, follow: str, goes: str):
+        facts = {"run": "SRN seed 1", "p": p}
+        places = facts | {"unseen": 0.1, "control": -0.001, "places": "those of annotations"}
+        relations = facts | {"correlation": 0.2}
+        (text,) = answer.why({"fig5-places": places, "relations": relations})
+        assert text == (
+            f"Why? In SRN seed 1: neurons {follow} the middle of a label's attention (correlation 0.10; 0.00 "
+            f"with places dealt out anew; p = {p}); what labels do to each other {goes} with how often "
+            f"they meet (correlation +0.20, p = {p})."
+        )
 
 
 def test_labels_without_a_gain_are_never_chosen():

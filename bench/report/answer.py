@@ -11,24 +11,30 @@ from bench.report.paper import share
 from bench.report.witness import BY_BOXES
 
 CHANCE = 0.05
+SEEDS = 3  # of each, that tell without an interval: 3 and 3 lie apart by chance one time in ten
 
 
 def does_it_help(evidence: Evidence, pair: Pair, found: Gain, control: Gain | None) -> str:
     """The gain in mAP with its interval, and the gain over the baseline that was trained for as long."""
     one, other = map(title, pair)
-    mine, others = map(evidence.mAPs, pair)
+    mine, others = (evidence.mAPs(group, found.seeds) for group in pair)
+    seeds = found.origin if found.seeds else f"{len(mine)} and {len(others)} seeds"
     text = (
         f"Does it help? {_verdict(mine, others, found)}: {one} has mAP {fmean(mine):.1f} %, "
-        f"{other} {fmean(others):.1f} %: {found.mAP:+.2f} points{_interval(found)}, "
-        f"means of {len(mine)} and {len(others)} seeds"
+        f"{other} {fmean(others):.1f} %: {found.mAP:+.2f} points{_interval(found)}, means of {seeds}"
     )
     if control:
         text += f"; over {other} trained for as many epochs it is {control.mAP:+.2f}{_interval(control)}"
+        text += f", over {control.origin}" if control.seeds != found.seeds else ""
     return f"{text}."
 
 
 def _verdict(mine: Sequence[float], others: Sequence[float], found: Gain) -> str:
-    """Clear is an interval without 0 or, where there is none, that all seeds of one are above all others."""
+    """Clear is an interval without 0 or, where there is none, that all seeds of one are above all others,
+    if they are enough: of one seed each, one is always above the other.
+    """
+    if not found.ends and min(len(mine), len(others)) < SEEDS:
+        return f"It cannot be told without predictions and with fewer than {SEEDS} seeds of each"
     apart = min(mine) > max(others) or max(mine) < min(others)
     if not (found.is_clear if found.ends else apart):
         return "Not clearly"
@@ -56,36 +62,40 @@ def _more(r: float, p: float) -> str:
 
 
 def why(facts: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """What the weights show, one sentence of those numbers that there are; none without any."""
-    found = [tell(facts[name]) for name, tell in TELLING.items() if name in facts]
-    parts = [part for part in found if part]
-    return [f"Why? {'; '.join(parts)}."] if parts else []
+    """What the weights of a run show, one sentence of those numbers that there are; none without any."""
+    known = [name for name in TELLING if name in facts]
+    parts = [part for name in known if (part := TELLING[name](facts[name]))]
+    return [f"Why? In {facts[known[0]]['run']}: {'; '.join(parts)}."] if parts else []
 
 
 def _of_maps(facts: Mapping[str, Any]) -> str:
     if "own" not in facts:
         return ""
     return (
-        f"Attention that nobody told where to look lies on the label in {facts['own']:.0f} % of all cases "
+        f"attention that nobody told where to look lies on the label in {facts['own']:.0f} % of all cases "
         f"({facts['own_by_chance']:.0f} % by chance), on a companion in {facts['companion']:.0f} % "
         f"({facts['companion_by_chance']:.0f} %)"
     )
 
 
 def _of_places(facts: Mapping[str, Any]) -> str:
-    r, control = facts["unseen"], facts["control"]
+    verb = "follow" if facts["p"] < CHANCE else "are not shown to follow"
     what = "a label's place" if facts["places"] == BY_BOXES else "the middle of a label's attention"
-    return f"neurons follow {what} (correlation {r:.2f}; {control:z.2f} with places dealt out anew)"
+    numbers = f"correlation {facts['unseen']:z.2f}; {facts['control']:z.2f} with places dealt out anew"
+    return f"neurons {verb} {what} ({numbers}; {share(facts['p'])})"
 
 
 def _of_relations(facts: Mapping[str, Any]) -> str:
-    r, p = facts["correlation"], facts["p"]
-    return f"what labels do to each other goes with how often they meet (correlation {r:+.2f}, {share(p)})"
+    goes = "goes" if facts["p"] < CHANCE else "is not shown to go"
+    numbers = f"correlation {facts['correlation']:+.2f}, {share(facts['p'])}"
+    return f"what labels do to each other {goes} with how often they meet ({numbers})"
 
 
 def _of_branches(facts: Mapping[str, Any]) -> str:
-    alone = ", ".join(f"{name} {value:.1f} %" for name, value in facts["mAP"].items())
-    return f"by itself each branch would score {alone}"
+    *alone, prediction = (f"{name} {value:.1f} %" for name, value in facts["mAP"].items())
+    return (
+        f"by itself each branch would score {', '.join(alone)}, the prediction {prediction}" if alone else ""
+    )
 
 
 TELLING: dict[str, Callable[[Mapping[str, Any]], str]] = {

@@ -86,9 +86,9 @@ def maps_exhibit(
     """Fig. 3 of the paper."""
     facts: dict[str, Any] = {"run": run}
     caption = (
-        "Images with the maps of their most confident labels, A above U; labels in the image are red. "
-        "For each label of those that gain most, the first image that is found, and missed by the baseline "
-        "where its predictions are here."
+        f"Images with the maps of {run} for its most confident labels, A above U; labels in the image are "
+        "red. For each label of those that gain most, the first image that is found, and missed by "
+        "the baseline where its predictions are here."
     )
     if boxes is not None and any(boxes):
         found = finding(statement.attention_MCHW, boxes)

@@ -27,17 +27,17 @@ def branch_mAP(statement: Statement, card: Card) -> dict[str, float]:
 def branches_exhibit(statement: Statement, card: Card, run: str) -> Exhibit:
     """What each branch alone would score."""
     found = branch_mAP(statement, card)
-    best, last = max(found, key=lambda name: found[name]), list(found)[-1]
-    caption = (
-        f"Each branch of {run} taken for the prediction: {best} is best, {found[best]:.1f} %; the prediction"
-    )
-    caption += f" itself, {last}, has {found[last]:.1f} %."
+    *alone, last = found
+    caption = f"The prediction of {run}, {last}, has {found[last]:.1f} %"
+    if alone:
+        best = max(alone, key=lambda name: found[name])
+        caption += f"; of the branches by themselves {best} is best, {found[best]:.1f} %"
     return Exhibit(
         "branches",
         QUESTIONS[1],
         "What each branch alone would score",
-        caption,
-        "Bars: mAP of each branch of the network.",
+        f"{caption}.",
+        "Points: mAP of each branch of the network, and of the prediction.",
         partial(_draw, found),
         {"run": run, "images": len(statement.ids), "mAP": found},
         [{"branch": name, "mAP": value} for name, value in found.items()],

@@ -77,9 +77,9 @@ def company_exhibit(statement: Statement, names: Sequence[str], run: str) -> Exh
     chance = by_chance(statement.labels_MC)
     mean = float(np.mean([one.likeness for one in found]))
     caption = (
-        f"The neurons whose strongest images are most alike, found on one half of the images, shown on the "
-        f"other: two of these images share {100 * mean:.0f} % of their labels, any two {100 * chance:.0f} %. "
-        "Above: the response; bold: labels in all of them."
+        f"The neurons of {run} whose strongest images are most alike, found on one half of the images, shown "
+        f"on the other: two of these images share {100 * mean:.0f} % of their labels, any two "
+        f"{100 * chance:.0f} %. Above: the response; bold: labels in all of them."
     )
     return Exhibit(
         "fig6-company",

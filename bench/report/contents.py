@@ -62,6 +62,10 @@ def collect(evidence: Evidence, places: Places) -> Contents:
         except InputError as mistake:
             found.lacking.append(f"Attention, neurons and relations: {mistake}")
     found.answer += answer.why({exhibit.name: exhibit.facts for exhibit in found.exhibits})
+    strays = (
+        f"{shown(file)} is left out: it does not score what its record says" for file in evidence.strays
+    )
+    found.lacking += strays
     return found
 
 
@@ -82,8 +86,8 @@ def _compare(evidence: Evidence, store: Store | None, found: Contents) -> Gain |
         return None
     subject, baseline = pair
     gains = gain(evidence, subject, baseline)
-    control = (baseline[0], "budget=equal")
-    longer = gain(evidence, subject, control) if control in evidence.members else None
+    control = evidence.control()
+    longer = gain(evidence, subject, control) if control else None
     exhibit = gain_exhibit(evidence, pair, gains, _companions(evidence, store))
     curves = pr_exhibit(evidence, pair, chosen(gains.AP_C.tolist()))
     found.exhibits += [exhibit, *([curves] if curves else [])]

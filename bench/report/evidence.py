@@ -4,19 +4,20 @@ Legend: N images, C labels.
 """
 
 import statistics
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from bench import cards, method, names, predictions, table
+from bench import cards, method, metrics, names, predictions, table
 from bench.cards import Card
 from bench.errors import InputError
 from bench.matrices import Array
 from bench.predictions import Predictions
 from bench.record import Group, Record, file_name, groups, shown
 
+ROUNDING = 1e-6  # points of mAP by which a record and its predictions may differ
 Pair = tuple[Group, Group]  # subject and baseline
 
 
@@ -24,7 +25,8 @@ Pair = tuple[Group, Group]  # subject and baseline
 class Evidence:
     """The records by method and variant; the report's subject, and the baseline that it is compared with.
 
-    folder: where the records' predictions and stages lie, if they are there. origin: in words.
+    folder: where the records' predictions and stages lie, if they are there. origin: in words. strays: the
+    predictions there that were read and are not those of the records.
     """
 
     card: Card
@@ -33,25 +35,47 @@ class Evidence:
     members: Mapping[Group, list[Record]]
     subject: Group | None
     baseline: Group | None
+    strays: list[Path] = field(default_factory=list)
+    _known: dict[Group, dict[int, Predictions]] = field(default_factory=dict, repr=False)
 
-    def labels_AP(self, group: Group) -> Array:
-        """AP of every label in percent, the mean over seeds; NaN for a label without positives."""
-        return np.asarray(np.mean([_ap(record, self.card) for record in self.members[group]], axis=0))
+    def labels_AP(self, group: Group, seeds: Sequence[int] = ()) -> Array:
+        """Percent, the mean over these seeds, or all; NaN for a label without positives."""
+        return np.asarray(np.mean([_ap(record, self.card) for record in self._of(group, seeds)], axis=0))
 
-    def mAP(self, group: Group) -> float:
-        """Percent, the mean over seeds."""
-        return statistics.fmean(self.mAPs(group))
+    def mAP(self, group: Group, seeds: Sequence[int] = ()) -> float:
+        """Percent, the mean over these seeds, or all."""
+        return statistics.fmean(self.mAPs(group, seeds))
 
-    def mAPs(self, group: Group) -> list[float]:
-        """Percent, of every seed."""
+    def mAPs(self, group: Group, seeds: Sequence[int] = ()) -> list[float]:
+        """Percent, of each of these seeds, or all."""
         profile = self.card.evaluation.profile
-        return [float(one["metrics"][profile]["mAP"]) for one in self.members[group]]
+        return [float(one["metrics"][profile]["mAP"]) for one in self._of(group, seeds)]
+
+    def _of(self, group: Group, seeds: Sequence[int]) -> list[Record]:
+        return [one for one in self.members[group] if not seeds or one["seed"] in seeds]
+
+    def control(self) -> Group | None:
+        """The baseline trained for as many epochs as the subject, if there are such records."""
+        if self.pair is None:
+            return None
+        control = self.pair[1][0], "budget=equal"
+        both = [*self.members[self.pair[0]], *self.members.get(control, ())]
+        is_as_long = control in self.members and len({one["epochs"] for one in both}) == 1
+        return control if is_as_long else None
 
     def predictions(self, group: Group) -> dict[int, Predictions]:
-        """The predictions by seed, as far as their files are there."""
-        paths = {one["seed"]: self.folder / "predictions" / file_name(one) for one in self.members[group]}
-        files = {seed: path.with_suffix(".safetensors") for seed, path in paths.items()}
-        return {seed: predictions.read(file) for seed, file in files.items() if file.exists()}
+        """The predictions by seed, as far as their files are there and score what their records say."""
+        if group not in self._known:
+            self._known[group] = dict(self._read(group))
+        return self._known[group]
+
+    def _read(self, group: Group) -> Iterator[tuple[int, Predictions]]:
+        for record in self.members[group]:
+            file = (self.folder / "predictions" / file_name(record)).with_suffix(".safetensors")
+            if file.exists() and _is_of(found := predictions.read(file), record):
+                yield record["seed"], found
+            elif file.exists():
+                self.strays.append(file)
 
     @property
     def pair(self) -> Pair | None:
@@ -118,6 +142,13 @@ def _ap(record: Record, card: Card) -> Array:
     if list(values) != list(card.labels):
         raise InputError(f"{shown(Path(file_name(record)))}: its labels are not those of {card.name}.toml")
     return np.array([np.nan if value is None else value for value in values.values()])
+
+
+def _is_of(found: Predictions, record: Record) -> bool:
+    """Whether predictions score what a record says; those of another run may lie where its own would."""
+    profile, unspecified = (record["protocol"][name] for name in ("profile", "unspecified"))
+    scores = metrics.evaluate(found.logits_NC, found.labels_NC, profile=profile, unspecified=unspecified)
+    return bool(abs(scores["mAP"] - record["metrics"][profile]["mAP"]) <= ROUNDING)
 
 
 def _place(order: Sequence[str], name: str) -> int:

@@ -23,7 +23,7 @@ REPLICATES = 1000
 class Gain:
     """In points: of mAP, and of each label's AP; the ends of their 95 % intervals (None: no predictions).
 
-    seeds: those whose predictions of both methods are paired in the intervals.
+    seeds: those that both methods have predictions of, of which all these numbers then are; else of all.
     """
 
     mAP: float
@@ -33,21 +33,30 @@ class Gain:
     ends_2C: Array | None = None
 
     @property
+    def origin(self) -> str:
+        """The seeds in words."""
+        if not self.seeds:
+            return "all seeds"
+        return f"the seeds that both have predictions of: {', '.join(map(str, self.seeds))}"
+
+    @property
     def is_clear(self) -> bool:
         """Whether the interval of mAP leaves out 0."""
         return self.ends is not None and (self.ends[0] > 0 or self.ends[1] < 0)
 
 
 def gain(evidence: Evidence, group: Group, over: Group, *, replicates: int = REPLICATES) -> Gain:
-    """What a method gains over another one: differences of means over seeds.
+    """What a method gains over another one: differences of means over the seeds that both have predictions
+    of or, where there are none, over all.
 
     The intervals are of the images, the trained networks given: of each replicate the difference is taken
     seed by seed and averaged (Efron and Tibshirani 1993, chapter 13).
     """
-    mAP = evidence.mAP(group) - evidence.mAP(over)
-    AP_C = evidence.labels_AP(group) - evidence.labels_AP(over)
     mine, others = evidence.predictions(group), evidence.predictions(over)
-    if not (seeds := tuple(sorted(mine.keys() & others.keys()))):
+    seeds = tuple(sorted(mine.keys() & others.keys()))
+    mAP = evidence.mAP(group, seeds) - evidence.mAP(over, seeds)
+    AP_C = evidence.labels_AP(group, seeds) - evidence.labels_AP(over, seeds)
+    if not seeds:
         return Gain(mAP, AP_C)
     drawn = [_difference(evidence.card, mine[seed], others[seed], replicates) for seed in seeds]
     low, high = bootstrap.interval(np.mean([mAP_L for mAP_L, _ in drawn], axis=0))

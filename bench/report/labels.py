@@ -55,7 +55,7 @@ def gain_exhibit(evidence: Evidence, pair: Pair, found: Gain, companions_C: Arra
     names = " over ".join(map(title, pair))
     caption = "Bars above 0 are labels that gain; below, how many other labels such an image has."
     if found.seeds:
-        caption += f" Lines: 95 % intervals over the test images, {len(found.seeds)} seeds."
+        caption += f" Lines: 95 % intervals over the test images. All over {found.origin}."
     facts: dict[str, Any] = {"mAP": found.mAP, "interval": found.ends, "seeds": list(found.seeds)}
     if correlation := rank_correlation(rows):
         facts["rank_correlation"] = asdict(correlation)

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from scipy.stats import binomtest
 
 from bench.matrices import Array
 from bench.report.exhibit import QUESTIONS, Exhibit
-from bench.report.paper import COLOURS, INK, Paper, short
+from bench.report.paper import COLOURS, INK, Paper, share, short
 from bench.report.witness import Statement
 
 AXES = ("vertical", "horizontal")
@@ -93,14 +94,19 @@ def _dealt(place_M: Array, there: NDArray[np.int64], rng: np.random.Generator) -
 
 
 def means(found: Sequence[Sensitive]) -> dict[str, float]:
-    """The numbers of the caption: mean correlations over labels and axes."""
+    """The numbers of the caption: mean correlations over labels and axes.
+
+    p: of a sign test over labels and axes that their neurons follow places more than dealt-out ones.
+    """
     parts = {
         "chosen": [abs(one.chosen) for one in found],
         "unseen": [one.unseen for one in found],
         "control": [one.control for one in found],
         "control_chosen": [one.control_chosen for one in found],
     }
-    return {name: float(np.mean(values)) for name, values in parts.items()}
+    higher = sum(one.unseen > one.control for one in found)
+    p = float(binomtest(higher, len(found), alternative="greater").pvalue)
+    return {**{name: float(np.mean(values)) for name, values in parts.items()}, "p": p}
 
 
 def place_exhibit(
@@ -112,9 +118,9 @@ def place_exhibit(
     mean = means(found)
     rows = [{**asdict(one), "label": names[one.label], "axis": AXES[one.axis]} for one in found]
     caption = (
-        "For each label the neuron that follows its place most closely, found on one half of the images: on "
-        f"the other half the mean correlation is {mean['unseen']:.2f}, with places dealt out anew "
-        f"{mean['control']:z.2f}. Places are {origin}."
+        f"For each label the neuron of {run} that follows its place most closely, found on one half of the "
+        f"images: on the other half the mean correlation is {mean['unseen']:z.2f}, with places dealt out "
+        f"anew {mean['control']:z.2f} ({share(mean['p'])}). Places are {origin}."
     )
     best = [
         max((one for one in found if one.axis == axis), key=lambda one: abs(one.chosen)) for axis in (0, 1)

@@ -70,7 +70,8 @@ def relations_exhibit(
     """Label co-occurrence against what f_sr learned."""
     found, lift_CC = relation(influence_CC, together_CC, images), lift(together_CC, images)
     caption = (
-        "How much the map of one label adds to the logit of another (without it the logit is so much lower), "
+        f"How much, in {run}, the map of one label adds to the logit of another in y_sr alone, the branch "
+        "that sees the maps of all labels (without the one map that logit is so much lower), "
         f"against how often both occur together: correlation {found.lift:+.2f} over pairs of labels "
         f"({share(found.p)}), {found.log_count:+.2f} with the logarithm of the number of images itself."
     )

@@ -69,10 +69,10 @@ def hear(trained: Trained, view: View, *, images: int) -> Statement:
         inputs = trained.pixels.normalise(images_BHWC.permute(0, 3, 1, 2).float())
         with device.autocast(place):
             found.append(model.insight(inputs))
-            if len(found) * BATCH <= max(removed, BATCH):
-                influence_BCC = model.influence(found[-1]).float()
-                sums_CC += torch.einsum("bi,bij->ij", labels_BC, influence_BCC).cpu().numpy()
-                seen_C += labels_BC.sum(dim=0).cpu().numpy()
+        if len(found) * BATCH <= max(removed, BATCH):
+            influence_BCC = model.influence(_exact(model, inputs, found[-1]))
+            sums_CC += torch.einsum("bi,bij->ij", labels_BC, influence_BCC).cpu().numpy()
+            seen_C += labels_BC.sum(dim=0).cpu().numpy()
     unknown = np.full_like(sums_CC, np.nan)
     return Statement(
         rows_M=chosen,
@@ -85,6 +85,12 @@ def hear(trained: Trained, view: View, *, images: int) -> Statement:
         neurons_MK=_joined([one.neurons_BK for one in found]),
         influence_CC=np.divide(sums_CC, seen_C[:, None], out=unknown, where=seen_C[:, None] > 0),
     )
+
+
+def _exact(model: Telling, images_BCHW: torch.Tensor, found: Insight) -> Insight:
+    """The insight outside of autocast: influence subtracts logits that are nearly equal."""
+    is_exact = device.precision(images_BCHW.device) is torch.float32
+    return found if is_exact else model.insight(images_BCHW)
 
 
 def _batches(chosen: NDArray[np.int64]) -> list[NDArray[np.int64]]:
