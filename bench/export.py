@@ -63,7 +63,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--onnx",
         action="store_true",
-        help="add the model in ONNX, if ONNX can express it (not KNN, MSRN, MCAR)",
+        help="add the model in ONNX, if ONNX can express it (not MCAR)",
     )
     parser.add_argument(
         "--runs", type=Path, default=RUNS, metavar="DIR", help="where runs lie (default: runs)"

@@ -80,8 +80,8 @@ def nearest(rows_BD: Tensor, all_ND: Tensor, k: int, *, block: int = BLOCK) -> t
 
     In float32 whatever the precision of the network is.
     """
-    best_Bk = rows_BD.new_empty(len(rows_BD), 0)
-    which_Bk = torch.empty(len(rows_BD), 0, dtype=torch.int64, device=rows_BD.device)
+    best_Bk = rows_BD.new_empty(rows_BD.shape[0], 0)
+    which_Bk = torch.empty(rows_BD.shape[0], 0, dtype=torch.int64, device=rows_BD.device)
     with torch.autocast(rows_BD.device.type, enabled=False):
         for start in range(0, len(all_ND), block):
             products_Bn = rows_BD @ all_ND[start : start + block].T

@@ -156,7 +156,7 @@ def attend(features_BDHW: Tensor, embeddings_ED: Tensor) -> Tensor:
     Written as attention with a head of width 1 for each channel, so that no weights (B, E, D, P) are kept.
     """
     keys_BDP1 = features_BDHW.flatten(2).unsqueeze(-1)
-    queries_BDE1 = embeddings_ED.T.unsqueeze(-1).expand(len(features_BDHW), -1, -1, -1)
+    queries_BDE1 = embeddings_ED.T.unsqueeze(-1).expand(features_BDHW.shape[0], -1, -1, -1)
     found_BDE1 = F.scaled_dot_product_attention(queries_BDE1, keys_BDP1, keys_BDP1, scale=1.0)
     return found_BDE1.squeeze(-1).transpose(1, 2)
 

@@ -16,7 +16,7 @@ import safetensors
 import torch
 from PIL import Image
 
-from bench import export, onnx_file, predict, trained
+from bench import export, names, onnx_file, predict, trained
 from bench.cards import Card
 from bench.errors import InputError
 from bench.store import Store
@@ -276,3 +276,18 @@ class TestFaults:
     def test_a_run_that_is_not_there_is_named(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
         words = ["--run", "srn-seed0", "--runs", str(tmp_path), "--output", str(tmp_path / "out")]
         assert "--run srn-seed0: neither a path nor a run" in refused(export.main, words, capsys)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in names.in_order() if name != "srn"])
+def test_onnx_has_every_method_but_the_one_whose_operator_it_lacks(
+    name: str, small_card: Card, store: Store, tmp_path: Path
+):
+    """The file is written only if onnxruntime finds the same logits, for another number of images too."""
+    run = finished(name, card=small_card, store=store, folder=tmp_path / "demo")
+    if name == "mcar":  # the maximum so far of a row, by which regions end
+        with pytest.raises(InputError, match=r"ONNX cannot express MCAR .*cummax"):
+            export.export(trained.load(run, CPU), tmp_path / "model", onnx=True)
+    else:
+        export.export(trained.load(run, CPU), tmp_path / "model", onnx=True)
+        assert (tmp_path / "model" / "model.onnx").stat().st_size > 0
