@@ -174,7 +174,10 @@ def _config(module: Method, recipe: Mapping[str, Any], source: Path) -> Any:
         raise InputError(f"{record.shown(source)}: its recipe has a value of another type: {given}")
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in recipe.items()}
     files = {name: File() for name, kind in method.fields(module).items() if kind is File}
-    return module.Config(**{**values, "from_scratch": True, **files})
+    try:
+        return module.Config(**{**values, "from_scratch": True, **files})
+    except InputError as mistake:
+        raise InputError(f"{record.shown(source)}: its recipe: {mistake}") from mistake
 
 
 def _fits(value: object, kind: Any) -> bool:

@@ -246,12 +246,19 @@ class TestFaults:
         with pytest.raises(InputError, match=f"model: its recipe has a value of another type: {shown}$"):
             trained.load(exported, CPU)
 
-    def test_sizes_that_no_network_has_are_refused(self, exported: Path):
+    @pytest.mark.parametrize(
+        ("width", "message"),
+        [
+            (-1, "model: its recipe: relation_width=-1: give 1 or more"),
+            (7, "its tensors do not fit this code"),
+        ],
+    )
+    def test_sizes_that_its_network_has_not_are_refused(self, width: int, message: str, exported: Path):
         path = exported / "config.json"
         table = json.loads(path.read_text(encoding="utf-8"))
-        table["record"]["recipe"]["relation_width"] = -1
+        table["record"]["recipe"]["relation_width"] = width
         path.write_text(json.dumps(table), encoding="utf-8")
-        with pytest.raises(InputError, match="its tensors do not fit this code"):
+        with pytest.raises(InputError, match=message):
             trained.load(exported, CPU)
 
     def test_a_record_without_labels_is_refused(self, exported: Path):

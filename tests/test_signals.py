@@ -58,6 +58,15 @@ def test_it_saves_at_the_next_step_leaves_and_goes_on_to_the_same_result(
 
 
 def test_the_same_signal_again_acts_at_once():
+    """Also where the tests were started in the background, which ignores Ctrl-C."""
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        _twice()
+    finally:
+        signal.signal(signal.SIGINT, usual)
+
+
+def _twice() -> None:
     with signals.Stop() as stop:
         signal.raise_signal(signal.SIGINT)
         assert stop.asked == signal.SIGINT
