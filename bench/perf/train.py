@@ -202,19 +202,21 @@ def main(argv: list[str] | None = None) -> int:
     size = replace(size, steps=args.steps or size.steps)
     file = args.output / f"train-{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%SZ}-{on.type}.json"
     ways = {"eager": False} | ({"compiled": True} if args.compile else {})
-    made = Made(size)
+    made, where = Made(size), provenance(hardware=device.hardware(on), threads=torch.get_num_threads())
     found: dict[str, dict[str, Any]] = {}
     for way, compiled in ways.items():
         known: dict[Chain, dict[str, float]] = {}
         found[way] = {}
         for name in methods:
             found[way][name] = measure(name, made, size, on, compiled=compiled, known=known)
-            write_atomically(file, json.dumps(record(found, size, on), indent=1) + "\n")  # no figure is lost
-    print(*lines(record(found, size, on)), f"written to {file}", sep="\n")
+            write_atomically(
+                file, json.dumps(record(found, size, where), indent=1) + "\n"
+            )  # no figure is lost
+    print(*lines(record(found, size, where)), f"written to {file}", sep="\n")
     return 0
 
 
-def record(found: dict[str, dict[str, Any]], size: Size, on: torch.device) -> dict[str, Any]:
+def record(found: dict[str, dict[str, Any]], size: Size, where: dict[str, Any]) -> dict[str, Any]:
     """What is written: the figures by way and method, and what follows from them at full size."""
     full = size.trunk == FULL.trunk
     datasets = {name: cards.load(name).train.images for name in DATASETS} if full else {}
@@ -226,7 +228,7 @@ def record(found: dict[str, dict[str, Any]], size: Size, on: torch.device) -> di
             way: {name: hours(figures, images) for name, images in datasets.items()}
             for way, figures in found.items()
         },
-        "provenance": provenance(hardware=device.hardware(on), threads=torch.get_num_threads()),
+        "provenance": where,
     }
 
 
