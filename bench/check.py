@@ -24,6 +24,8 @@ from bench.spread import (
     samples,
 )
 
+SEEDS = "fresh seeds : accepted seeds"
+
 
 def report(accepted: Groups, fresh: Groups, *, strict: bool) -> tuple[list[str], int]:
     """(lines that say what was compared and what moved, exit status): 1 where something did, else 0.
@@ -116,7 +118,7 @@ def _tolerances(compared: Sequence[Comparison]) -> list[str]:
     for name, seeds in dict.fromkeys((one.name, one.seeds) for one in compared):
         known = {one.column: f"{one.tolerance:.2f}" for one in compared if one.name == name}
         rows.append([f"{name}, {seeds[0]}:{seeds[1]}", *(known.get(column, "") for column in columns)])
-    heads = ["fresh seeds : accepted seeds", *map(_metric, columns)]
+    heads = [SEEDS, *map(_metric, columns)]
     return [f"tolerance in points: {reason}", *_lines(rows, heads)]
 
 
@@ -144,9 +146,7 @@ def _metric(column: Column) -> str:
 
 
 def _lines(rows: list[list[str]], heads: list[str]) -> list[str]:
-    align = [
-        "left" if head in ("fresh seeds : accepted seeds", "moved", "metric") else "right" for head in heads
-    ]
+    align = ["left" if head in (SEEDS, "moved", "metric") else "right" for head in heads]
     return str(tabulate(rows, heads, "simple", colalign=align, disable_numparse=True)).splitlines()
 
 

@@ -33,9 +33,8 @@ class Whole(nn.Module):
         super().__init__()
         self.model = found.model
         self.pixels = found.pixels
-        self.pixels.normalise(
-            torch.zeros(1, 3, 1, 1)
-        )  # what it keeps is made now: traced it is no real tensor
+        # What it keeps is made now: made while it is traced it would be no real tensor.
+        self.pixels.normalise(torch.zeros(1, 3, 1, 1))
 
     def forward(self, images_BHWC: Tensor) -> Tensor:
         images_BCHW = self.pixels.normalise(images_BHWC.permute(0, 3, 1, 2).float())

@@ -74,9 +74,10 @@ def keys(method: Method, config: Any, workshop: Workshop, seed: int) -> list[str
 def _own_parts(method: Method, owner: str) -> str:
     """The code of a model that is not the stage's owner's, where it replaces what the owner's stage may use.
 
-    Empty where it only adds to it: then the stage is shared.
+    Empty where it only adds to it: then the stage is shared. What `__init__` makes counts as added: a model
+    that puts other modules in the place of its owner's has to own its stages.
     """
-    theirs = importlib.import_module(owner).Model
+    theirs = getattr(importlib.import_module(owner), "Model", None)
     if method.Model is theirs:
         return ""
     kinds = method.Model.__mro__

@@ -1,7 +1,7 @@
 """The reader coco-json, on a tree in MS-COCO's layout and on data of one's own."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,18 @@ def spoil(path: Path, change: Callable[[Any], object]) -> None:
     path.write_text(json.dumps(content), encoding="utf-8")
 
 
+def refused(
+    reader: Callable[..., Iterable[object]], root: Path, change: Callable[[Any], object], message: str
+) -> None:
+    """Hold the reader to naming the file, and in it the place that the change spoils."""
+    path = trees.coco(root) / TRAIN
+    spoil(path, change)
+    with pytest.raises(InputError) as caught:
+        list(reader(CARD, "train", root))
+    assert str(caught.value).startswith(str(path))
+    assert message in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -125,12 +137,7 @@ def spoil(path: Path, change: Callable[[Any], object]) -> None:
 def test_a_file_of_another_schema_is_refused_by_place(
     tmp_path: Path, change: Callable[[Any], object], message: str
 ):
-    path = trees.coco(tmp_path) / TRAIN
-    spoil(path, change)
-    with pytest.raises(InputError) as caught:
-        list(coco_json.read(CARD, "train", tmp_path))
-    assert str(caught.value).startswith(str(path))
-    assert message in str(caught.value)
+    refused(coco_json.read, tmp_path, change, message)
 
 
 @pytest.mark.parametrize("text", ["", "{", "\x93NUMPY", "[" * 100_000])
@@ -201,9 +208,4 @@ def test_annotations_without_boxes_are_named(tmp_path: Path):
 def test_a_box_that_is_none_is_refused_by_place(
     tmp_path: Path, change: Callable[[Any], object], message: str
 ):
-    path = trees.coco(tmp_path) / TRAIN
-    spoil(path, change)
-    with pytest.raises(InputError) as caught:
-        list(coco_json.boxes(CARD, "train", tmp_path))
-    assert str(caught.value).startswith(str(path))
-    assert message in str(caught.value)
+    refused(coco_json.boxes, tmp_path, change, message)

@@ -47,6 +47,14 @@ def test_one_that_only_adds_to_it_or_predicts_otherwise_shares_them_all(workshop
     assert keys(srn.Model, workshop) == keys(Voting, workshop)
 
 
+def test_a_stage_of_an_owner_without_a_model_counts_the_methods_own_code(workshop: Workshop):
+    found: Any = SimpleNamespace(
+        Model=srn.Model, stages=lambda config: (replace(srn.stages(config)[0], owner="methods._recipe"),)
+    )
+    (key,) = reuse.keys(found, small_recipe("srn"), workshop, 0)
+    assert key not in keys(srn.Model, workshop)
+
+
 def test_other_names_of_the_labels_are_other_data(workshop: Workshop):
     """The numbers by label, and what word vectors stand for, depend on them."""
     names = workshop.store.manifest["labels"]
