@@ -8,8 +8,8 @@ from pathlib import Path
 import nox
 
 sys.path.insert(0, str(Path(__file__).parent))  # nox does not look for modules here
-from bench import cards  # what it imports comes with Python, so nox has it too
-from bench.errors import InputError
+from bench.base.errors import InputError
+from bench.data import cards  # what it imports comes with Python, so nox has it too
 
 nox.needs_version = ">=2024.4.15"
 nox.options.default_venv_backend = "uv|virtualenv"

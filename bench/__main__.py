@@ -3,8 +3,9 @@
 import ast
 from pathlib import Path
 
-from bench import cards, names
-from bench.command import Parser, run
+from bench.base import method_names
+from bench.base.cli import Parser, run
+from bench.data import cards
 
 
 def commands() -> dict[str, str]:
@@ -25,7 +26,7 @@ def main(argv: list[str] | None = None) -> int:
     Parser(prog="python -m bench", description=__doc__).parse_args(argv)
     sections = {
         "Commands (python -m NAME --help says more)": commands(),
-        "Methods (--method NAME; any spelling of it, or all)": names.methods(),
+        "Methods (--method NAME; any spelling of it, or all)": method_names.methods(),
         "Data sets (--dataset NAME)": {name: cards.load(name).summary for name in cards.names()},
     }
     for heading, lines in sections.items():

@@ -9,20 +9,14 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from bench import cards, paths, published
-from bench.command import Parser, run
-from bench.errors import InputError
-from bench.layout import Column
-from bench.record import VOLATILE, Record, groups, read_folder, shown, title, write
-from bench.spread import (
-    CONFIDENCE,
-    LEAST,
-    WITHOUT_SPREAD,
-    Comparison,
-    Groups,
-    compare,
-    samples,
-)
+from bench.base import paths
+from bench.base.cli import Parser, run
+from bench.base.errors import InputError
+from bench.base.protocol import Column
+from bench.data import cards
+from bench.results import published
+from bench.results.drift import CONFIDENCE, LEAST, WITHOUT_SPREAD, Comparison, Groups, compare, samples
+from bench.results.record import VOLATILE, Record, groups, read_folder, shown, title, write
 
 SEEDS = "fresh seeds : accepted seeds"
 

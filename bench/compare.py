@@ -17,17 +17,16 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from bench import align, bootstrap, profiles
-from bench.align import Subject
-from bench.bootstrap import LEVEL, Replicates
-from bench.cards import Evaluation
-from bench.command import Parser, run
-from bench.errors import InputError
-from bench.files import write_atomically
-from bench.layout import GROUPS
-from bench.matrices import Array
-from bench.profiles import Profile
-from bench.score import numbers
+from bench.base.atomic_files import write_atomically
+from bench.base.cli import Parser, run
+from bench.base.errors import InputError
+from bench.base.protocol import GROUPS, Evaluation
+from bench.results import ground_truth
+from bench.scoring import alignment, bootstrap, profiles
+from bench.scoring.alignment import Subject
+from bench.scoring.bootstrap import LEVEL, Replicates
+from bench.scoring.matrices import Array
+from bench.scoring.profiles import Profile
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ class Comparison:
 def compare(a: Subject, b: Subject, *, profile: str, evaluation: Evaluation, replicates: int) -> Comparison:
     """B against A by one profile; labels without positives and columns it does not define are left out."""
     rules = profiles.find(profile)
-    (values_a, AP_a), (values_b, AP_b) = (numbers(it, rules, evaluation) for it in (a, b))
+    (values_a, AP_a), (values_b, AP_b) = (alignment.scores(it, rules, evaluation) for it in (a, b))
     drawn_a, drawn_b = (_replicates(it, rules, evaluation, replicates) for it in (a, b))
     metrics = [
         _line(
@@ -86,7 +85,7 @@ def compare(a: Subject, b: Subject, *, profile: str, evaluation: Evaluation, rep
 def _notes(a: Subject, b: Subject, evaluation: Evaluation) -> list[str]:
     """What a reader should know of the labels, which both share, and of each file."""
     own = [f"{letter}: {note}" for letter, subject in (("A", a), ("B", b)) for note in subject.notes]
-    return [*align.remarks(b, evaluation), *own]
+    return [*alignment.remarks(b, evaluation), *own]
 
 
 def _replicates(subject: Subject, rules: Profile, evaluation: Evaluation, replicates: int) -> Replicates:
@@ -162,7 +161,7 @@ def main(argv: list[str] | None = None) -> int:
             f"--bootstrap {args.bootstrap}: give at least {bootstrap.FEWEST} replicates, best 1000"
         )
     a, b = (
-        align.load(
+        ground_truth.load(
             path,
             labels=args.labels,
             dataset=args.dataset,
@@ -171,10 +170,10 @@ def main(argv: list[str] | None = None) -> int:
         )
         for letter, path in zip("AB", args.predictions, strict=True)
     )
-    evaluation = align.protocol(a, top3=args.top3, unspecified=args.unspecified)
+    evaluation = ground_truth.protocol(a, top3=args.top3, unspecified=args.unspecified)
     found = compare(
         a,
-        align.beside(a, b),
+        alignment.beside(a, b),
         profile=args.profile or evaluation.profile,
         evaluation=evaluation,
         replicates=args.bootstrap,
@@ -194,7 +193,7 @@ def _parser() -> argparse.ArgumentParser:
         choices=("A", "B", "both"),
         help="these files hold probabilities, not logits (default without a word: both)",
     )
-    align.add_options(parser)
+    ground_truth.add_options(parser)
     known = ", ".join(profiles.PROFILES)
     parser.add_argument("--profile", metavar="NAME", help=f"one of: {known} (default: the data set's)")
     parser.add_argument("--bootstrap", type=int, default=1000, metavar="N", help="replicates (default: 1000)")

@@ -12,12 +12,14 @@ from typing import Any
 
 import torch
 
-from bench import checkpoint, model_card, names, trained
-from bench.command import Parser, run
-from bench.errors import InputError
-from bench.files import write_atomically
-from bench.paths import RUNS
-from bench.trained import CONFIG, MODEL, WEIGHTS, Trained
+from bench.base import method_names
+from bench.base.atomic_files import write_atomically
+from bench.base.cli import Parser, run
+from bench.base.errors import InputError
+from bench.base.paths import RUNS
+from bench.deploy import load_model, model_card
+from bench.deploy.load_model import CONFIG, MODEL, WEIGHTS, Trained
+from bench.training import tensor_file
 
 ONNX = "model.onnx"
 
@@ -29,7 +31,7 @@ def export(found: Trained, folder: Path, *, onnx: bool = False) -> list[Path]:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"--output {folder}: not an empty folder; give a new one")
     written = [_onnx(found, folder / ONNX)] if onnx else []
-    checkpoint.save(folder / WEIGHTS, dict(found.tensors), {"schema": MODEL})
+    tensor_file.save(folder / WEIGHTS, dict(found.tensors), {"schema": MODEL})
     card = write_atomically(folder / "README.md", model_card.text(found, onnx=onnx))
     text = json.dumps(configuration(found), indent=1, ensure_ascii=False) + "\n"
     return [folder / WEIGHTS, *written, card, write_atomically(folder / CONFIG, text)]
@@ -39,7 +41,7 @@ def configuration(found: Trained) -> dict[str, Any]:
     """What config.json holds: what other programs look for there, under its usual names, and the record."""
     return {
         "schema": MODEL,
-        "architectures": [names.title(found.facts["method"])],
+        "architectures": [method_names.title(found.facts["method"])],
         "problem_type": "multi_label_classification",
         "id2label": dict(enumerate(found.labels)),
         "label2id": {name: place for place, name in enumerate(found.labels)},
@@ -51,9 +53,9 @@ def configuration(found: Trained) -> dict[str, Any]:
 
 
 def _onnx(found: Trained, path: Path) -> Path:
-    from bench import onnx_file  # noqa: PLC0415 (its packages need not be there)
+    from bench.deploy import onnx_model  # noqa: PLC0415 (its packages need not be there)
 
-    return onnx_file.write(found, path)
+    return onnx_model.write(found, path)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -69,7 +71,7 @@ def main(argv: list[str] | None = None) -> int:
         "--runs", type=Path, default=RUNS, metavar="DIR", help="where runs lie (default: runs)"
     )
     args = parser.parse_args(argv)
-    found = trained.load(trained.find(args.run, args.runs), torch.device("cpu"))
+    found = load_model.load(load_model.find(args.run, args.runs), torch.device("cpu"))
     for path in export(found, args.output, onnx=args.onnx):
         print(f"written: {path} ({path.stat().st_size:,} bytes)")
     return 0

@@ -17,14 +17,16 @@ import numpy as np
 from scipy.special import expit
 from tqdm import tqdm
 
-from bench import device, overlays, pictures, progress, trained
-from bench.answers import FORMATS, USUAL, Answer, Choice, Labels
-from bench.command import Parser, run
-from bench.errors import InputError
-from bench.files import write_atomically
-from bench.paths import RUNS
-from bench.pictures import Pictures
-from bench.trained import Trained
+from bench.base import progress
+from bench.base.atomic_files import write_atomically
+from bench.base.cli import Parser, run
+from bench.base.errors import InputError
+from bench.base.paths import RUNS
+from bench.deploy import attention_maps, image_files, load_model
+from bench.deploy.answers import FORMATS, USUAL, Answer, Choice, Labels
+from bench.deploy.image_files import Pictures
+from bench.deploy.load_model import Trained
+from bench.training import device
 
 LONGEST = 200  # bytes of an image's name in the name of its picture; most file systems take 255 in all
 
@@ -34,11 +36,11 @@ def predict(
 ) -> Iterator[Answer]:
     """An answer for every file, in order; maps: the folder that gets a picture of the attention for each."""
     drawings = {path: maps / _drawing(n, path) for n, path in enumerate(paths, 1)} if maps else {}
-    for batch in pictures.read(paths, side=found.input_size, batch_size=batch_size):
+    for batch in image_files.read(paths, side=found.input_size, batch_size=batch_size):
         labels = dict(zip(batch.usable, _labels(found, batch, choice), strict=True))
         if drawings and labels:
             told = [(drawings[path], labels[path]) for path in batch.usable]
-            overlays.write(told, found, batch.images_BHWC)
+            attention_maps.write(told, found, batch.images_BHWC)
         for path in batch.paths:
             if reason := batch.reasons.get(path):
                 yield Answer(_plain(path), error=reason)
@@ -77,10 +79,10 @@ def main(argv: list[str] | None = None) -> int:
     choice = _choice(args.top, args.threshold)
     if args.batch_size < 1:
         raise InputError(f"--batch-size {args.batch_size}: give at least 1")
-    paths = pictures.files(args.images)
-    found = trained.load(trained.find(args.run, args.runs), device.choose(args.device))
+    paths = image_files.files(args.images)
+    found = load_model.load(load_model.find(args.run, args.runs), device.choose(args.device))
     if args.maps:
-        overlays.require(found)
+        attention_maps.require(found)
     answers = list(
         _watched(predict(found, paths, choice, batch_size=args.batch_size, maps=args.maps), len(paths))
     )

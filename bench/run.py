@@ -8,32 +8,34 @@ Stages that are stored already are not trained again, and what is unchanged alto
 import sys
 from functools import partial
 
-from bench import cards, distribute, jobs, options, prepare, signals
-from bench.command import run
-from bench.errors import InputError
-from bench.reproduce import Run, reproduce
-from bench.reuse import Workshop
+from bench.base import signals
+from bench.base.cli import run
+from bench.base.errors import InputError
+from bench.data import cards, preparation
+from bench.training import distributed, jobs, run_options
+from bench.training.reproduce import Run, reproduce
+from bench.training.stage_cache import Workshop
 
 
 def main(argv: list[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
-    args = options.parser(__doc__).parse_args(words)
+    args = run_options.parser(__doc__).parse_args(words)
     if args.jobs < 1:
         raise InputError(f"--jobs {args.jobs}: give 1 or more")
     card = cards.load(args.dataset)
     wanted = [
-        Run(card, name, options.changes(args), seed)
-        for name in options.methods(args.method)
-        for seed in options.seeds(args.seeds)
+        Run(card, name, run_options.changes(args), seed)
+        for name in run_options.methods(args.method)
+        for seed in run_options.seeds(args.seeds)
     ]
     needed = {one.data.name: one.data for one in wanted}  # a wrong field is said before any work
-    make = partial(prepare.prepare, source=args.source, data=args.data)
+    make = partial(preparation.prepare, source=args.source, data=args.data)
     if args.jobs > 1 and len(wanted) > 1:
         for data in needed.values():
             make(data)
         return jobs.run([_alone(one, words) for one in wanted], jobs=args.jobs)
     folder = args.runs / card.name
-    with distribute.joined(args.device) as (crew, on):
+    with distributed.joined(args.device) as (crew, on):
         with crew.leader_first():
             stores = {name: make(data) for name, data in needed.items()}
         place = partial(Workshop, fresh=args.fresh, crew=crew, compiled=args.compile)

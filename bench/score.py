@@ -9,16 +9,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench import align, bootstrap, metrics, output, profiles
-from bench.align import Subject
-from bench.bootstrap import LEVEL
-from bench.cards import Evaluation
-from bench.command import Parser, run
-from bench.errors import InputError
-from bench.layout import Column, Row, Table
-from bench.matrices import Array
-from bench.profiles import Profile
-from bench.record import ALL, TOP3
+from bench.base.cli import Parser, run
+from bench.base.errors import InputError
+from bench.base.protocol import ALL, TOP3, Column, Evaluation
+from bench.results import ground_truth, output
+from bench.results.table_model import Row, Table
+from bench.scoring import alignment, bootstrap, metrics, profiles
+from bench.scoring.alignment import Subject
+from bench.scoring.bootstrap import LEVEL
+from bench.scoring.profiles import Profile
 
 THRESHOLDS = tuple(hundredth / 100 for hundredth in range(1, 100))  # probabilities that an oracle tries
 ORACLE = (
@@ -56,7 +55,7 @@ def build(
     columns: list[Column] = [("all", name) for name in ALL]
     columns += [("top3", name) for name in TOP3] if evaluation.top3 else []
     return Table(
-        dataset=subject.card.name if subject.card else "",
+        dataset=subject.dataset,
         about=(subject.path.name, _about(subject, evaluation)),
         columns=tuple(columns),
         rows=tuple(rows),
@@ -94,19 +93,8 @@ def at_best_threshold(subject: Subject, rules: Profile, evaluation: Evaluation) 
     return replace(rules, positive=(compare, max(sorted({own, *THRESHOLDS}), key=gain)))
 
 
-def numbers(subject: Subject, rules: Profile, evaluation: Evaluation) -> tuple[dict[Column, float], Array]:
-    """(every column that the profile defines, in percent; every label's AP, NaN without positives)."""
-    top3, unspecified = evaluation.top3, evaluation.unspecified
-    found = metrics.evaluate(
-        subject.logits_NC, subject.labels_NC, profile=rules, top3=top3, unspecified=unspecified
-    )
-    values = {("all", metric): found[metric] for metric in ALL}
-    values |= {("top3", metric): value for metric, value in found.get("top3", {}).items()}
-    return {column: value for column, value in values.items() if not math.isnan(value)}, found["AP"]
-
-
 def _row(subject: Subject, line: Line, evaluation: Evaluation, replicates: int) -> Row:
-    values, AP_C = numbers(subject, line.rules, evaluation)
+    values, AP_C = alignment.scores(subject, line.rules, evaluation)
     APs = zip(subject.names, AP_C.tolist(), strict=True)
     harmonic = {column: output.HARMONIC for column in values if column[1] == "F1-C"}
     cut = {"threshold": line.rules.positive[1]} if line.rules.positive else {}
@@ -145,7 +133,7 @@ def _interval(
 def _about(subject: Subject, evaluation: Evaluation) -> str:
     images, labels = subject.logits_NC.shape
     facts = [f"{images:,} images, {labels} labels"]
-    facts += [subject.card.title] if subject.card else []
+    facts += [subject.title] if subject.title else []
     facts += ["in percent"]
     facts += [output.TOP3_RULES[evaluation.top3]] if evaluation.top3 else []
     facts += [f"unspecified labels: {evaluation.unspecified}"] if evaluation.unspecified else []
@@ -156,7 +144,7 @@ def _notes(
     subject: Subject, wanted: Sequence[str], evaluation: Evaluation, *, oracle: bool, replicates: int
 ) -> Iterator[str]:
     yield from (f"{name}: {profiles.in_words(profiles.find(name))}." for name in wanted)
-    yield from align.remarks(subject, evaluation)
+    yield from alignment.remarks(subject, evaluation)
     yield from subject.notes
     if oracle:
         yield f"oracle: {ORACLE}."
@@ -170,14 +158,14 @@ def main(argv: list[str] | None = None) -> int:
         raise InputError(
             f"--bootstrap {args.bootstrap}: give at least {bootstrap.FEWEST} replicates, best 1000"
         )
-    subject = align.load(
+    subject = ground_truth.load(
         args.predictions,
         labels=args.labels,
         dataset=args.dataset,
         probabilities=args.probabilities,
         data=args.data,
     )
-    evaluation = align.protocol(subject, top3=args.top3, unspecified=args.unspecified)
+    evaluation = ground_truth.protocol(subject, top3=args.top3, unspecified=args.unspecified)
     table = build(
         subject,
         _profiles(args.profile or evaluation.profile),
@@ -205,7 +193,7 @@ def _parser() -> argparse.ArgumentParser:
         "in its first line, or text with one image a line",
     )
     parser.add_argument("--probabilities", action="store_true", help="the file holds these, not logits")
-    align.add_options(parser)
+    ground_truth.add_options(parser)
     known = ", ".join(profiles.PROFILES)
     parser.add_argument("--profile", metavar="NAME", help=f"all, or of: {known} (default: the data set's)")
     parser.add_argument("--oracle-thresholds", action="store_true", help="a row at the best threshold, too")

@@ -10,9 +10,9 @@ from typing import Any, Literal, Self
 from torch import Tensor
 from torch.nn import functional as F
 
-from bench.method import NO_FILE, File
-from bench.schedule import Schedule
-from bench.stages import Augmentation, BatchNorm, Loss, Select, Stage
+from bench.training.method import NO_FILE, File
+from bench.training.schedule import Schedule
+from bench.training.stages import Augmentation, BatchNorm, Loss, Select, Stage
 
 
 @dataclass(frozen=True, kw_only=True)

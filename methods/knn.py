@@ -16,12 +16,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from bench.errors import InputError
-from bench.method import Labels
-from bench.stages import Collection, Stage
+from bench.base.errors import InputError
+from bench.training.method import Labels
+from bench.training.stages import Collection, Stage
+from bench.training.trunk import Trunk
 from methods import resnet101
 from methods._recipe import Recipe
-from methods._trunk import Trunk
 
 ORDER = (2009, 1)
 MARKS = {"other features": "on the trunk's features, the published row on those of its own publication"}

@@ -24,12 +24,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from bench.errors import InputError
-from bench.method import Labels
-from bench.stages import Stage
+from bench.base.errors import InputError
+from bench.training.method import Labels
+from bench.training.stages import Stage
+from bench.training.trunk import Trunk
 from methods import resnet101
 from methods._recipe import Recipe, bce
-from methods._trunk import Trunk
 
 ORDER = (2021, 1)
 FLAT = 1e-6  # of its maximum: a marginal that varies by less varies by rounding only

@@ -27,12 +27,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.method import NO_FILE, File, Labels
-from bench.stages import Stage
+from bench.training.method import NO_FILE, File, Labels
+from bench.training.stages import Stage
+from bench.training.trunk import Trunk
 from methods import _words
 from methods._graph import GraphAttention, Groups, adjacency, distance
 from methods._recipe import Recipe
-from methods._trunk import Trunk
 
 ORDER = (2021, 2)
 

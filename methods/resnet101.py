@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from bench.method import Labels
-from bench.stages import Stage
+from bench.training.method import Labels
+from bench.training.stages import Stage
+from bench.training.trunk import Trunk
 from methods._recipe import Recipe, bce
-from methods._trunk import Trunk
 
 ORDER = (2017, 1)
 

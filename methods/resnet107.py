@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from timm.models.resnet import Bottleneck
 from torch import Tensor, nn
 
-from bench.method import Labels
-from bench.stages import Stage
+from bench.training.method import Labels
+from bench.training.stages import Stage
+from bench.training.trunk import Trunk
 from methods import resnet101
 from methods._recipe import Recipe
-from methods._trunk import Trunk
 
 ORDER = (2017, 2)
 

@@ -17,12 +17,12 @@ import torch
 from timm.models.resnet import Bottleneck
 from torch import Tensor, nn
 
-from bench.errors import InputError
-from bench.method import Insight, Labels
-from bench.stages import Stage
+from bench.base.errors import InputError
+from bench.training.method import Insight, Labels
+from bench.training.stages import Stage
+from bench.training.trunk import Trunk, x_side
 from methods import resnet101
 from methods._recipe import Recipe, bce
-from methods._trunk import Trunk, x_side
 
 ORDER = (2017, 5)
 

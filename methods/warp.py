@@ -15,11 +15,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from bench.method import Labels
-from bench.stages import Stage
+from bench.training.method import Labels
+from bench.training.stages import Stage
+from bench.training.trunk import Trunk
 from methods import resnet101
 from methods._recipe import Recipe, bce
-from methods._trunk import Trunk
 
 ORDER = (2014, 1)
 MARKS = {"other features": "on the trunk's features, the published row on those of its own publication"}

@@ -10,10 +10,11 @@ import pytest
 import torch
 from hypothesis import settings
 
-from bench import cards, method, prepare
-from bench.cards import Card, Split
-from bench.reuse import Workshop
-from bench.store import Store
+from bench.data import cards, preparation
+from bench.data.cards import Card, Split
+from bench.data.store import Store
+from bench.training import method
+from bench.training.stage_cache import Workshop
 from tests import trees
 
 settings.register_profile("suite", derandomize=True, database=None, deadline=None)
@@ -37,7 +38,7 @@ def small_card() -> Card:
 @pytest.fixture(scope="session")
 def store(small_card: Card, tmp_path_factory: pytest.TempPathFactory) -> Store:
     """The small demo, prepared."""
-    return prepare.prepare(small_card, data=tmp_path_factory.mktemp("data"))
+    return preparation.prepare(small_card, data=tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture
@@ -75,4 +76,4 @@ def source(tmp_path: Path) -> Path:
 @pytest.fixture
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Preparation in this process: several take seconds to start, and only the tests about them have them."""
-    monkeypatch.setattr(prepare, "cores", lambda: 1)
+    monkeypatch.setattr(preparation, "cores", lambda: 1)

@@ -12,10 +12,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from bench import checkpoint, files, method, position, train
-from bench.batches import Pixels
-from bench.store import Store, open_store
-from bench.train import Course
+from bench.base import atomic_files
+from bench.data.store import Store, open_store
+from bench.training import loop, method, stage_checkpoint, tensor_file
+from bench.training.batches import Pixels
+from bench.training.loop import Course
 from tests.conftest import small_recipe
 
 POINTS = ("before writing", "half written", "before it is on the disk", "before renaming", "after renaming")
@@ -32,7 +33,7 @@ def course(store: Store, file: Path, **changes: Any) -> tuple[nn.Module, Course]
 
 def content(file: Path) -> tuple[dict[str, bytes], dict[str, Any]]:
     """A checkpoint's bytes by tensor, and its facts; the file itself orders its header at random."""
-    tensors, facts = checkpoint.load(file)
+    tensors, facts = tensor_file.load(file)
     return {name: tensor.reshape(-1).numpy().tobytes() for name, tensor in tensors.items()}, facts
 
 
@@ -52,18 +53,18 @@ def start(store: Store, file: Path, *, dies: tuple[str, int] | None = None) -> t
 
 def _live(folder: Path, file: Path, dies: tuple[str, int] | None, begun: Connection) -> None:
     torch.set_num_threads(1)
-    train.LOG_STEPS, position.SAVING_SHARE = 1, float("inf")
+    loop.LOG_STEPS, stage_checkpoint.SAVING_SHARE = 1, float("inf")
     model, whole = course(open_store(folder), file)
     if dies:
         _die_while_saving(*dies)
     begun.send("learning")
-    train.train(model, whole)
+    loop.train(model, whole)
 
 
 def _die_while_saving(point: str, number: int) -> None:
     """Have SIGKILL come at a point of the number-th checkpoint."""
     saved = [0]
-    make, sync, move = files.tempfile.NamedTemporaryFile, os.fsync, Path.replace
+    make, sync, move = atomic_files.tempfile.NamedTemporaryFile, os.fsync, Path.replace
 
     def at(name: str, act: Callable[..., Any]) -> Callable[..., Any]:
         def acting(*args: Any, **kwargs: Any) -> Any:
@@ -89,6 +90,6 @@ def _die_while_saving(point: str, number: int) -> None:
     def die() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
-    files.tempfile.NamedTemporaryFile = opened  # type: ignore[assignment]
-    files.os.fsync = at("before it is on the disk", sync)
+    atomic_files.tempfile.NamedTemporaryFile = opened  # type: ignore[assignment]
+    atomic_files.os.fsync = at("before it is on the disk", sync)
     Path.replace = moved  # type: ignore[assignment, method-assign]

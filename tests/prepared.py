@@ -4,9 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bench import prepare
-from bench.cards import Card, Sizes
-from bench.store import Store
+from bench.data import preparation
+from bench.data.cards import Card, Sizes
+from bench.data.store import Store
 from tests import trees
 
 SIZES = Sizes(train=48, test=32)
@@ -20,7 +20,7 @@ def coco(**changes: Any) -> Card:
 
 def go(card: Card, source: Path, tmp_path: Path, **how: Any) -> Store:
     """The card's store in tmp_path/data."""
-    return prepare.prepare(card, source=source, data=tmp_path / "data", **how)
+    return preparation.prepare(card, source=source, data=tmp_path / "data", **how)
 
 
 def numbered() -> Card:

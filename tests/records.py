@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from bench import command
-from bench.record import ALL, SCHEMA, TOP3, Record, write
+from bench.base import cli
+from bench.base.protocol import ALL, TOP3
+from bench.results.record import SCHEMA, Record, write
 
 LABELS = ("zero", "größer", "two")
 
@@ -65,7 +66,7 @@ def write_all(folder: Path, *records: Record) -> None:
 def refused(main: Callable[[list[str]], int], args: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     """The one line on standard error of a command that must print nothing else and end with status 2."""
     with pytest.raises(SystemExit) as ended:
-        command.run(lambda: main(args))
+        cli.run(lambda: main(args))
     out, err = capsys.readouterr()
     assert (ended.value.code, out, err.count("\n")) == (2, "", 1)
     return err

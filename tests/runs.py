@@ -4,11 +4,11 @@ from pathlib import Path
 
 import torch
 
-from bench import record
-from bench.cards import Card
-from bench.reproduce import Run, reproduce
-from bench.reuse import Workshop
-from bench.store import Store
+from bench.data.cards import Card
+from bench.data.store import Store
+from bench.results import record
+from bench.training.reproduce import Run, reproduce
+from bench.training.stage_cache import Workshop
 from tests.conftest import SMALL
 
 BRIEF = {**SMALL, "epochs": 1}

@@ -6,12 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench import align, cards, predictions
-from bench.align import beside, load, protocol
-from bench.cards import Evaluation
-from bench.errors import InputError
-from bench.metrics import evaluate
-from bench.predictions import Predictions
+from bench.base.errors import InputError
+from bench.base.protocol import Evaluation
+from bench.data import cards
+from bench.scoring import alignment, predictions
+from bench.scoring.alignment import beside, load, protocol
+from bench.scoring.metrics import evaluate
+from bench.scoring.predictions import Predictions
 
 LOGITS = np.array([[0.5, -1.25, 3.0], [2.0, 0.0, -0.75], [1.0, 2.0, -3.0], [-1.0, -2.0, -4.0]])
 LABELS = np.array([[1, 0, 1], [1, 1, 0], [0, 1, 1], [0, 0, 0]])
@@ -276,4 +277,4 @@ def test_a_second_file_of_other_images_labels_or_truth_is_refused(arrays, messag
 
 
 def test_examples_of_the_docstrings():
-    assert doctest.testmod(align) == (0, 1)
+    assert doctest.testmod(alignment) == (0, 1)

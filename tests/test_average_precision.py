@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from bench import average_precision as module
-from bench.average_precision import average_precision, descending
+from bench.scoring import average_precision as module
+from bench.scoring.average_precision import average_precision, descending
 from tests import plain_metrics as plain
 
 # few different scores: most of them are tied

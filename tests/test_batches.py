@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 from torchvision.transforms import functional as adjust
 
-from bench import batches, method
-from bench.batches import Pixels, crop, draw, jitter
-from bench.errors import InputError
-from bench.stages import Augmentation, Stage
-from bench.store import Store
+from bench.base.errors import InputError
+from bench.data.store import Store
+from bench.training import batches, method
+from bench.training.batches import Pixels, crop, draw, jitter
+from bench.training.stages import Augmentation, Stage
 from tests.conftest import small_recipe
 
 PAPER = Augmentation()

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from bench import bootstrap
-from bench.bootstrap import draws, interval, resample, watched
-from bench.cards import Evaluation
-from bench.metrics import COLUMNS, evaluate
-from bench.profiles import PROFILES, find
+from bench.base.protocol import Evaluation
+from bench.scoring import bootstrap
+from bench.scoring.bootstrap import draws, interval, resample, watched
+from bench.scoring.metrics import COLUMNS, evaluate
+from bench.scoring.profiles import PROFILES, find
 
 shapes = st.tuples(st.integers(1, 15), st.integers(3, 5))
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from bench.report import exhibit, page
-from bench.report.exhibit import QUESTIONS, Exhibit
-from bench.report.labels import _draw_gain
-from bench.report.paper import Paper
-from bench.table import build
+from bench.report import figure, html_page
+from bench.report.figure import QUESTIONS, Exhibit
+from bench.report.figure_style import Paper
+from bench.report.label_gains import _draw_gain
+from bench.results.comparison_table import build
 
 pytestmark = pytest.mark.browser
 ROWS = [{"label": f"label {n}", "gain": 3.0 - n, "companions": 2.0} for n in range(8)]
@@ -37,13 +37,15 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A page with two figures, as the command writes it."""
     folder = tmp_path_factory.mktemp("report")
     drawn = [
-        exhibit.draw(Exhibit(f"figure-{n}", QUESTIONS[n], "Gain", "A caption.", "Bars.", draw, {}, ROWS))
+        figure.draw(Exhibit(f"figure-{n}", QUESTIONS[n], "Gain", "A caption.", "Bars.", draw, {}, ROWS))
         for n in range(2)
     ]
     for one in drawn:
-        exhibit.write(one, folder / "figures")
+        figure.write(one, folder / "figures")
     table = build("demo", folder)
-    text = page.build("A report", answer=["Does it help? Yes."], table=table, drawn=drawn, lacking=["None."])
+    text = html_page.build(
+        "A report", answer=["Does it help? Yes."], table=table, drawn=drawn, lacking=["None."]
+    )
     (folder / "index.html").write_text(text, encoding="utf-8")
     return folder / "index.html"
 

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from bench import cards
-from bench.cards import Split
-from bench.errors import InputError
+from bench.base.errors import InputError
+from bench.data import cards
+from bench.data.cards import Split
 
 GOOD = """
 title = "Two things"

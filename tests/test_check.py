@@ -4,10 +4,13 @@ import json
 
 import pytest
 
-from bench import cards, check, paths, record
-from bench.moderation import Spread, moderated
-from bench.record import Record
-from bench.spread import tolerance
+from bench import check
+from bench.base import paths
+from bench.data import cards
+from bench.results import record
+from bench.results.drift import tolerance
+from bench.results.record import Record
+from bench.results.seed_spread import Spread, moderated
 from tests.records import fake, refused, write_all, write_card
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from bench import cards
-from bench.errors import InputError
-from bench.formats import NO_LABEL, Box, Sample, coco_json
+from bench.base.errors import InputError
+from bench.data import cards
+from bench.data.formats import NO_LABEL, Box, Sample, coco_json
 from tests import trees
 
 CARD = trees.card("coco")

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from bench import compare
-from bench.bootstrap import draws, interval
-from bench.metrics import evaluate
-from bench.record import ALL, TOP3
+from bench.base.protocol import ALL, TOP3
+from bench.scoring.bootstrap import draws, interval
+from bench.scoring.metrics import evaluate
 from tests.records import refused
 
 NAMES = ["plain", "better", "worse", "empty"]

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from bench import stages
-from bench.distribute import ALONE, objective
-from bench.reuse import Workshop
+from bench.training import stages
+from bench.training.distributed import ALONE, objective
+from bench.training.stage_cache import Workshop
 from tests.test_contract import METHODS, build, trainings
 
 

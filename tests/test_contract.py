@@ -8,13 +8,14 @@ import pytest
 import torch
 from torch import nn
 
-from bench import method, names, reuse, stages
-from bench.method import File
-from bench.reuse import Workshop
-from bench.stages import Collection, Stage
+from bench.base import method_names
+from bench.training import method, stage_cache, stages
+from bench.training.method import File
+from bench.training.stage_cache import Workshop
+from bench.training.stages import Collection, Stage
 from tests.conftest import SMALL, small_recipe
 
-METHODS = names.in_order()
+METHODS = method_names.in_order()
 TELLING = [name for name in METHODS if hasattr(method.load(name).Model, "insight")]
 OTHER: dict[type, Any] = {  # another value of each kind
     str: "resnet18",
@@ -34,8 +35,10 @@ def build(
 
 def learn(name: str, workshop: Workshop, **changes: Any) -> tuple[nn.Module, list[dict[str, Any]]]:
     model, todo = build(name, workshop, **changes)
-    keys = reuse.keys(method.load(name), small_recipe(name, **changes), workshop, 0)
-    return model, list(reuse.learn(model, list(zip(todo, keys, strict=True)), workshop, seed=0, title=name))
+    keys = stage_cache.keys(method.load(name), small_recipe(name, **changes), workshop, 0)
+    return model, list(
+        stage_cache.learn(model, list(zip(todo, keys, strict=True)), workshop, seed=0, title=name)
+    )
 
 
 def trainings(todo: tuple[Stage | Collection, ...]) -> list[Stage]:
@@ -121,7 +124,9 @@ class TestEveryMethod:
         module, usual = method.load(name), small_recipe(name, budget="equal")
         for field, kind in method.fields(module).items():
             changed = replace(usual, **{field: other(kind, getattr(usual, field))})
-            moved = reuse.keys(module, changed, workshop, 0) != reuse.keys(module, usual, workshop, 0)
+            moved = stage_cache.keys(module, changed, workshop, 0) != stage_cache.keys(
+                module, usual, workshop, 0
+            )
             assert moved or field in ("budget", "terms"), field
 
     @pytest.mark.parametrize("card", ["coco", "demo", "of one's own"])
@@ -184,7 +189,7 @@ def test_the_first_stage_is_resnet101_trained_once_and_shared(name: str, worksho
 
 def test_srn_and_srn_att_share_main_and_attention_only(workshop: Workshop):
     one, other = (
-        reuse.keys(method.load(name), small_recipe(name), workshop, 0) for name in ("srn", "srn_att")
+        stage_cache.keys(method.load(name), small_recipe(name), workshop, 0) for name in ("srn", "srn_att")
     )
     assert [a == b for a, b in zip(one, other, strict=True)] == [True, True, False, False]
 
@@ -199,7 +204,7 @@ def test_the_equal_budget_gives_every_method_as_many_epochs_as_srn(name: str):
 def test_the_equal_budget_shares_the_first_stage_with_the_papers(workshop: Workshop):
     module = method.load("resnet101")
     paper, equal = (
-        reuse.keys(module, small_recipe("resnet101", budget=b), workshop, 0) for b in ("paper", "equal")
+        stage_cache.keys(module, small_recipe("resnet101", budget=b), workshop, 0) for b in ("paper", "equal")
     )
     assert equal[:1] == paper
 

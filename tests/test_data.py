@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench import data, sheet
-from bench.errors import InputError
-from bench.prepare import prepare
-from bench.store import Store
+from bench.base.errors import InputError
+from bench.data import __main__, contact_sheet
+from bench.data.preparation import prepare
+from bench.data.store import Store
 from tests import trees
 from tests.prepared import SIZES
 
@@ -25,11 +25,11 @@ def wider(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 def test_the_doctests_hold():
-    assert doctest.testmod(data).failed == 0
+    assert doctest.testmod(__main__).failed == 0
 
 
 def test_counts_labels_per_image_and_frequencies_are_those_of_the_store(store: Store):
-    text = data.describe(store)
+    text = __main__.describe(store)
     positives_N = (store.train.labels_NC == 1).sum(axis=1)
     assert "    train: 160 images, " in text
     assert f"fingerprint {store.fingerprint}" in text
@@ -44,7 +44,7 @@ def test_counts_labels_per_image_and_frequencies_are_those_of_the_store(store: S
 
 def test_the_most_frequent_label_comes_first():
     train_NC = np.array([[0, 1, 1], [0, 1, -1]], np.int8)
-    found = data.frequencies(["a", "b", "c"], train_NC, train_NC[:1])
+    found = __main__.frequencies(["a", "b", "c"], train_NC, train_NC[:1])
     assert found == [
         ["b", "2", "100.0 %", "1", "100.0 %"],
         ["c", "1", "50.0 %", "1", "100.0 %"],
@@ -53,31 +53,37 @@ def test_the_most_frequent_label_comes_first():
 
 
 def test_unspecified_labels_are_counted_where_there_are_negative_ones(store: Store, wider: Store):
-    assert "Unspecified (neither positive nor negative): 3 in train, 0 in test" in data.describe(wider)
-    assert "Unspecified" not in data.describe(store)
+    assert "Unspecified (neither positive nor negative): 3 in train, 0 in test" in __main__.describe(wider)
+    assert "Unspecified" not in __main__.describe(store)
 
 
 def pasted(page: Image.Image, place: int) -> Any:
     """The pixels of the sheet where an image is."""
-    left = sheet.GAP + place % sheet.COLUMNS * (sheet.SHOWN + sheet.GAP)
-    return np.asarray(page)[sheet.GAP : sheet.GAP + sheet.SHOWN, left : left + sheet.SHOWN]
+    left = contact_sheet.GAP + place % contact_sheet.COLUMNS * (contact_sheet.SHOWN + contact_sheet.GAP)
+    return np.asarray(page)[
+        contact_sheet.GAP : contact_sheet.GAP + contact_sheet.SHOWN, left : left + contact_sheet.SHOWN
+    ]
 
 
 def test_the_sheet_shows_the_images_and_has_text_below(store: Store):
     names = store.manifest["labels"]
-    page = Image.open(io.BytesIO(sheet.png(store.train, np.arange(8), names)))
-    assert page.width == 6 * (sheet.SHOWN + sheet.GAP) + sheet.GAP
+    page = Image.open(io.BytesIO(contact_sheet.png(store.train, np.arange(8), names)))
+    assert page.width == 6 * (contact_sheet.SHOWN + contact_sheet.GAP) + contact_sheet.GAP
     for place, image in enumerate(store.train.images(np.arange(6))):
-        expected = Image.fromarray(image).resize((sheet.SHOWN, sheet.SHOWN))
+        expected = Image.fromarray(image).resize((contact_sheet.SHOWN, contact_sheet.SHOWN))
         assert np.array_equal(pasted(page, place), np.asarray(expected))
-    below = np.asarray(page)[sheet.GAP + sheet.SHOWN : sheet.GAP + sheet.SHOWN + 2 * sheet.LINE]
+    below = np.asarray(page)[
+        contact_sheet.GAP + contact_sheet.SHOWN : contact_sheet.GAP
+        + contact_sheet.SHOWN
+        + 2 * contact_sheet.LINE
+    ]
     assert (below < 128).any()
 
 
 def test_the_text_is_the_end_of_the_id_and_the_positive_labels(wider: Store):
-    (found,) = sheet._texts(wider.train, np.array([0]), wider.manifest["labels"])
+    (found,) = contact_sheet._texts(wider.train, np.array([0]), wider.manifest["labels"])
     assert found == ["ain/0--Parade/0_Parade_a.jpg#0", "Male, Hat"]
-    (found,) = sheet._texts(wider.train, np.array([1]), wider.manifest["labels"])
+    (found,) = contact_sheet._texts(wider.train, np.array([1]), wider.manifest["labels"])
     assert found[1:] == ["no label"]
 
 
@@ -85,9 +91,9 @@ def test_a_view_without_images_is_described_and_not_drawn(wider: Store, tmp_path
     """Of three persons none is held out."""
     assert wider.held_out.labels_NC.shape == (0, 14)
     words = ["--dataset", "wider", "--data", str(wider.folder.parent), "--view", "held_out"]
-    assert data.main(words) == 0
+    assert __main__.main(words) == 0
     with pytest.raises(InputError, match="held_out has no image to draw; those that have some: train, test$"):
-        data.main([*words, "--output", str(tmp_path / "a.png")])
+        __main__.main([*words, "--output", str(tmp_path / "a.png")])
 
 
 class TestCommand:
@@ -98,15 +104,15 @@ class TestCommand:
 
     def test_prints_and_draws(self, words: list[str], tmp_path: Path, capsys: Any):
         file = tmp_path / "sheets" / "a.png"
-        assert data.main([*words, "--output", str(file), "--images", "5", "--view", "test"]) == 0
+        assert __main__.main([*words, "--output", str(file), "--images", "5", "--view", "test"]) == 0
         assert capsys.readouterr().out.endswith(f"5 images of test in {file}\n")
         with Image.open(file) as page:
-            assert page.width == 5 * (sheet.SHOWN + sheet.GAP) + sheet.GAP
+            assert page.width == 5 * (contact_sheet.SHOWN + contact_sheet.GAP) + contact_sheet.GAP
 
     def test_draws_the_same_again_and_others_for_another_seed(self, words: list[str], tmp_path: Path):
         files = [tmp_path / f"{name}.png" for name in "abc"]
         for file, seed in zip(files, ("0", "0", "1"), strict=True):
-            data.main([*words, "--output", str(file), "--images", "3", "--seed", seed])
+            __main__.main([*words, "--output", str(file), "--images", "3", "--seed", seed])
         assert files[0].read_bytes() == files[1].read_bytes() != files[2].read_bytes()
 
     @pytest.mark.parametrize(
@@ -123,10 +129,10 @@ class TestCommand:
     )
     def test_names_a_mistake(self, words: list[str], more: list[str], message: str):
         with pytest.raises(InputError, match=message):
-            data.main([*words, *more])
+            __main__.main([*words, *more])
 
     def test_says_how_to_prepare_what_is_not_there(self, words: list[str], tmp_path: Path):
         with pytest.raises(
             InputError, match="holds no prepared data; run: python -m bench.prepare --dataset demo"
         ):
-            data.main([*words[:3], str(tmp_path)])
+            __main__.main([*words[:3], str(tmp_path)])

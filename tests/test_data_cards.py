@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from bench import cards, published
-from bench.cards import Card, Split
-from bench.errors import InputError
-from bench.paths import CARDS, REPRODUCED
-from bench.profiles import PROFILES
+from bench.base.errors import InputError
+from bench.base.paths import CARDS, REPRODUCED
+from bench.data import cards
+from bench.data.cards import Card, Split
+from bench.results import published
+from bench.scoring.profiles import PROFILES
 
 OWNERS = [name for name in cards.names() if name != "demo"]
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench import decode
-from bench.decode import Unusable
+from bench.data import decode
+from bench.data.decode import Unusable
 
 
 def noise(height: int, width: int, seed: int = 0) -> Any:

@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench import cards
-from bench.cards import Card, Split
-from bench.errors import InputError
-from bench.formats import digit_scenes
-from bench.formats.digit_scenes import Options
+from bench.base.errors import InputError
+from bench.data import cards
+from bench.data.cards import Card, Split
+from bench.data.formats import digit_scenes
+from bench.data.formats.digit_scenes import Options
 
 
 def options() -> Options:

@@ -12,13 +12,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench import checkpoint, distribute, method, reuse, stages
-from bench.distribute import ALONE, Crew, objective
-from bench.errors import InputError
-from bench.paths import ROOT
-from bench.reuse import Workshop
-from bench.store import Store
-from methods import _trunk
+from bench.base.errors import InputError
+from bench.base.paths import ROOT
+from bench.data.store import Store
+from bench.training import distributed, method, stage_cache, stages, tensor_file, trunk
+from bench.training.distributed import ALONE, Crew, objective
+from bench.training.stage_cache import Workshop
 from tests import crew as work
 from tests.conftest import small_recipe
 from tests.killing import course
@@ -48,8 +47,8 @@ def made(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("size", [2, 3])
 def test_in_float64_with_frozen_norms_20_steps_agree_within_1e_12(size: int, made: Path):
     """A batch of 32 over three processes is an uneven split: 10, 11 and 11."""
-    one, _ = checkpoint.load(made / "float64-1.safetensors")
-    other, facts = checkpoint.load(made / f"float64-{size}.safetensors")
+    one, _ = tensor_file.load(made / "float64-1.safetensors")
+    other, facts = tensor_file.load(made / f"float64-{size}.safetensors")
     assert len(facts["history"]) * 4 == 20
     assert one.keys() == other.keys()
     assert any(name.startswith("momentum.") for name in one)
@@ -69,7 +68,7 @@ def test_with_the_same_weights_validation_and_predictions_are_exactly_equal(size
 @pytest.mark.parametrize("size", [2, 3])
 def test_a_stage_without_gradients_collects_the_same(size: int, made: Path):
     (one, _), *others = (
-        checkpoint.load(made / f"voters-{crew}-{rank}.safetensors")
+        tensor_file.load(made / f"voters-{crew}-{rank}.safetensors")
         for crew, rank in [(1, 0), *((size, rank) for rank in range(size))]
     )
     assert len(others) == size
@@ -78,7 +77,7 @@ def test_a_stage_without_gradients_collects_the_same(size: int, made: Path):
 
 def test_all_stages_of_a_method_end_alike_on_every_process(made: Path):
     """Statistics of local batch norm included, which are the first process's."""
-    (one, facts), (other, others) = (checkpoint.load(made / f"view-2-{rank}.safetensors") for rank in (0, 1))
+    (one, facts), (other, others) = (tensor_file.load(made / f"view-2-{rank}.safetensors") for rank in (0, 1))
     assert facts == others
     assert [len(epochs) for epochs in facts["epochs"]] == [2, 1, 1, 1]
     assert all(torch.equal(one[name], other[name]) for name in one)
@@ -120,7 +119,7 @@ class TestNorms:
     def test_synchronised_ones_need_gpus_on_several_processes(self, store: Store, tmp_path: Path):
         model, _ = course(store, tmp_path / "c")
         with pytest.raises(InputError, match="batch_norm=sync on several processes needs GPUs; choose local"):
-            distribute.synchronise_statistics(model, torch.device("cpu"), Crew(0, 2))
+            distributed.synchronise_statistics(model, torch.device("cpu"), Crew(0, 2))
 
     def test_synchronised_ones_take_the_layers_places_and_keep_their_tensors(
         self, store: Store, tmp_path: Path
@@ -128,7 +127,7 @@ class TestNorms:
         model, _ = course(store, tmp_path / "c")
         before = dict(model.named_parameters())
         names = list(model.state_dict())
-        distribute.synchronise_statistics(model, torch.device("cuda"), Crew(0, 2))
+        distributed.synchronise_statistics(model, torch.device("cuda"), Crew(0, 2))
         assert any(isinstance(module, torch.nn.SyncBatchNorm) for module in model.modules())
         assert all(parameter is before[name] for name, parameter in model.named_parameters())
         assert list(model.state_dict()) == names
@@ -139,7 +138,7 @@ class TestNorms:
     ):
         module, config = method.load("srn"), small_recipe("srn", batch_norm=kind)
         one, two = (
-            reuse.keys(module, config, replace(workshop, crew=crew), 0) for crew in (ALONE, Crew(1, 2))
+            stage_cache.keys(module, config, replace(workshop, crew=crew), 0) for crew in (ALONE, Crew(1, 2))
         )
         assert all((a != b) == differ for a, b in zip(one, two, strict=True))
 
@@ -154,19 +153,19 @@ def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("LOCAL_RANK", "2")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     with pytest.raises(InputError, match="more processes than GPUs: --nproc-per-node=2 at most"):
-        distribute._own_device(torch.device("cuda"))
+        distributed._own_device(torch.device("cuda"))
 
 
 def test_the_doctests_hold():
-    assert doctest.testmod(distribute).failed == 0
+    assert doctest.testmod(distributed).failed == 0
 
 
 def test_norms_are_made_synchronous_once_and_keep_their_activation():
     """Every stage asks for it; a second conversion would take timm's norm's own ReLU away."""
-    model = _trunk.load("resnetv2_50", from_scratch=True).eval()
+    model = trunk.load("resnetv2_50", from_scratch=True).eval()
     images = torch.randn(1, 3, 64, 64)
     expected = model.features(images)
     for _ in range(2):
-        distribute.synchronise_statistics(model, torch.device("cuda"), Crew(0, 2))
+        distributed.synchronise_statistics(model, torch.device("cuda"), Crew(0, 2))
         assert any(isinstance(module, torch.nn.SyncBatchNorm) for module in model.modules())
         torch.testing.assert_close(model.features(images), expected)

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import cards, download, prepare, unpack
-from bench.cards import Archive, Card
-from bench.errors import InputError
-from bench.paths import ROOT
+from bench import prepare
+from bench.base.errors import InputError
+from bench.base.paths import ROOT
+from bench.data import cards, download, unpack
+from bench.data.cards import Archive, Card
 from tests import server, trees
 from tests.server import serving
 

@@ -16,11 +16,13 @@ import safetensors
 import torch
 from PIL import Image
 
-from bench import export, names, onnx_file, predict, trained
-from bench.cards import Card
-from bench.errors import InputError
-from bench.store import Store
-from bench.trained import Trained
+from bench import export, predict
+from bench.base import method_names
+from bench.base.errors import InputError
+from bench.data.cards import Card
+from bench.data.store import Store
+from bench.deploy import load_model, onnx_model
+from bench.deploy.load_model import Trained
 from tests.records import refused
 from tests.runs import finished
 
@@ -79,7 +81,7 @@ def test_labels_keep_their_logits_when_a_program_sorts_the_keys(found: Trained, 
     path = exported / "config.json"
     table = json.loads(path.read_text(encoding="utf-8"))
     path.write_text(json.dumps(table, sort_keys=True), encoding="utf-8")
-    assert trained.load(exported, CPU).labels == found.labels != tuple(sorted(found.labels))
+    assert load_model.load(exported, CPU).labels == found.labels != tuple(sorted(found.labels))
 
 
 def test_the_hub_reads_the_cards_front_matter_and_the_scores_are_the_records(run: Path, exported: Path):
@@ -98,7 +100,7 @@ def test_the_hub_reads_the_cards_front_matter_and_the_scores_are_the_records(run
 
 @pytest.fixture(scope="module")
 def found(run: Path) -> Trained:
-    return trained.load(run, CPU)
+    return load_model.load(run, CPU)
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +143,7 @@ class TestOnnx:
         def logits(self: torch.nn.Module, images_BCHW: torch.Tensor) -> torch.Tensor:
             return plain(self, images_BCHW).cummax(dim=1).values
 
-        model = type(trained.load(run, CPU).model)
+        model = type(load_model.load(run, CPU).model)
         plain = model.logits
         monkeypatch.setattr(model, "logits", logits)
         capfd.readouterr()
@@ -159,7 +161,7 @@ class TestOnnx:
         def logits(self: torch.nn.Module, images_BCHW: torch.Tensor) -> torch.Tensor:
             return plain(self, images_BCHW) + torch.zeros(len(images_BCHW), 1)
 
-        found = trained.load(run, CPU)
+        found = load_model.load(run, CPU)
         plain = type(found.model).logits
         monkeypatch.setattr(type(found.model), "logits", logits)
         with pytest.raises(InputError, match=r"ONNX cannot express SRN \(for any number of images\); leave"):
@@ -170,7 +172,7 @@ class TestOnnx:
         self, found: Trained, with_onnx: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ):
         content = (with_onnx / "model.onnx").read_bytes()
-        monkeypatch.setattr(onnx_file, "_exported", lambda *_: content)
+        monkeypatch.setattr(onnx_model, "_exported", lambda *_: content)
         other = replace(found, model=copy.deepcopy(found.model))
         with torch.no_grad():
             other.model.get_parameter("classifier.bias").add_(0.01)
@@ -191,7 +193,7 @@ class TestFaults:
     def test_a_folder_without_a_configuration_is_no_exported_model(self, exported: Path):
         (exported / "config.json").unlink()
         with pytest.raises(InputError, match="model: not an exported model: no config.json in it"):
-            trained.load(exported, CPU)
+            load_model.load(exported, CPU)
 
     @pytest.mark.parametrize(
         ("content", "reason"),
@@ -205,7 +207,7 @@ class TestFaults:
     def test_a_configuration_of_another_kind_is_refused(self, exported: Path, content: str, reason: str):
         (exported / "config.json").write_text(content, encoding="utf-8")
         with pytest.raises(InputError, match=f"not the configuration of an exported model: .*{reason}"):
-            trained.load(exported, CPU)
+            load_model.load(exported, CPU)
 
     @pytest.mark.parametrize(
         ("names", "reason"),
@@ -223,7 +225,7 @@ class TestFaults:
         table = json.loads(path.read_text(encoding="utf-8"))
         path.write_text(json.dumps(table | {"id2label": names}), encoding="utf-8")
         with pytest.raises(InputError, match=f"config.json: not the configuration of .*: {reason}"):
-            trained.load(exported, CPU)
+            load_model.load(exported, CPU)
 
     @pytest.mark.parametrize(
         ("field", "value", "shown"),
@@ -244,7 +246,7 @@ class TestFaults:
         table["record"]["recipe"][field] = value
         path.write_text(json.dumps(table), encoding="utf-8")
         with pytest.raises(InputError, match=f"model: its recipe has a value of another type: {shown}$"):
-            trained.load(exported, CPU)
+            load_model.load(exported, CPU)
 
     @pytest.mark.parametrize(
         ("width", "message"),
@@ -259,7 +261,7 @@ class TestFaults:
         table["record"]["recipe"]["relation_width"] = width
         path.write_text(json.dumps(table), encoding="utf-8")
         with pytest.raises(InputError, match=message):
-            trained.load(exported, CPU)
+            load_model.load(exported, CPU)
 
     def test_a_record_without_labels_is_refused(self, exported: Path):
         path = exported / "config.json"
@@ -267,7 +269,7 @@ class TestFaults:
         del table["record"]["metrics"]["srn2017"]["AP"]
         path.write_text(json.dumps(table), encoding="utf-8")
         with pytest.raises(InputError, match="config.json: .*: no metrics.srn2017.AP$"):
-            trained.load(exported, CPU)
+            load_model.load(exported, CPU)
 
     def test_damaged_and_missing_weights_are_named(self, exported: Path):
         path = exported / "model.safetensors"
@@ -275,10 +277,10 @@ class TestFaults:
         content[-1] ^= 1
         path.write_bytes(content)
         with pytest.raises(InputError, match="model.safetensors is damaged"):
-            trained.load(exported, CPU)
+            load_model.load(exported, CPU)
         path.unlink()
         with pytest.raises(InputError, match="model.safetensors cannot be read"):
-            trained.load(exported, CPU)
+            load_model.load(exported, CPU)
 
     def test_a_run_that_is_not_there_is_named(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
         words = ["--run", "srn-seed0", "--runs", str(tmp_path), "--output", str(tmp_path / "out")]
@@ -286,7 +288,7 @@ class TestFaults:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in names.in_order() if name != "srn"])
+@pytest.mark.parametrize("name", [name for name in method_names.in_order() if name != "srn"])
 def test_onnx_has_every_method_but_the_one_whose_operator_it_lacks(
     name: str, small_card: Card, store: Store, tmp_path: Path
 ):
@@ -294,7 +296,7 @@ def test_onnx_has_every_method_but_the_one_whose_operator_it_lacks(
     run = finished(name, card=small_card, store=store, folder=tmp_path / "demo")
     if name == "mcar":  # the maximum so far of a row, by which regions end
         with pytest.raises(InputError, match=r"ONNX cannot express MCAR .*cummax"):
-            export.export(trained.load(run, CPU), tmp_path / "model", onnx=True)
+            export.export(load_model.load(run, CPU), tmp_path / "model", onnx=True)
     else:
-        export.export(trained.load(run, CPU), tmp_path / "model", onnx=True)
+        export.export(load_model.load(run, CPU), tmp_path / "model", onnx=True)
         assert (tmp_path / "model" / "model.onnx").stat().st_size > 0

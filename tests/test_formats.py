@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from bench import cards, formats
-from bench.errors import InputError
-from bench.formats import Sample
+from bench.base.errors import InputError
+from bench.data import cards, formats
+from bench.data.formats import Sample
 from tests import trees
 
 

@@ -15,11 +15,12 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from bench import batches, device, signals, train
-from bench.batches import Pixels
-from bench.reuse import Workshop
-from bench.stages import Stage
-from bench.train import Course
+from bench.base import signals
+from bench.training import batches, device, loop
+from bench.training.batches import Pixels
+from bench.training.loop import Course
+from bench.training.stage_cache import Workshop
+from bench.training.stages import Stage
 from tests.test_contract import METHODS, build, learn, state, trainings
 
 GPU = torch.device("cuda", 0)
@@ -123,7 +124,7 @@ def test_no_step_mixes_devices_or_waits_for_a_value(name: str, workshop: Worksho
     with pretended(), signals.Stop(again=True) as stop:
         move(model)
         for stage in trainings(todo):
-            training = train._Training(model, course(stage, model, workshop), stop)
+            training = loop._Training(model, course(stage, model, workshop), stop)
             model.zero_grad()
             training._epoch()
             assert training.at.step == STEPS
@@ -171,4 +172,4 @@ def test_a_step_that_waits_for_a_value_is_found(workshop: Workshop):
             move(model)
             wrong = course(replace(stage, loss=loss), model, workshop)
             with pytest.raises(Exception, match=fault):
-                train._Training(model, wrong, stop)._epoch()
+                loop._Training(model, wrong, stop)._epoch()

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from bench.paths import ROOT
+from bench.base.paths import ROOT
 
 
 def test_the_library_datasets_is_importable_from_the_root():

@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 import torch
 
-from bench import cards, jobs, record, run
-from bench.errors import InputError
+from bench import run
+from bench.base.errors import InputError
+from bench.data import cards
+from bench.results import record
+from bench.training import jobs
 
 SHOW = "import os, sys; print(sys.argv[1], os.environ.get('CUDA_VISIBLE_DEVICES'), file=sys.stderr)"
 WAIT = """

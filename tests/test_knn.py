@@ -10,10 +10,13 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from bench import inference, log, method, names, plot, record, reuse
-from bench.errors import InputError
+from bench import plot
+from bench.base import method_names
+from bench.base.errors import InputError
 from bench.perf import train as perf
-from bench.reuse import Workshop
+from bench.results import record
+from bench.training import inference, log, method, stage_cache
+from bench.training.stage_cache import Workshop
 from methods import knn
 from tests.conftest import small_recipe
 from tests.test_contract import learn
@@ -75,14 +78,14 @@ def test_with_one_neighbour_an_image_that_was_learned_from_has_its_own_labels(wo
     """Probability 1/2 is the threshold: logits above 0 are its positive labels."""
     model, _ = voting(workshop, neighbours=1)
     store = workshop.store
-    logits_NC = inference.predict(model, store.train, reuse.pixels(model, workshop))
+    logits_NC = inference.predict(model, store.train, stage_cache.pixels(model, workshop))
     assert np.array_equal(logits_NC[store.fitted] > 0, store.train.labels_NC[store.fitted] == 1)
 
 
 def test_what_it_collects_are_features_of_whole_images_in_the_stores_order(workshop: Workshop):
     """Held-out images are not among them, and a recipe's crops and mirroring do not touch them."""
     model, facts = voting(workshop, crops=(128,), mirror=True)
-    store, pixels = workshop.store, reuse.pixels(model, workshop)
+    store, pixels = workshop.store, stage_cache.pixels(model, workshop)
     images = torch.from_numpy(store.train.images(store.fitted)).permute(0, 3, 1, 2).float()
     with torch.no_grad():
         pooled = model.trunk.features(pixels.normalise(images)).mean(dim=(2, 3))
@@ -125,7 +128,9 @@ def test_resnet101s_training_is_shared_with_it(workshop: Workshop):
 @pytest.mark.parametrize("change", [{"neighbours": 3}, {"temperature": 0.5}, {"features": "trunk"}])
 def test_every_setting_of_the_vote_is_another_result(workshop: Workshop, change: dict[str, Any]):
     module, usual = method.load("knn"), small_recipe("knn")
-    one, other = (reuse.keys(module, config, workshop, 0)[-1] for config in (usual, replace(usual, **change)))
+    one, other = (
+        stage_cache.keys(module, config, workshop, 0)[-1] for config in (usual, replace(usual, **change))
+    )
     assert one != other
 
 
@@ -174,4 +179,4 @@ def test_a_pass_counts_once_in_the_projected_hours():
 
 
 def test_its_rows_say_that_their_features_are_others():
-    assert list(names.marks("knn")) == ["other features"]
+    assert list(method_names.marks("knn")) == ["other features"]

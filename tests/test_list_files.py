@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from bench import cards
-from bench.cards import Card
-from bench.errors import InputError
-from bench.formats import list_files
+from bench.base.errors import InputError
+from bench.data import cards
+from bench.data.cards import Card
+from bench.data.formats import list_files
 from tests import trees
 
 TEXT = """

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from bench import locks, method, reuse
-from bench.paths import ROOT
-from bench.reuse import Workshop
+from bench.base import locks
+from bench.base.paths import ROOT
+from bench.training import method, stage_cache
+from bench.training.stage_cache import Workshop
 from tests.conftest import small_recipe
 from tests.test_contract import learn
 
@@ -57,7 +58,7 @@ def test_two_that_want_the_same_stage_learn_it_once(workshop: Workshop, capsys: 
 
 
 def test_what_a_killed_process_left_half_written_is_swept(workshop: Workshop):
-    (key,) = reuse.keys(method.load("resnet101"), small_recipe("resnet101"), workshop, 0)
+    (key,) = stage_cache.keys(method.load("resnet101"), small_recipe("resnet101"), workshop, 0)
     workshop.folder.mkdir()
     (workshop.folder / f".{key}.unfinished.safetensors.abc").write_bytes(b"half")
     learn("resnet101", workshop)

@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
-from bench import log, plot, run
-from bench.errors import InputError
-from bench.log import Log
+from bench import plot, run
+from bench.base.errors import InputError
+from bench.report import run_curves
+from bench.training import log
+from bench.training.log import Log
 from tests.test_run import FEW
 
 
@@ -130,9 +132,9 @@ class TestPlot:
         assert output.read_bytes().startswith(starts[kind])
 
     def test_draws_every_run_of_the_method_and_no_other(self, tmp_path: Path):
-        runs = plot.read(self.logs(tmp_path), ["srn"])
+        runs = run_curves.read(self.logs(tmp_path), ["srn"])
         assert list(runs) == ["srn-seed0", "srn@epochs=2-seed1"]
-        losses, maps = plot.draw(runs, title="demo").axes
+        losses, maps = run_curves.draw(runs, title="demo").axes
         assert [
             line.get_ydata().tolist() if hasattr(line.get_ydata(), "tolist") else line.get_ydata()
             for line in losses.lines[:2]

@@ -6,9 +6,9 @@ import pickle
 import numpy as np
 import pytest
 
-from bench import matrix_files, predictions
-from bench.errors import InputError
-from bench.predictions import Predictions
+from bench.base.errors import InputError
+from bench.scoring import prediction_files, predictions
+from bench.scoring.predictions import Predictions
 from tests.test_predictions import Trap
 
 LOGITS = np.array([[0.5, -1.25, 3.0], [2.0, 0.0, -0.75]])
@@ -43,7 +43,7 @@ def write(folder, name):
 @pytest.mark.parametrize("name", ["p.npz", "p.npy", "p.csv", "p.txt", "scores", "P.CSV", "p.safetensors"])
 def test_every_form_holds_the_same_matrix(name, tmp_path):
     path = write(tmp_path, name) if name != "P.CSV" else write(tmp_path, "p.csv").rename(tmp_path / name)
-    found = matrix_files.read(path, "logits")
+    found = prediction_files.read(path, "logits")
     assert found.matrices["logits"].tolist() == LOGITS.tolist()
     has_names = path.suffix.lower() in (".npz", ".csv", ".safetensors")
     assert (found.names, found.ids) == ((NAMES, IDS) if has_names else ((), ()))
@@ -52,21 +52,21 @@ def test_every_form_holds_the_same_matrix(name, tmp_path):
 
 def test_ids_and_names_may_be_numbers_or_bytes(tmp_path):
     np.savez(tmp_path / "p.npz", logits=LOGITS, ids=[7, 8], label_names=np.array([b"a", b"b", b"c"]))
-    found = matrix_files.read(tmp_path / "p.npz", "logits")
+    found = prediction_files.read(tmp_path / "p.npz", "logits")
     assert (found.ids, found.names) == (("7", "8"), ("a", "b", "c"))
 
 
 def test_a_spreadsheets_mark_and_line_ends_and_empty_last_lines_do_no_harm(tmp_path):
     content = "\ufeff" + table().replace("\n", "\r\n") + "\r\n\r\n"
     (tmp_path / "p.csv").write_bytes(content.encode())
-    found = matrix_files.read(tmp_path / "p.csv", "logits")
+    found = prediction_files.read(tmp_path / "p.csv", "logits")
     assert found.names == NAMES
     assert found.matrices["logits"].tolist() == LOGITS.tolist()
 
 
 def test_the_id_column_may_stand_anywhere_and_places_are_those_of_the_file(tmp_path):
     (tmp_path / "p.csv").write_text("cat,id,dog\n1,x,2\n3,y,4\n", encoding="utf-8")
-    found = matrix_files.read(tmp_path / "p.csv", "logits")
+    found = prediction_files.read(tmp_path / "p.csv", "logits")
     assert (found.names, found.ids) == (("cat", "dog"), ("x", "y"))
     assert found.place(1, 1) == f"{tmp_path}/p.csv: line 3, column 3 (dog)"
 
@@ -86,7 +86,7 @@ def test_the_id_column_may_stand_anywhere_and_places_are_those_of_the_file(tmp_p
 def test_damaged_text_is_named_by_line_and_column(content, message, tmp_path):
     (tmp_path / "p.txt").write_text(content, encoding="utf-8")
     with pytest.raises(InputError, match=f"p.txt.* {message}"):
-        matrix_files.read(tmp_path / "p.txt", "logits")
+        prediction_files.read(tmp_path / "p.txt", "logits")
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_damaged_text_is_named_by_line_and_column(content, message, tmp_path):
 def test_a_damaged_csv_is_named_by_line_and_column(content, message, tmp_path):
     (tmp_path / "p.csv").write_text(content, encoding="utf-8")
     with pytest.raises(InputError, match=message):
-        matrix_files.read(tmp_path / "p.csv", "logits")
+        prediction_files.read(tmp_path / "p.csv", "logits")
 
 
 def npz(**arrays):
@@ -154,17 +154,17 @@ def npy(array):
 def test_damaged_files_are_refused_with_the_reason_and_nothing_is_executed(name, content, message, tmp_path):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=message):
-        matrix_files.read(tmp_path / name, "logits")
+        prediction_files.read(tmp_path / name, "logits")
 
 
 @pytest.mark.parametrize("suffix", ["npz", "npy", "csv", "txt"])
 def test_a_file_that_is_not_there_is_named(suffix, tmp_path):
     with pytest.raises(InputError, match=f"p.{suffix} cannot be read: No such file or directory"):
-        matrix_files.read(tmp_path / f"p.{suffix}", "logits")
+        prediction_files.read(tmp_path / f"p.{suffix}", "logits")
 
 
 def test_places_in_arrays_are_counted_as_numpy_counts(tmp_path):
-    found = matrix_files.read(write(tmp_path, "p.npz"), "logits")
+    found = prediction_files.read(write(tmp_path, "p.npz"), "logits")
     assert found.place(1, 2) == f"{tmp_path}/p.npz: row 1, column 2 (größer), counted from 0"
     assert found.heading(1) == f"{tmp_path}/p.npz: label_names[1]"
 
@@ -176,4 +176,4 @@ def test_a_npy_file_whose_header_is_damaged_is_refused_in_a_line(tmp_path):
     whole = path.read_bytes()
     path.write_bytes(whole.replace(b")", b" ", 1))
     with pytest.raises(InputError, match=r"p.npy is no .npy file that can be read"):
-        matrix_files.read(path, "logits")
+        prediction_files.read(path, "logits")

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from bench import method
-from bench.errors import InputError
-from bench.method import Labels
-from bench.schedule import Plateau
-from methods import _trunk, mcar
+from bench.base.errors import InputError
+from bench.training import method, trunk
+from bench.training.method import Labels
+from bench.training.schedule import Plateau
+from methods import mcar
 from methods.mcar import Config, Model
 
 Segment = tuple[int, int]  # start and length, in pixels
@@ -168,7 +168,7 @@ class TestRegions:
         """Tensors without data: whatever asked the device for a value would fail."""
         with torch.device("meta"):
             labels = Labels(tuple("abcde"), np.zeros((5, 5), dtype=np.int64))
-            model = Model(Config(input_size=side), labels, _trunk.load("resnet10_narrow", from_scratch=True))
+            model = Model(Config(input_size=side), labels, trunk.load("resnet10_narrow", from_scratch=True))
             images = torch.empty(2, 3, side, side)
             features = model.trunk.features(images)
             crops = model.look_closer(images, features, model.pooled_logits(features))
@@ -238,7 +238,7 @@ class TestStreams:
     def test_it_has_the_parameters_of_resnet101(self):
         labels = Labels(tuple(map(str, range(80))), np.zeros((80, 80), dtype=np.int64))
         with torch.device("meta"):
-            model = Model(Config(), labels, _trunk.load("resnet101", from_scratch=True))
+            model = Model(Config(), labels, trunk.load("resnet101", from_scratch=True))
         assert sum(parameter.numel() for parameter in model.parameters()) == 42_664_080
 
 

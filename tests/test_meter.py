@@ -4,13 +4,13 @@ import re
 
 import pytest
 
-from bench import meter
-from bench.meter import Meter
+from bench.base import progress
+from bench.base.progress import Meter
 
 
 def ticking(monkeypatch: pytest.MonkeyPatch, *times: float) -> None:
     clock = iter(times)
-    monkeypatch.setattr(meter.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
 
 
 def test_without_a_terminal_a_line_every_ten_seconds_says_how_far_it_is(
@@ -36,7 +36,7 @@ def test_what_an_earlier_process_did_does_not_count_for_the_rate(
 
 
 def test_on_a_terminal_a_bar_says_it(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(meter.sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(progress.sys.stderr, "isatty", lambda: True, raising=False)
     with Meter("prepare coco", total=4, unit="images") as count:
         count.add(4)
     assert re.search(r"prepare coco: 100%.*4\.00/4\.00", capsys.readouterr().err)

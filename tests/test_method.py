@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from bench import method, reproduce, reuse
-from bench.errors import InputError
-from bench.method import NO_FILE, File
-from bench.reuse import Workshop
+from bench.base.errors import InputError
+from bench.training import method, reproduce, stage_cache
+from bench.training.method import NO_FILE, File
+from bench.training.stage_cache import Workshop
 from tests.conftest import small_recipe
 
 
 def keys(file: Path, workshop: Workshop) -> list[str]:
     recipe = small_recipe("resnet101", trunk_weights=File(str(file)))
-    return reuse.keys(method.load("resnet101"), recipe, workshop, 0)
+    return stage_cache.keys(method.load("resnet101"), recipe, workshop, 0)
 
 
 def test_files_of_the_same_content_are_the_same_and_of_other_content_are_not(
@@ -38,8 +38,8 @@ def test_a_stages_setting_that_is_a_file_counts_by_its_content(tmp_path: Path):
     one, other = tmp_path / "one", tmp_path / "other"
     one.write_bytes(b"")
     other.write_bytes(b"1")
-    assert reuse.digest({"file": File(str(one))}) != reuse.digest({"file": File(str(other))})
-    assert reuse.digest({"file": File(str(one))}) != reuse.digest({"file": NO_FILE})
+    assert stage_cache.digest({"file": File(str(one))}) != stage_cache.digest({"file": File(str(other))})
+    assert stage_cache.digest({"file": File(str(one))}) != stage_cache.digest({"file": NO_FILE})
 
 
 def test_the_record_names_a_file_without_its_folder():

@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import nn
 
-from bench import method
-from bench.method import Labels
-from methods import _recipe, _trunk, resnet101, resnet101_semantic, resnet107, srn
-from methods._trunk import Trunk
+from bench.training import method, trunk
+from bench.training.method import Labels
+from bench.training.trunk import Trunk
+from methods import _recipe, resnet101, resnet101_semantic, resnet107, srn
 
 COCO = Labels(tuple(f"label {number}" for number in range(80)), np.zeros((80, 80), dtype=np.int64))
 
@@ -27,7 +27,7 @@ def on_resnet101(config_of: Any, **changes: Any) -> nn.Module:
     module = method.load(config_of)
     with torch.device("meta"):
         return module.Model(
-            replace(module.Config(), **changes), COCO, _trunk.load("resnet101", from_scratch=True)
+            replace(module.Config(), **changes), COCO, trunk.load("resnet101", from_scratch=True)
         )
 
 
@@ -171,4 +171,4 @@ class TestEquations:
 
 
 def small_trunk() -> Trunk:
-    return _trunk.load("resnet10_narrow", from_scratch=True)
+    return trunk.load("resnet10_narrow", from_scratch=True)

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import matrices, metrics, profiles
-from bench.errors import InputError
-from bench.metrics import COLUMNS, evaluate, precision_recall_f1
-from bench.profiles import PROFILES
+from bench.base.errors import InputError
+from bench.scoring import matrices, metrics, profiles
+from bench.scoring.metrics import COLUMNS, evaluate, precision_recall_f1
+from bench.scoring.profiles import PROFILES
 from tests import plain_metrics as plain
 
 LOGITS, LABELS = np.array(plain.LOGITS), np.array(plain.LABELS)

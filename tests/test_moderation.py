@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import special
 
-from bench import moderation
-from bench.moderation import Spread, digamma, moderated, trigamma, trigamma_inverse
+from bench.results import seed_spread
+from bench.results.seed_spread import Spread, digamma, moderated, trigamma, trigamma_inverse
 
 
 def test_where_groups_scatter_by_chance_alone_one_variance_is_pooled_over_all():
@@ -38,7 +38,7 @@ def test_a_group_of_one_seed_gets_what_is_common_and_without_any_nothing_is_know
 
 def test_seeds_that_agree_to_the_last_bit_are_no_certainty():
     found = moderated({"a": Spread(0.0, 2), "b": Spread(0.0, 2)})
-    assert found["a"].sd == pytest.approx(moderation.FLOOR)
+    assert found["a"].sd == pytest.approx(seed_spread.FLOOR)
 
 
 def test_one_in_a_thousand_is_kept_where_variances_scatter_as_supposed():
@@ -63,4 +63,4 @@ def test_the_functions_of_gamma_are_scipys(x: float):
 
 
 def test_examples_of_the_docstrings():
-    assert doctest.testmod(moderation).failed == 0
+    assert doctest.testmod(seed_spread).failed == 0

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench import method
-from bench.method import Labels
-from bench.schedule import Plateau
-from methods import _graph, _trunk, msrn
+from bench.training import method, trunk
+from bench.training.method import Labels
+from bench.training.schedule import Plateau
+from methods import _graph, msrn
 
 COUNTS = np.array(  # N_ij; of the third label there are no images
     [[100, 40, 0, 39], [40, 50, 0, 20], [0, 0, 0, 0], [39, 20, 0, 400]], dtype=np.int64
@@ -104,7 +104,7 @@ class TestGroups:
     def test_their_number_is_a_share_of_the_labels(self, ratio: float, labels: int, expected: int):
         known = Labels(tuple(map(str, range(labels))), np.ones((labels, labels), np.int64))
         config = replace(msrn.RECIPES["demo"], group_ratio=ratio)
-        model = msrn.Model(config, known, _trunk.load("resnet10_narrow", from_scratch=True))
+        model = msrn.Model(config, known, trunk.load("resnet10_narrow", from_scratch=True))
         assert model.groups.assign.weight.shape == (64, expected)
 
 
@@ -164,7 +164,7 @@ def model() -> msrn.Model:
     """With ResNet-101 and C = 80, on no device: nothing is allocated."""
     labels = Labels(tuple(map(str, range(80))), np.zeros((80, 80), dtype=np.int64))
     with torch.device("meta"):
-        return msrn.Model(msrn.Config(), labels, _trunk.load("resnet101", from_scratch=True))
+        return msrn.Model(msrn.Config(), labels, trunk.load("resnet101", from_scratch=True))
 
 
 class TestSize:

@@ -9,9 +9,9 @@ from typing import Any, NoReturn
 
 import pytest
 
-from bench import cards
-from bench.errors import InputError
-from bench.paths import ROOT
+from bench.base.errors import InputError
+from bench.base.paths import ROOT
+from bench.data import cards
 
 
 @pytest.fixture(scope="module")

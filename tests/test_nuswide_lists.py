@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.errors import InputError
-from bench.formats import MISSING, NO_LABEL, PLACEHOLDER, Sample, nuswide_lists
+from bench.base.errors import InputError
+from bench.data.formats import MISSING, NO_LABEL, PLACEHOLDER, Sample, nuswide_lists
 from tests import trees
 
 CARD = trees.card("nuswide")

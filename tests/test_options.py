@@ -4,21 +4,22 @@ from pathlib import Path
 
 import pytest
 
-from bench import method, names, options
-from bench.errors import InputError
+from bench.base import method_names
+from bench.base.errors import InputError
+from bench.training import method, run_options
 
 USUAL = ["--dataset", "demo", "--method", "srn"]
 
 
-PARSER = options.parser(None)
+PARSER = run_options.parser(None)
 
 
 def changes(*words: str) -> dict[str, str]:
-    return options.changes(PARSER.parse_args([*USUAL, *words]))
+    return run_options.changes(PARSER.parse_args([*USUAL, *words]))
 
 
 def test_every_field_of_every_method_is_an_option():
-    for name in names.methods():
+    for name in method_names.methods():
         for field in method.fields(method.load(name)):
             assert changes(f"--{field.replace('_', '-')}", "1") == {field: "1"}
 
@@ -40,7 +41,7 @@ def test_a_field_that_is_true_or_false_may_stand_alone():
 
 def test_help_lists_the_fields_of_all_methods_and_of_each(capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit):
-        options.parser("What it does.").parse_args(["--help"])
+        run_options.parser("What it does.").parse_args(["--help"])
     printed = " ".join(capsys.readouterr().out.split())
     assert "--lr 0.02 is --set lr=0.02. all: attention_epochs, batch_norm" in printed
     assert "resnet107: extra_blocks srn: alpha," in printed
@@ -54,6 +55,8 @@ def test_an_unknown_option_is_answered_with_those_there_are():
 def test_a_field_named_like_an_option_of_the_command_is_reached_by_set(monkeypatch: pytest.MonkeyPatch):
     real = method.fields
     monkeypatch.setattr(method, "fields", lambda found: {**real(found), "source": str})
-    args = options.parser(None).parse_args([*USUAL, "--set", "source=web", "--lr", "1", "--source", "files"])
-    assert options.changes(args) == {"source": "web", "lr": "1"}
+    args = run_options.parser(None).parse_args(
+        [*USUAL, "--set", "source=web", "--lr", "1", "--source", "files"]
+    )
+    assert run_options.changes(args) == {"source": "web", "lr": "1"}
     assert args.source == Path("files")

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from bench.errors import InputError
+from bench.base.errors import InputError
 from bench.perf import __main__ as perf
 from bench.perf import data
 from bench.perf.data import Rate

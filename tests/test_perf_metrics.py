@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from bench import __main__ as listing
-from bench.paths import ROOT
+from bench.base.paths import ROOT
 from bench.perf import __main__ as perf
 from bench.perf import metrics
-from bench.profiles import PROFILES
+from bench.scoring.profiles import PROFILES
 from tests.records import refused
 
 SMALL = ["metrics", "--images", "60", "--labels", "6", "--repeat", "1"]

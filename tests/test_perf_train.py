@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 import torch
 
-from bench import batches, method, names
-from bench.batches import Pixels
-from bench.errors import InputError
-from bench.paths import ROOT
+from bench.base import method_names
+from bench.base.errors import InputError
+from bench.base.paths import ROOT
 from bench.perf import train as perf
-from bench.stages import Stage
+from bench.training import batches, method
+from bench.training.batches import Pixels
+from bench.training.stages import Stage
 
 BARE = """
 import sys
@@ -102,7 +103,7 @@ def test_too_few_steps_are_refused():
         perf.main(["--steps", "1"])
 
 
-@pytest.mark.parametrize("name", names.in_order())
+@pytest.mark.parametrize("name", method_names.in_order())
 def test_no_method_diverges_on_made_up_labels(name: str):
     """It would end the measurement of all that come after it."""
     stages = method.load(name).stages(perf.measured(name, perf.SMALL))

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench import place, prepare, shards, store
-from bench.cards import Sizes
-from bench.errors import InputError
-from bench.paths import ROOT
+from bench.base.errors import InputError
+from bench.base.paths import ROOT
+from bench.data import preparation, shards, staging, store
+from bench.data.cards import Sizes
 from tests.prepared import coco, go, numbered, numbered_tree
 
 pytestmark = pytest.mark.usefixtures("alone")
@@ -27,8 +27,8 @@ class TestRoom:
     def test_is_stated_first(
         self, source: Path, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
     ):
-        monkeypatch.setattr(place.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 30e9})())
-        monkeypatch.setattr(prepare, "store_bytes", lambda *_: 22_986_000_000)
+        monkeypatch.setattr(staging.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 30e9})())
+        monkeypatch.setattr(preparation, "store_bytes", lambda *_: 22_986_000_000)
         go(coco(), source, tmp_path)
         line = "MS-COCO: 4 images for training and 2 for testing take 23.0 GB in"
         assert f"{line} {tmp_path}/data/coco, where 30.0 GB are free\n" in capsys.readouterr().err
@@ -36,14 +36,14 @@ class TestRoom:
     def test_is_what_the_files_take(self, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         stated = []
         monkeypatch.setattr(
-            place.Place, "begin", lambda self, need, _: (self.unfinished.mkdir(), stated.append(need))
+            staging.Place, "begin", lambda self, need, _: (self.unfinished.mkdir(), stated.append(need))
         )
         made = go(coco(sizes=Sizes(200, 150)), source, tmp_path)
         taken = sum(path.stat().st_size for path in made.folder.iterdir())
         assert taken == pytest.approx(stated[0], rel=0.05)
 
     def test_that_is_not_there_stops_it(self, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setattr(place.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 9})())
+        monkeypatch.setattr(staging.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 9})())
         with pytest.raises(InputError, match=r"take 0.0 GB in .*; make room, or name another folder: --data"):
             go(coco(), source, tmp_path)
 
@@ -92,16 +92,16 @@ class TestInterrupted:
         """The kill also ends the processes that helped; what comes out is what an uninterrupted run makes."""
         root, data = numbered_tree(tmp_path / "source"), tmp_path / "data"
         monkeypatch.setattr(shards, "ITEMS", 4)
-        whole = prepare.prepare(numbered(), source=root, data=tmp_path / "whole")
+        whole = preparation.prepare(numbered(), source=root, data=tmp_path / "whole")
         code = (
             "import time; from pathlib import Path\n"
-            "from bench import prepare, shards; from tests import prepared\n"
-            "shards.ITEMS, prepare.cores, every = 4, lambda: 2, prepare._shards\n"
+            "from bench.data import preparation, shards; from tests import prepared\n"
+            "shards.ITEMS, preparation.cores, every = 4, lambda: 2, preparation._shards\n"
             "def slowly(*how):\n"
             "    for number, shard in enumerate(every(*how)):\n"
             "        yield time.sleep(0.5 * (number > 6)) or shard\n"
-            "prepare._shards = slowly\n"
-            f"prepare.prepare(prepared.numbered(), source=Path({str(root)!r}), data=Path({str(data)!r}))"
+            "preparation._shards = slowly\n"
+            f"preparation.prepare(prepared.numbered(), source=Path({str(root)!r}), data=Path({str(data)!r}))"
         )
         facts = data / "own.unfinished" / "facts"
         with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT) as process:
@@ -113,7 +113,7 @@ class TestInterrupted:
         assert not (data / "own").exists()
         done = {path.stem for path in facts.glob("*.json")}
         before = {name: (facts.parent / f"{name}.arrow").stat().st_mtime_ns for name in done}
-        made = prepare.prepare(numbered(), source=root, data=data)
+        made = preparation.prepare(numbered(), source=root, data=data)
         assert 3 <= len(done) < 25, "it was killed on the way"
         assert {name: (made.folder / f"{name}.arrow").stat().st_mtime_ns for name in done} == before
         assert made.fingerprint == whole.fingerprint
@@ -123,20 +123,20 @@ class TestInterrupted:
     def test_between_two_renames_the_new_store_is_found(self, source: Path, tmp_path: Path):
         made = go(coco(), source, tmp_path)
         made.folder.rename(tmp_path / "data" / "coco.unfinished")
-        assert prepare.prepare(coco(), data=tmp_path / "data").fingerprint == made.fingerprint
+        assert preparation.prepare(coco(), data=tmp_path / "data").fingerprint == made.fingerprint
 
     def test_in_another_preparation_leaves_the_older_store(self, source: Path, tmp_path: Path):
         made = go(coco(), source, tmp_path)
         made.folder.rename(tmp_path / "data" / "coco.replaced")
         (tmp_path / "data" / "coco.unfinished").mkdir()
-        assert prepare.prepare(coco(), data=tmp_path / "data").fingerprint == made.fingerprint
+        assert preparation.prepare(coco(), data=tmp_path / "data").fingerprint == made.fingerprint
 
     def test_and_changed_files_are_read_again(
         self, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ):
         monkeypatch.setattr(shards, "ITEMS", 1)
         with monkeypatch.context() as interrupted:
-            interrupted.setattr(prepare.assembly, "assemble", interrupt)
+            interrupted.setattr(preparation.assembly, "assemble", interrupt)
             with pytest.raises(KeyboardInterrupt):
                 go(coco(), source, tmp_path)
         path = source / "train2014" / "COCO_train2014_000000000030.jpg"
@@ -156,15 +156,15 @@ def test_of_two_processes_that_prepare_the_same_one_waits_for_the_other(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """The other one, a thread here, takes the store as it is then."""
-    monkeypatch.setattr(place, "say", lambda line: (said.append(line), release.set()))
+    monkeypatch.setattr(staging, "say", lambda line: (said.append(line), release.set()))
     said: list[str] = []
     release, made = threading.Event(), []
-    where = place.Place(tmp_path / "data" / "coco")
+    where = staging.Place(tmp_path / "data" / "coco")
     second = threading.Thread(target=lambda: made.append(go(coco(), source, tmp_path)))
     with where.alone():
         second.start()
         assert release.wait(60)
-        shutil.copytree(prepare.prepare(coco(), source=source, data=tmp_path / "b").folder, where.folder)
+        shutil.copytree(preparation.prepare(coco(), source=source, data=tmp_path / "b").folder, where.folder)
         before = (where.folder / "manifest.json").stat().st_mtime_ns
     second.join(60)
     assert said[0] == f"another process prepares {where.folder}: waiting for it"

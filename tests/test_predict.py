@@ -14,11 +14,14 @@ import pytest
 from PIL import ExifTags, Image
 from scipy.special import expit
 
-from bench import decode, pictures, predict, predictions
-from bench.answers import Answer, Choice, as_csv, as_json, as_text
-from bench.cards import Card
-from bench.errors import InputError
-from bench.store import Store
+from bench import predict
+from bench.base.errors import InputError
+from bench.data import decode
+from bench.data.cards import Card
+from bench.data.store import Store
+from bench.deploy import image_files
+from bench.deploy.answers import Answer, Choice, as_csv, as_json, as_text
+from bench.scoring import predictions
 from tests.records import refused
 from tests.runs import finished
 
@@ -209,7 +212,7 @@ class TestFiles:
         for name in ("b.JPG", "a/z.png", "a/y.webp", "notes.txt", ".hidden.png", ".cache/c.png"):
             (tmp_path / name).parent.mkdir(exist_ok=True)
             (tmp_path / name).touch()
-        found = pictures.files([tmp_path, tmp_path / "b.JPG", tmp_path / "notes.txt"])
+        found = image_files.files([tmp_path, tmp_path / "b.JPG", tmp_path / "notes.txt"])
         assert [str(path.relative_to(tmp_path)) for path in found] == [
             "a/y.webp",
             "a/z.png",
@@ -218,7 +221,7 @@ class TestFiles:
         ]
 
     def test_many_batches_come_in_order(self, scenes: Path, store: Store):
-        read = list(pictures.read(pictures.files([scenes]), side=64, batch_size=5))
+        read = list(image_files.read(image_files.files([scenes]), side=64, batch_size=5))
         assert [len(batch.paths) for batch in read] == [5] * 9 + [3]
         images_NHWC = np.concatenate([batch.images_BHWC for batch in read])
         assert np.array_equal(images_NHWC, store.test.images(np.arange(48)))
@@ -228,7 +231,7 @@ class TestOrientation:
     STORED = np.random.default_rng(3).integers(0, 256, (16, 24, 3), np.uint8)
 
     def shown(self, path: Path) -> Any:
-        (batch,) = pictures.read([path], side=8, batch_size=1)
+        (batch,) = image_files.read([path], side=8, batch_size=1)
         assert not batch.reasons
         return batch.images_BHWC[0]
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from bench import predictions
-from bench.errors import InputError
-from bench.predictions import SCHEMA, Predictions
+from bench.base.errors import InputError
+from bench.scoring import predictions
+from bench.scoring.predictions import SCHEMA, Predictions
 
 LOGITS, LABELS = np.zeros((2, 3), np.float32), np.ones((2, 3), np.int8)
 

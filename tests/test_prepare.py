@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench import formats, place, prepare, shards
-from bench.cards import Split
-from bench.errors import InputError
-from bench.formats import Sample
+from bench.base.errors import InputError
+from bench.data import formats, preparation, shards, staging
+from bench.data.cards import Split
+from bench.data.formats import Sample
 from tests import trees
 from tests.prepared import SIZES, coco, go
 
@@ -66,9 +66,9 @@ def test_the_persons_of_a_photograph_are_held_out_together(tmp_path: Path, monke
 def test_the_store_does_not_depend_on_how_it_is_cut(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    whole = prepare.prepare(coco(), source=source, data=tmp_path / "a")
+    whole = preparation.prepare(coco(), source=source, data=tmp_path / "a")
     monkeypatch.setattr(shards, "ITEMS", 1)
-    cut = prepare.prepare(coco(), source=source, data=tmp_path / "b")
+    cut = preparation.prepare(coco(), source=source, data=tmp_path / "b")
     assert cut.fingerprint == whole.fingerprint
     assert cut.manifest["files"]["train"] == [1, 1, 1, 1]
     wanted = np.array([3, 0])
@@ -166,7 +166,7 @@ class TestFilesThatCannotBeUsed:
     def test_are_listed_in_a_file_where_they_are_too_many_for_a_line(
         self, damaged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ):
-        monkeypatch.setattr(place, "NAMED", 2)
+        monkeypatch.setattr(staging, "NAMED", 2)
         with pytest.raises(InputError, match=r"cannot be used: .*; .*; and 1 more, all in (.*);") as caught:
             go(coco(), damaged, tmp_path)
         listed = tmp_path / "data" / "coco.unfinished" / "unusable.txt"

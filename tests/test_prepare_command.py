@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from bench import cards, prepare, store
-from bench.cards import Sizes
-from bench.errors import InputError
+from bench import prepare
+from bench.base.errors import InputError
+from bench.data import cards, store
+from bench.data.cards import Sizes
 from tests import trees
 
 pytestmark = pytest.mark.usefixtures("alone")

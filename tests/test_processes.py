@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from bench import processes
-from bench.errors import InputError
+from bench.base import processes
+from bench.base.errors import InputError
 
 
 def test_one_works_here_and_in_order():

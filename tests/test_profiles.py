@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.metrics import average_precision_score, precision_recall_fscore_support
 
-from bench import profiles
-from bench.errors import InputError
-from bench.metrics import COLUMNS, evaluate, logit
-from bench.profiles import PROFILES
+from bench.base.errors import InputError
+from bench.scoring import profiles
+from bench.scoring.metrics import COLUMNS, evaluate, logit
+from bench.scoring.profiles import PROFILES
 from tests import plain_metrics as plain
 
 shapes = st.tuples(st.integers(1, 12), st.integers(1, 5))

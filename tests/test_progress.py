@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from bench import progress
-from bench.progress import Progress
+from bench.base import progress
+from bench.base.progress import Progress
 
 
 def test_without_a_terminal_there_is_a_plain_line_for_each_epoch(

@@ -2,9 +2,11 @@
 
 import pytest
 
-from bench import cards, paths, published
-from bench.errors import InputError
-from bench.record import ALL, TOP3
+from bench.base import paths
+from bench.base.errors import InputError
+from bench.base.protocol import ALL, TOP3
+from bench.data import cards
+from bench.results import published
 
 # Tables 1-3 of Zhu et al. (CVPR 2017) as they stand in the paper
 TABLES = {

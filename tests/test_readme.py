@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from bench import __main__ as listing
-from bench import cards, table
-from bench.paths import ROOT
+from bench.base.paths import ROOT
+from bench.data import cards
 
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 ADD_A_METHOD = TEXT.partition("\n## Add a method\n")[2].partition("\n## ")[0]

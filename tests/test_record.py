@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from bench import record
-from bench.errors import InputError
-from bench.paths import ROOT
+from bench.base.errors import InputError
+from bench.base.paths import ROOT
+from bench.results import record
 from tests.records import fake, write_all
 
 

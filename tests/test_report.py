@@ -13,13 +13,19 @@ import numpy as np
 import pytest
 import torch
 
-from bench import cards, device, paths, predictions, prepare, record, run, trained
+from bench import run
+from bench.base import paths
+from bench.data import cards, preparation
+from bench.data.store import Store
+from bench.deploy import load_model
 from bench.report import __main__ as report
-from bench.report import exhibit, witness
-from bench.report.contents import Contents, Places, collect
+from bench.report import figure, model_outputs
 from bench.report.evidence import gather
-from bench.report.witness import hear
-from bench.store import Store
+from bench.report.model_outputs import hear
+from bench.report.sections import Contents, Places, collect
+from bench.results import record
+from bench.scoring import predictions
+from bench.training import device
 from tests import records
 from tests.test_run import FEW
 
@@ -144,7 +150,7 @@ class TestThePage:
 
     def test_has_the_same_pictures_when_made_again(self, trial: Path):
         for one in collected(trial).exhibits[:2]:
-            assert exhibit.draw(one).wide == (trial / "out/figures" / f"{one.name}.svg").read_text("utf-8")
+            assert figure.draw(one).wide == (trial / "out/figures" / f"{one.name}.svg").read_text("utf-8")
 
 
 class TestFiles:
@@ -176,10 +182,10 @@ class TestFiles:
 
 
 class TestWitness:
-    def model(self, trial: Path) -> tuple[trained.Trained, Store]:
+    def model(self, trial: Path) -> tuple[load_model.Trained, Store]:
         (path,) = (trial / "runs" / "demo").glob("srn@*.json")
-        store = prepare.prepare(cards.load("demo"), data=trial / "data")
-        return trained.load(path, torch.device("cpu")), store
+        store = preparation.prepare(cards.load("demo"), data=trial / "data")
+        return load_model.load(path, torch.device("cpu")), store
 
     def test_what_is_told_is_what_was_predicted(self, trial: Path):
         model, store = self.model(trial)
@@ -224,7 +230,7 @@ class TestWitness:
     def test_the_boxes_of_the_demo_are_those_of_its_labels(self, trial: Path):
         _, store = self.model(trial)
         ids = [str(name) for name in store.test.column("id")]
-        found = witness.boxes(cards.load("demo"), None, ids)
+        found = model_outputs.boxes(cards.load("demo"), None, ids)
         assert found
         for boxes, labels_C in zip(found, store.test.labels_NC, strict=True):
             assert {box.label for box in boxes} == set(np.flatnonzero(labels_C == 1))
@@ -324,4 +330,4 @@ class TestComplaints:
 
     def test_annotations_of_other_images_are_refused(self):
         with pytest.raises(report.InputError, match="do not have image 'x.jpg' of the store"):
-            witness.boxes(cards.load("demo"), None, ["x.jpg"])
+            model_outputs.boxes(cards.load("demo"), None, ["x.jpg"])

@@ -11,22 +11,23 @@ import numpy as np
 import pytest
 from sklearn.metrics import precision_recall_curve
 
-from bench import cards, metrics, predictions
-from bench.average_precision import average_precision
-from bench.errors import InputError
-from bench.formats import Box
-from bench.predictions import Predictions
-from bench.record import Record
-from bench.report import answer, evidence
+from bench.base.errors import InputError
+from bench.data import cards
+from bench.data.formats import Box
+from bench.report import evidence, headline
 from bench.report.attention import _covered, finding, found_only_by
-from bench.report.company import excited, likeness
 from bench.report.curves import precision_recall, rows_of
 from bench.report.evidence import Evidence
 from bench.report.gain import Gain, chosen, companions, gain
-from bench.report.labels import gained, rank_correlation
+from bench.report.label_gains import gained, rank_correlation
+from bench.report.label_relations import lift, relation
+from bench.report.model_outputs import Statement, centres, centres_of_mass
 from bench.report.neurons import correlations, means, sensitive
-from bench.report.relations import lift, relation
-from bench.report.witness import Statement, centres, centres_of_mass
+from bench.report.top_images import excited, likeness
+from bench.results.record import Record
+from bench.scoring import metrics, predictions
+from bench.scoring.average_precision import average_precision
+from bench.scoring.predictions import Predictions
 from tests import records
 
 PAIR = (("srn", ""), ("resnet101", ""))
@@ -99,7 +100,7 @@ class TestGain:
         assert found.mAP == pytest.approx(both.mAP(PAIR[0], (0, 1)) - both.mAP(PAIR[1], (0, 1)))
         assert found.ends[0] < found.mAP < found.ends[1]
         assert found.ends_2C[0, 0] <= found.AP_C[0] <= found.ends_2C[1, 0]
-        text = answer.does_it_help(both, PAIR, found, None)
+        text = headline.does_it_help(both, PAIR, found, None)
         assert f"SRN has mAP {both.mAP(PAIR[0], (0, 1)):.1f} %" in text
         assert text.endswith(", means of the seeds that both have predictions of: 0, 1.")
 
@@ -327,16 +328,16 @@ class TestAnswer:
             (Gain(1.0, np.zeros(3), (0,), (0.5, 2.0)), "Does it help? Yes: "),
             (Gain(1.0, np.zeros(3), (0,), (-0.5, 2.0)), "Does it help? Not clearly: "),
         ):
-            assert answer.does_it_help(both, PAIR, found, None).startswith(word)
+            assert headline.does_it_help(both, PAIR, found, None).startswith(word)
 
     def test_takes_the_spread_of_the_seeds_where_there_is_no_interval(self):
         shifts = (0.0, 0.25, 1.0)
         baseline = [records.fake("resnet101", seed, shift=shift) for seed, shift in enumerate(shifts)]
         for shift, word in ((0.5, "Not clearly"), (1.5, "Yes"), (-1.5, "No")):
             mine = [records.fake("srn", seed, shift=shift + seed / 8) for seed in range(3)]
-            text = answer.does_it_help(of(*baseline, *mine), PAIR, Gain(shift, np.zeros(3)), None)
+            text = headline.does_it_help(of(*baseline, *mine), PAIR, Gain(shift, np.zeros(3)), None)
             assert text.startswith(f"Does it help? {word}: ")
-            too_few = answer.does_it_help(of(*baseline, *mine[1:]), PAIR, Gain(shift, np.zeros(3)), None)
+            too_few = headline.does_it_help(of(*baseline, *mine[1:]), PAIR, Gain(shift, np.zeros(3)), None)
             words = "It cannot be told without predictions and with fewer than 3 seeds of each: SRN has"
             assert too_few.startswith(f"Does it help? {words}")
             assert too_few.endswith(", means of 2 and 3 seeds.")
@@ -344,9 +345,9 @@ class TestAnswer:
     def test_states_the_control_with_its_interval(self):
         both = of(records.fake("srn"), records.fake("resnet101"))
         longer = Gain(0.5, np.zeros(3), (0,), (0.25, 0.75))
-        text = answer.does_it_help(both, PAIR, Gain(1, np.zeros(3), (0,), (0.5, 2.0)), longer)
+        text = headline.does_it_help(both, PAIR, Gain(1, np.zeros(3), (0,), (0.5, 2.0)), longer)
         assert text.endswith("for as many epochs it is +0.50 (95 % interval +0.25 to +0.75).")
-        text = answer.does_it_help(both, PAIR, Gain(1, np.zeros(3)), longer)
+        text = headline.does_it_help(both, PAIR, Gain(1, np.zeros(3)), longer)
         assert text.endswith("to +0.75), over the seeds that both have predictions of: 0.")
 
     def test_a_control_is_one_that_was_trained_for_as_many_epochs(self):
@@ -360,14 +361,14 @@ class TestAnswer:
 
     def test_calls_a_correlation_by_what_chance_allows(self):
         rows = [{"label": "a", "gain": float(-n), "companions": float(n)} for n in range(8)]
-        assert "gain less (rank correlation -1.00, p < 0.001)" in answer.where_does_it_help(rows)
+        assert "gain less (rank correlation -1.00, p < 0.001)" in headline.where_does_it_help(rows)
         mixed = [{**row, "companions": float(n * 3 % 8)} for n, row in enumerate(rows)]
-        assert "as far as can be told" in answer.where_does_it_help(mixed)
+        assert "as far as can be told" in headline.where_does_it_help(mixed)
 
     def test_is_silent_on_what_was_not_measured(self):
-        assert answer.why({}) == []
-        assert answer.why({"branches": {"run": "SRN seed 0", "mAP": {"y": 50.0}}}) == []
-        assert answer.why({"branches": {"run": "SRN seed 0", "mAP": {"y_sr": 40.0, "y": 50.0}}}) == [
+        assert headline.why({}) == []
+        assert headline.why({"branches": {"run": "SRN seed 0", "mAP": {"y": 50.0}}}) == []
+        assert headline.why({"branches": {"run": "SRN seed 0", "mAP": {"y_sr": 40.0, "y": 50.0}}}) == [
             "Why? In SRN seed 0: by itself each branch would score y_sr 40.0 %, the prediction y 50.0 %."
         ]
 
@@ -379,7 +380,7 @@ class TestAnswer:
         facts = {"run": "SRN seed 1", "p": p}
         places = facts | {"unseen": 0.1, "control": -0.001, "places": "those of annotations"}
         relations = facts | {"correlation": 0.2}
-        (text,) = answer.why({"fig5-places": places, "relations": relations})
+        (text,) = headline.why({"fig5-places": places, "relations": relations})
         assert text == (
             f"Why? In SRN seed 1: neurons {follow} the middle of a label's attention (correlation 0.10; 0.00 "
             f"with places dealt out anew; p = {p}); what labels do to each other {goes} with how often "

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from bench import files, position, train
-from bench.errors import InputError
-from bench.store import Store
+from bench.base import atomic_files
+from bench.base.errors import InputError
+from bench.data.store import Store
+from bench.training import loop, stage_checkpoint
 from tests.killing import POINTS, content, course, start
 
 Content = tuple[dict[str, bytes], dict[str, Any]]
@@ -87,8 +88,8 @@ def test_sixty_deaths_change_no_bit(store: Store, uninterrupted: Content, tmp_pa
 def test_a_full_disk_names_the_file_and_its_bytes_and_what_was_saved_still_serves(
     store: Store, uninterrupted: Content, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(train, "LOG_STEPS", 1)
-    monkeypatch.setattr(position, "SAVING_SHARE", float("inf"))
+    monkeypatch.setattr(loop, "LOG_STEPS", 1)
+    monkeypatch.setattr(stage_checkpoint, "SAVING_SHARE", float("inf"))
     file, writes = tmp_path / "c.safetensors", [0]
 
     def full(_: int) -> None:
@@ -97,18 +98,18 @@ def test_a_full_disk_names_the_file_and_its_bytes_and_what_was_saved_still_serve
             raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(files.os, "fsync", full)
+        patch.setattr(atomic_files.os, "fsync", full)
         with pytest.raises(InputError, match=r"cannot write .*c.safetensors \([\d,]+ bytes\): No space left"):
-            train.train(*course(store, file))
+            loop.train(*course(store, file))
     assert list(tmp_path.iterdir()) == [file]
-    train.train(*course(store, file))
+    loop.train(*course(store, file))
     assert content(file) == uninterrupted
 
 
 def test_a_damaged_checkpoint_is_named_and_not_taken(store: Store, tmp_path: Path):
     file = tmp_path / "c.safetensors"
-    train.train(*course(store, file, epochs=1))
+    loop.train(*course(store, file, epochs=1))
     whole = file.read_bytes()
     file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     with pytest.raises(InputError, match=r"c.safetensors is damaged .*delete it and run again"):
-        train.train(*course(store, file, epochs=1))
+        loop.train(*course(store, file, epochs=1))

@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 
-from bench import method, reuse
-from bench.reuse import Workshop
-from bench.store import Store
+from bench.data.store import Store
+from bench.training import method, stage_cache
+from bench.training.stage_cache import Workshop
 from methods import srn
 from tests.conftest import small_recipe
 
@@ -16,7 +16,7 @@ from tests.conftest import small_recipe
 def keys(model: type[Any], workshop: Workshop) -> list[str]:
     """Those of SRN's stages under another model."""
     found: Any = SimpleNamespace(Model=model, stages=srn.stages)
-    return reuse.keys(found, small_recipe("srn"), workshop, 0)
+    return stage_cache.keys(found, small_recipe("srn"), workshop, 0)
 
 
 class Flat(srn.Model):
@@ -51,7 +51,7 @@ def test_a_stage_of_an_owner_without_a_model_counts_the_methods_own_code(worksho
     found: Any = SimpleNamespace(
         Model=srn.Model, stages=lambda config: (replace(srn.stages(config)[0], owner="methods._recipe"),)
     )
-    (key,) = reuse.keys(found, small_recipe("srn"), workshop, 0)
+    (key,) = stage_cache.keys(found, small_recipe("srn"), workshop, 0)
     assert key not in keys(srn.Model, workshop)
 
 
@@ -61,7 +61,7 @@ def test_other_names_of_the_labels_are_other_data(workshop: Workshop):
     swapped = Store(workshop.store.folder, {**workshop.store.manifest, "labels": [*names[1::-1], *names[2:]]})
     module, config = method.load("resnet101"), small_recipe("resnet101")
     one, other = (
-        reuse.keys(module, config, replace(workshop, store=it), 0) for it in (workshop.store, swapped)
+        stage_cache.keys(module, config, replace(workshop, store=it), 0) for it in (workshop.store, swapped)
     )
     assert one != other
 
@@ -73,5 +73,5 @@ def test_what_a_killed_save_left_is_swept_up(workshop: Workshop):
     other = workshop.folder / ".cd.safetensors.x1"
     for file in (*torn, other):
         file.touch()
-    reuse._clear(finished, None)
+    stage_cache._clear(finished, None)
     assert [file.exists() for file in (*torn, other)] == [False, False, True]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.paths import ROOT
+from bench.base.paths import ROOT
 
 FILES = sorted(path for folder in ("bench", "methods") for path in (ROOT / folder).rglob("*.py"))
 LONGEST_FUNCTION = {"train.py": 60}  # the loop reads as one paragraph

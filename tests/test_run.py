@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 
 from bench import __main__ as listing
-from bench import cards, metrics, predictions, record, run, store
-from bench.errors import InputError
-from bench.paths import ROOT
+from bench import run
+from bench.base.errors import InputError
+from bench.base.paths import ROOT
+from bench.data import cards, store
+from bench.results import record
+from bench.scoring import metrics, predictions
 
 FEW = ["--set", "epochs=1", "--set", "joint_epochs=1", "--set", "attention_epochs=1"]
 FEW += ["--set", "regularization_epochs=1", "--set", "batch_size=32", "--device", "cpu"]

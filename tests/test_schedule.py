@@ -1,7 +1,7 @@
 import doctest
 
-from bench import schedule
-from bench.schedule import Plateau, Schedule
+from bench.training import schedule
+from bench.training.schedule import Plateau, Schedule
 
 PAPER = Schedule(lr=1e-3, lr_min=1e-5)
 

@@ -9,11 +9,13 @@ import sys
 import numpy as np
 import pytest
 
-from bench import cards, output, score
-from bench.metrics import COLUMNS, evaluate
-from bench.paths import ROOT
-from bench.profiles import PROFILES
-from bench.record import ALL, TOP3
+from bench import score
+from bench.base.paths import ROOT
+from bench.base.protocol import ALL, TOP3
+from bench.data import cards
+from bench.results import output
+from bench.scoring.metrics import COLUMNS, evaluate
+from bench.scoring.profiles import PROFILES
 from tests import plain_metrics as plain
 from tests.records import refused
 

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 import torch
 
-from bench import checkpoint, signals, train
-from bench.command import goes_on
-from bench.paths import ROOT
-from bench.store import Store
+from bench.base import signals
+from bench.base.cli import goes_on
+from bench.base.paths import ROOT
+from bench.data.store import Store
+from bench.training import loop, tensor_file
 from tests.killing import content, course
 
 COMMAND = """
@@ -33,7 +34,7 @@ def test_it_saves_at_the_next_step_leaves_and_goes_on_to_the_same_result(
     number: signal.Signals, step: int, store: Store, tmp_path: Path
 ):
     """Steps of four to an epoch: at the first, in the middle, and at an epoch's last."""
-    whole = train.train(*course(store, tmp_path / "whole"))
+    whole = loop.train(*course(store, tmp_path / "whole"))
     model, usual = course(store, tmp_path / "stopped")
     steps = [0]
 
@@ -47,13 +48,13 @@ def test_it_saves_at_the_next_step_leaves_and_goes_on_to_the_same_result(
 
     before = signal.getsignal(number)
     with pytest.raises(KeyboardInterrupt if number == signal.SIGINT else SystemExit) as left:
-        train.train(model, replace(usual, stage=replace(usual.stage, loss=signalled)))
+        loop.train(model, replace(usual, stage=replace(usual.stage, loss=signalled)))
     assert getattr(left.value, "code", 143) == 143
     assert signal.getsignal(number) is before
-    _, facts = checkpoint.load(tmp_path / "stopped")
+    _, facts = tensor_file.load(tmp_path / "stopped")
     assert (facts["epoch"] - 1) * usual.steps + facts["step"] == steps[0] == step
     model, _ = course(store, tmp_path / "stopped")
-    assert train.train(model, usual) == whole
+    assert loop.train(model, usual) == whole
     assert content(tmp_path / "stopped") == content(tmp_path / "whole")
 
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from bench import method, sources
+from bench.base import code_digest
+from bench.training import method
 
 CODE = '''"""What it is."""
 X = 1
@@ -23,18 +24,18 @@ RECIPES = {}
 @pytest.fixture
 def digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "methods").mkdir()
-    monkeypatch.setattr(sources, "ROOT", tmp_path)
+    monkeypatch.setattr(code_digest, "ROOT", tmp_path)
 
     def of(text: str, **others: str) -> str:
         for name, content in {"mine": text, **others}.items():
             (tmp_path / "methods" / f"{name}.py").write_text(content, encoding="utf-8")
-        sources.digest.cache_clear()
-        sources._tree.cache_clear()
-        return sources.digest("methods.mine")
+        code_digest.digest.cache_clear()
+        code_digest._tree.cache_clear()
+        return code_digest.digest("methods.mine")
 
     yield of
-    sources.digest.cache_clear()
-    sources._tree.cache_clear()
+    code_digest.digest.cache_clear()
+    code_digest._tree.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -75,7 +76,7 @@ def test_what_is_imported_of_methods_counts_too(digest, how: str):
 
 
 def test_srn_att_depends_on_srn_and_resnet101_and_what_they_share():
-    assert sources.closure("methods.srn_att") == {
+    assert code_digest.closure("methods.srn_att") == {
         "methods.srn_att",
         "methods.srn",
         "methods.resnet101",
@@ -86,12 +87,12 @@ def test_srn_att_depends_on_srn_and_resnet101_and_what_they_share():
 
 def test_a_methods_code_counts_as_it_was_when_it_was_loaded(monkeypatch: pytest.MonkeyPatch):
     """What is edited while it trains does not run, and must not stand for what did."""
-    sources.digest.cache_clear()
-    sources._tree.cache_clear()
+    code_digest.digest.cache_clear()
+    code_digest._tree.cache_clear()
     method.load("warp")
 
     def edited(_path: Path) -> None:
         raise AssertionError("read again")
 
-    monkeypatch.setattr(sources, "parse", edited)
-    assert sources.digest("methods.warp")
+    monkeypatch.setattr(code_digest, "parse", edited)
+    assert code_digest.digest("methods.warp")

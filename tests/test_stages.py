@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from bench import method, reuse, run, stages
-from bench.errors import InputError
-from bench.reuse import Workshop
+from bench import run
+from bench.base.errors import InputError
+from bench.training import method, stage_cache, stages
+from bench.training.stage_cache import Workshop
 from methods import resnet101, srn
 from tests.conftest import small_recipe
 from tests.test_contract import build, trainings
@@ -77,5 +78,5 @@ def test_a_part_that_the_model_has_not_is_said_before_any_stage_learns(workshop:
     model, todo = build("resnet101", workshop)
     wrong = replace(trainings(todo)[0], trains={"gain": 1.0})
     with pytest.raises(InputError, match="stage main trains 'gain', which the model has not"):
-        next(reuse.learn(model, [(todo[0], "a"), (wrong, "b")], workshop, seed=0, title="t"))
+        next(stage_cache.learn(model, [(todo[0], "a"), (wrong, "b")], workshop, seed=0, title="t"))
     assert not list(workshop.folder.glob("*"))

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench import cards, formats, prepare, shards
-from bench.cards import Card, Split
-from bench.errors import InputError
-from bench.paths import ROOT
-from bench.store import Store, open_store
+from bench.base.errors import InputError
+from bench.base.paths import ROOT
+from bench.data import cards, formats, preparation, shards
+from bench.data.cards import Card, Split
+from bench.data.store import Store, open_store
 
 
 def test_the_store_holds_the_readers_pixels_labels_and_ids(store: Store, small_card: Card):
@@ -44,28 +44,28 @@ def test_a_twentieth_of_the_groups_is_held_out_and_always_the_same():
 
 
 def test_preparing_twice_gives_the_same_fingerprint_and_other_data_another(small_card: Card, tmp_path: Path):
-    first, second = (prepare.prepare(small_card, data=tmp_path / name) for name in "ab")
+    first, second = (preparation.prepare(small_card, data=tmp_path / name) for name in "ab")
     assert first.fingerprint == second.fingerprint
     other = replace(small_card, options={**small_card.options, "noise": 0.2})
-    assert prepare.prepare(other, data=tmp_path / "c").fingerprint != first.fingerprint
+    assert preparation.prepare(other, data=tmp_path / "c").fingerprint != first.fingerprint
 
 
 def test_what_is_prepared_is_not_prepared_again(small_card: Card, store: Store):
     manifest = store.folder / "manifest.json"
     before = manifest.stat().st_mtime_ns
-    prepare.prepare(small_card, data=store.folder.parent)
+    preparation.prepare(small_card, data=store.folder.parent)
     assert manifest.stat().st_mtime_ns == before
 
 
 def test_counts_that_differ_from_the_card_stop_the_preparation_and_leave_the_store_as_it_was(
     small_card: Card, tmp_path: Path
 ):
-    prepared = prepare.prepare(small_card, data=tmp_path)
+    prepared = preparation.prepare(small_card, data=tmp_path)
     wrong = replace(small_card, test=Split(48, positives=1))
     with pytest.raises(
         InputError, match=r"demo is not what its card says: test: 1 positives expected, \d+ found"
     ):
-        prepare.prepare(wrong, data=tmp_path)
+        preparation.prepare(wrong, data=tmp_path)
     assert open_store(tmp_path / "demo").fingerprint == prepared.fingerprint
 
 
@@ -84,7 +84,7 @@ def test_several_files_are_one_view(
     small_card: Card, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(shards, "ITEMS", 25)
-    cut = prepare.prepare(small_card, data=tmp_path)
+    cut = preparation.prepare(small_card, data=tmp_path)
     assert cut.manifest["files"]["train"] == [25, 25, 25, 25, 25, 25, 10]
     assert cut.fingerprint == store.fingerprint
     wanted = np.array([159, 3, 24, 25, 150])
@@ -110,13 +110,13 @@ def test_the_fingerprint_is_that_of_ids_labels_and_pixels_in_order(store: Store)
 
 
 def test_the_demo_is_the_one_that_accepted_results_were_made_with(tmp_path: Path):
-    made = prepare.prepare(cards.load("demo"), data=tmp_path)
+    made = preparation.prepare(cards.load("demo"), data=tmp_path)
     assert made.fingerprint == "1bf71fe910912822ccd4aa8ba58afbe6f95b5eff5bfb9af9809d4b33ad033397"
 
 
 def test_preparing_needs_no_torch_for_images_that_are_made_here():
     code = (
-        "import sys; from bench import cards, prepare; card = cards.load('demo')\n"
+        "import sys; from bench.data import cards, preparation; card = cards.load('demo')\n"
         "print('torch' in sys.modules, 'datasets' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

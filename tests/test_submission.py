@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bench import cards, submission
+from bench.data import cards
+from bench.training import submission
 
 
 def test_a_file_for_each_label_with_an_id_and_a_confidence_a_line(tmp_path: Path):

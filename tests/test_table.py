@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 
-from bench import cards, output, paths, published, table
-from bench.errors import InputError
-from bench.record import ALL, TOP3
+from bench import table
+from bench.base import paths
+from bench.base.errors import InputError
+from bench.base.protocol import ALL, TOP3
+from bench.data import cards
+from bench.results import output, published
 from tests.records import fake, refused, write_all, write_card
 
 HEADS = [*ALL, *TOP3]

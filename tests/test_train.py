@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import torch
 
-from bench import batches, position, train
-from bench.errors import InputError
-from bench.reuse import Workshop
-from bench.store import Store
+from bench.base.errors import InputError
+from bench.data.store import Store
+from bench.training import batches, loop, stage_checkpoint
+from bench.training.stage_cache import Workshop
 from tests.killing import course
 from tests.test_contract import learn
 
@@ -26,16 +26,16 @@ class Killed(BaseException):
 def test_killed_at_any_step_it_goes_on_to_the_same_weights_and_history(
     at: int, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(train, "LOG_STEPS", 1)
-    monkeypatch.setattr(position, "SAVING_SHARE", math.inf)
+    monkeypatch.setattr(loop, "LOG_STEPS", 1)
+    monkeypatch.setattr(stage_checkpoint, "SAVING_SHARE", math.inf)
     model, whole = course(store, tmp_path / "whole")
-    history = train.train(model, whole)
+    history = loop.train(model, whole)
 
     killed, interrupted = course(store, tmp_path / "interrupted")
     with pytest.raises(Killed):
-        train.train(killed, replace(interrupted, feed=dying(batches.training, at)))
+        loop.train(killed, replace(interrupted, feed=dying(batches.training, at)))
     again, _ = course(store, tmp_path / "interrupted")
-    assert train.train(again, interrupted) == history
+    assert loop.train(again, interrupted) == history
     assert all(torch.equal(again.state_dict()[key], tensor) for key, tensor in model.state_dict().items())
 
 
@@ -57,10 +57,10 @@ def test_a_stage_that_its_schedule_ended_is_not_trained_on(store: Store, tmp_pat
     """A process that dies between the last checkpoint and the stage's result does not train it further."""
     ending = replace(course(store, tmp_path)[1].stage.schedule, patience=1, threshold=1.0, lr_min=1.0)
     model, short = course(store, tmp_path / "c", schedule=ending)
-    history = train.train(model, short)
+    history = loop.train(model, short)
     assert len(history) == 1  # of three: nothing improves by 100 %
     weights = {key: tensor.clone() for key, tensor in model.state_dict().items()}
-    assert train.train(model, short) == history
+    assert loop.train(model, short) == history
     assert all(torch.equal(model.state_dict()[key], tensor) for key, tensor in weights.items())
 
 
@@ -85,7 +85,7 @@ def test_what_is_not_finite_never_reaches_the_weights_and_names_its_step(
     with pytest.raises(
         InputError, match=r"not finite at stage main, epoch 1, step 3: lower the learning rate"
     ):
-        train.train(model, replace(usual, stage=replace(usual.stage, loss=bad)))
+        loop.train(model, replace(usual, stage=replace(usual.stage, loss=bad)))
     assert (
         steps[0] == usual.steps
     )  # it is reported at the log line, without a wait for the device at each step
@@ -100,7 +100,7 @@ def test_a_batch_too_large_for_the_gpu_is_said_with_a_smaller_one(store: Store, 
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
     with pytest.raises(InputError, match=r"stage main: batches of 32 do not fit .* --set batch_size=16,"):
-        train.train(model, replace(usual, stage=replace(usual.stage, loss=large)))
+        loop.train(model, replace(usual, stage=replace(usual.stage, loss=large)))
 
 
 def test_without_a_compiler_compiled_training_is_refused_in_a_line(
@@ -113,7 +113,7 @@ def test_without_a_compiler_compiled_training_is_refused_in_a_line(
     monkeypatch.setattr(torch, "compile", lambda module: real(module, backend=none))
     model, usual = course(store, tmp_path / "c")
     with pytest.raises(InputError, match=r"--compile does not work here; leave it out") as refused:
-        train.train(model, replace(usual, compiled=True))
+        loop.train(model, replace(usual, compiled=True))
     assert "no C++ compiler" in str(refused.value)
     assert "\n" not in str(refused.value)
 
@@ -125,7 +125,7 @@ def test_any_other_fault_of_torchs_is_not_dressed_up(store: Store, tmp_path: Pat
         raise RuntimeError("shapes do not match")
 
     with pytest.raises(RuntimeError, match="^shapes do not match$") as seen:
-        train.train(model, replace(usual, stage=replace(usual.stage, loss=broken)))
+        loop.train(model, replace(usual, stage=replace(usual.stage, loss=broken)))
     assert not isinstance(seen.value, InputError)
 
 
@@ -134,11 +134,11 @@ def test_fewer_images_than_a_batch_are_an_error_and_not_an_empty_training(store:
     with pytest.raises(
         InputError, match=r"too few images: \d+ to learn from in batches of 1000, \d+ held out"
     ):
-        train.train(model, large)
+        loop.train(model, large)
 
 
 def test_history_states_rate_loss_and_what_the_held_out_images_say(store: Store, tmp_path: Path):
-    history = train.train(*course(store, tmp_path / "c"))
+    history = loop.train(*course(store, tmp_path / "c"))
     assert [row["epoch"] for row in history] == [1, 2, 3]
     assert set(history[0]) == {"epoch", "lr", "loss", "held_out_loss", "held_out_mAP"}
     assert all(0 < row["held_out_mAP"] <= 100 and row["loss"] > 0 for row in history)
@@ -154,7 +154,7 @@ def test_the_first_epochs_loss_is_the_mean_over_its_batches(store: Store, tmp_pa
             losses.append(loss.item())
         return loss, logits
 
-    (row,) = train.train(model, replace(usual, stage=replace(usual.stage, loss=noted)))
+    (row,) = loop.train(model, replace(usual, stage=replace(usual.stage, loss=noted)))
     assert len(losses) == usual.steps
     assert row["loss"] == pytest.approx(sum(losses) / len(losses), rel=1e-6)
 
@@ -171,7 +171,7 @@ class TestSelection:
             seen[epoch] = {name: tensor.clone() for name, tensor in model.state_dict().items()}
             return 2.0, {1: 60.0, 2: 70.0, 3: 65.0}[epoch]
 
-        monkeypatch.setattr(train, "validate", validate)
+        monkeypatch.setattr(loop, "validate", validate)
         return seen
 
     @pytest.mark.parametrize(("select", "epoch"), [("last", 3), ("best", 2)])
@@ -179,33 +179,33 @@ class TestSelection:
         self, select: Any, epoch: int, scores: dict[int, Any], store: Store, tmp_path: Path
     ):
         model, usual = course(store, tmp_path / "c", select=select)
-        history = train.train(model, usual)
-        assert position.best(history) == 2
+        history = loop.train(model, usual)
+        assert stage_checkpoint.best(history) == 2
         assert all(torch.equal(scores[epoch][key], tensor) for key, tensor in model.state_dict().items())
         again, _ = course(store, tmp_path / "c", select=select)
-        assert train.train(again, usual) == history  # from its checkpoint, which holds both
+        assert loop.train(again, usual) == history  # from its checkpoint, which holds both
         assert all(torch.equal(scores[epoch][key], tensor) for key, tensor in again.state_dict().items())
 
     def test_killed_after_the_best_epoch_it_still_ends_with_it(
         self, scores: dict[int, Any], store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ):
-        monkeypatch.setattr(position, "SAVING_SHARE", math.inf)
+        monkeypatch.setattr(stage_checkpoint, "SAVING_SHARE", math.inf)
         model, usual = course(store, tmp_path / "c", select="best")
         with pytest.raises(Killed):
-            train.train(model, replace(usual, feed=dying(batches.training, 9)))
+            loop.train(model, replace(usual, feed=dying(batches.training, 9)))
         again, _ = course(store, tmp_path / "c", select="best")
-        train.train(again, usual)
+        loop.train(again, usual)
         assert all(torch.equal(scores[2][key], tensor) for key, tensor in again.state_dict().items())
 
 
 def test_the_best_epoch_without_mean_average_precision_has_the_lowest_loss():
     rows = [{"epoch": n, "held_out_mAP": None, "held_out_loss": loss} for n, loss in ((1, 3.0), (2, 2.0))]
-    assert position.best(rows) == 2
-    assert doctest.testmod(position).failed == 0
+    assert stage_checkpoint.best(rows) == 2
+    assert doctest.testmod(stage_checkpoint).failed == 0
 
 
 @pytest.mark.parametrize("select", ["last", "best"])
 def test_a_stages_facts_name_its_last_its_best_and_its_selected_epoch(select: str, workshop: Workshop):
     _, (facts,) = learn("resnet101", workshop, select=select)
-    ends = {"last": 2, "best": position.best(facts["epochs"])}
+    ends = {"last": 2, "best": stage_checkpoint.best(facts["epochs"])}
     assert facts["held_out"] == {**ends, "selected": ends[select]}

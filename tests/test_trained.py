@@ -11,26 +11,30 @@ import pytest
 import safetensors.torch
 import torch
 
-from bench import checkpoint, export, inference, method, names, predictions, trained
-from bench.cards import Card
-from bench.errors import InputError
-from bench.store import Store
+from bench import export
+from bench.base import method_names
+from bench.base.errors import InputError
+from bench.data.cards import Card
+from bench.data.store import Store
+from bench.deploy import load_model
+from bench.scoring import predictions
+from bench.training import inference, method, tensor_file
 from tests.records import fake, write_all
 from tests.runs import finished
 
 CPU = torch.device("cpu")
 
 
-@pytest.mark.parametrize("name", names.in_order())
+@pytest.mark.parametrize("name", method_names.in_order())
 def test_every_method_predicts_from_its_stages_and_exported_what_it_predicted_when_it_was_trained(
     name: str, small_card: Card, store: Store, tmp_path: Path
 ):
     """To the bit: a weight that came from no stage would be another."""
     path = finished(name, card=small_card, store=store, folder=tmp_path / "demo")
-    found = trained.load(path, CPU)
+    found = load_model.load(path, CPU)
     export.export(found, tmp_path / "exported")
     kept = predictions.read(path.parent / "predictions" / path.with_suffix(".safetensors").name)
-    for one in (found, trained.load(tmp_path / "exported", CPU)):
+    for one in (found, load_model.load(tmp_path / "exported", CPU)):
         assert np.array_equal(inference.predict(one.model, store.test, one.pixels), kept.logits_NC)
         assert (one.labels, one.input_size) == (small_card.labels, 64)
     assert np.ptp(kept.logits_NC, axis=0).min() > 0  # the images matter
@@ -63,7 +67,7 @@ def change(run: Path, **entries: Any) -> None:
 
 def refusal(run: Path) -> str:
     with pytest.raises(InputError) as mistake:
-        trained.load(run, CPU)
+        load_model.load(run, CPU)
     message = str(mistake.value)
     assert "\n" not in message
     return message
@@ -71,14 +75,14 @@ def refusal(run: Path) -> str:
 
 def test_pretrained_weights_are_not_needed_again(run: Path):
     change(run, recipe={"from_scratch": False, "trunk_weights": "w.pth", "trunk": "resnet10_narrow"})
-    assert trained.load(run, CPU).labels[0] == "zero"
+    assert load_model.load(run, CPU).labels[0] == "zero"
 
 
 def test_a_field_that_came_later_has_its_default(run: Path):
     made = json.loads(run.read_text(encoding="utf-8"))
     del made["recipe"]["select"]
     run.write_text(json.dumps(made), encoding="utf-8")
-    assert trained.load(run, CPU).input_size == 64
+    assert load_model.load(run, CPU).input_size == 64
 
 
 def test_a_stage_that_is_gone_is_named_with_the_command_that_makes_it(run: Path):
@@ -98,7 +102,7 @@ def test_a_damaged_stage_is_named(run: Path):
 
 @pytest.mark.parametrize("how", ["missing", "unexpected", "another shape"])
 def test_tensors_that_do_not_fit_are_refused_and_nothing_stays_random(run: Path, how: str):
-    tensors, facts = checkpoint.load(stage_of(run))
+    tensors, facts = tensor_file.load(stage_of(run))
     bias = tensors.pop("classifier.bias")
     if how != "missing":
         tensors |= (
@@ -106,7 +110,7 @@ def test_tensors_that_do_not_fit_are_refused_and_nothing_stays_random(run: Path,
             if how == "another shape"
             else {"head": bias.clone(), "classifier.bias": bias}
         )
-    checkpoint.save(stage_of(run), tensors, facts)
+    tensor_file.save(stage_of(run), tensors, facts)
     change(run, provenance={"commit": "0123456789abcdef"})
     reason = {"missing": "Missing key.*classifier.bias", "unexpected": 'Unexpected key.*"head"'}
     assert re.search(
@@ -144,20 +148,22 @@ class TestFinding:
         write_all(tmp_path / "demo", fake("srn"), fake("srn_att", variant="budget=equal"))
         path = tmp_path / "demo" / "srn-seed0.json"
         for name in ("srn-seed0", "demo/srn-seed0", "srn-seed0.json", str(path)):
-            assert trained.find(name, tmp_path) == path
-        assert trained.find("srn_att@budget=equal-seed0", tmp_path).name == "srn_att@budget=equal-seed0.json"
+            assert load_model.find(name, tmp_path) == path
+        assert (
+            load_model.find("srn_att@budget=equal-seed0", tmp_path).name == "srn_att@budget=equal-seed0.json"
+        )
 
     def test_an_unknown_name_lists_what_there_is(self, tmp_path: Path):
         write_all(tmp_path / "demo", fake("srn"), fake("srn", seed=1))
         with pytest.raises(InputError, match=r"--run snr: .*choose from: demo/srn-seed0, demo/srn-seed1$"):
-            trained.find("snr", tmp_path)
+            load_model.find("snr", tmp_path)
 
     def test_without_runs_the_command_that_trains_is_named(self, tmp_path: Path):
         with pytest.raises(InputError, match="--run srn-seed0: .*; train one with python -m bench.run$"):
-            trained.find("srn-seed0", tmp_path)
+            load_model.find("srn-seed0", tmp_path)
 
     def test_a_name_that_two_data_sets_have_is_asked_for(self, tmp_path: Path):
         for dataset in ("demo", "coco"):
             write_all(tmp_path / dataset, fake("srn", dataset=dataset))
         with pytest.raises(InputError, match="which one\\? choose from: coco/srn-seed0, demo/srn-seed0"):
-            trained.find("srn-seed0", tmp_path)
+            load_model.find("srn-seed0", tmp_path)

@@ -10,15 +10,15 @@ import safetensors.torch
 import timm
 import torch
 
-from bench.errors import InputError
-from methods import _trunk
+from bench.base.errors import InputError
+from bench.training import trunk as trunks
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet10_narrow", "resnetv2_50"])
 def test_x_and_features_have_the_sides_and_channels_they_say(name: str):
-    trunk = _trunk.load(name, from_scratch=True).eval()
+    trunk = trunks.load(name, from_scratch=True).eval()
     x, features = trunk(torch.randn(1, 3, 64, 64))
-    assert x.shape == (1, trunk.x_channels, _trunk.x_side(64), _trunk.x_side(64))
+    assert x.shape == (1, trunk.x_channels, trunks.x_side(64), trunks.x_side(64))
     assert features.shape == (1, trunk.channels, 2, 2)
     assert x.min() >= 0
     assert features.min() >= 0
@@ -26,7 +26,7 @@ def test_x_and_features_have_the_sides_and_channels_they_say(name: str):
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet10_narrow", "resnetv2_50"])
 def test_the_pyramid_is_three_stages_rectified_the_upper_two_x_and_features(name: str):
-    trunk = _trunk.load(name, from_scratch=True).eval()
+    trunk = trunks.load(name, from_scratch=True).eval()
     images = torch.randn(1, 3, 64, 64)
     outputs = trunk.pyramid(images)
     assert [tuple(output.shape) for output in outputs] == [
@@ -39,7 +39,7 @@ def test_the_pyramid_is_three_stages_rectified_the_upper_two_x_and_features(name
 
 def test_the_pyramids_lowest_stage_is_what_timms_third_stage_begins_with():
     for name in ("resnet18", "resnetv2_50"):
-        trunk = _trunk.load(name, from_scratch=True).eval()
+        trunk = trunks.load(name, from_scratch=True).eval()
         images = torch.randn(1, 3, 64, 64)
         raw = trunk.middle[:-1](images)
         rectified = trunk.middle[-1].blocks[0].norm1(raw) if trunk.preactivation else raw
@@ -49,7 +49,7 @@ def test_the_pyramids_lowest_stage_is_what_timms_third_stage_begins_with():
 @pytest.mark.parametrize("name", ["resnet18", "resnetv2_50"])
 def test_the_parts_together_are_timms_network(name: str):
     """features() is timm's own forward_features, X is what its fourth stage begins with."""
-    trunk = _trunk.load(name, from_scratch=True).eval()
+    trunk = trunks.load(name, from_scratch=True).eval()
     resnet = timm.create_model(name, num_classes=0).eval()
     parts = [*trunk.middle.state_dict().values(), *trunk.last.state_dict().values()]
     resnet.load_state_dict(dict(zip(resnet.state_dict(), parts, strict=True)))
@@ -61,7 +61,7 @@ def test_the_parts_together_are_timms_network(name: str):
 
 
 def test_a_preactivation_trunk_takes_in_each_batchs_statistics_once():
-    trunk = _trunk.load("resnetv2_50", from_scratch=True).train()
+    trunk = trunks.load("resnetv2_50", from_scratch=True).train()
     for number, forward in enumerate((trunk, trunk.pyramid), start=1):
         forward(torch.randn(2, 3, 64, 64))
         counts = {
@@ -75,7 +75,7 @@ def test_weights_of_a_file_are_loaded_without_its_classifier(tmp_path: Path):
     safetensors.torch.save_file(other.state_dict(), tmp_path / "w.safetensors")
     torch.save(other.state_dict(), tmp_path / "w.pth")
     for name in ("w.safetensors", "w.pth"):
-        trunk = _trunk.load("resnet18", weights=str(tmp_path / name))
+        trunk = trunks.load("resnet18", weights=str(tmp_path / name))
         assert torch.equal(trunk.middle[0].weight, other.conv1.weight)  # type: ignore[arg-type]
 
 
@@ -84,15 +84,15 @@ def test_weights_of_a_file_are_loaded_without_its_classifier(tmp_path: Path):
 def test_a_file_that_holds_no_tensors_is_refused(tmp_path: Path, content: bytes, name: str):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=f"{name} does not hold this trunk's weights"):
-        _trunk.load("resnet18", weights=str(tmp_path / name))
+        trunks.load("resnet18", weights=str(tmp_path / name))
 
 
 def test_weights_of_another_network_and_a_missing_file_are_refused(tmp_path: Path):
     safetensors.torch.save_file(timm.create_model("resnet34").state_dict(), tmp_path / "w.safetensors")
     with pytest.raises(InputError, match=r"Unexpected key.*layer1\.2"):
-        _trunk.load("resnet18", weights=str(tmp_path / "w.safetensors"))
+        trunks.load("resnet18", weights=str(tmp_path / "w.safetensors"))
     with pytest.raises(InputError, match="nowhere.pth does not hold"):
-        _trunk.load("resnet18", weights=str(tmp_path / "nowhere.pth"))
+        trunks.load("resnet18", weights=str(tmp_path / "nowhere.pth"))
 
 
 def test_without_network_the_remedy_is_said_and_no_random_weights_are_taken(
@@ -102,41 +102,41 @@ def test_without_network_the_remedy_is_said_and_no_random_weights_are_taken(
         raise urllib.error.URLError("no network")
 
     monkeypatch.setattr(urllib.request, "urlopen", unreachable)
-    monkeypatch.setattr(_trunk.hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(trunks.hub.constants, "HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(
         InputError, match=r"resnet101.tv_in1k cannot be .*--trunk-weights FILE, or --from-scratch"
     ):
-        _trunk.load("resnet101.tv_in1k")
+        trunks.load("resnet101.tv_in1k")
 
 
 def test_a_bare_name_does_not_silently_take_timms_newest_weights():
     with pytest.raises(InputError, match="which weights\\? name timm's tag, as in resnet101.tv_in1k"):
-        _trunk.load("resnet101")
+        trunks.load("resnet101")
 
 
 def test_a_small_trunk_has_no_weights_to_load():
     with pytest.raises(InputError, match="resnet10_narrow has no pretrained weights: add --from-scratch"):
-        _trunk.load("resnet10_narrow")
+        trunks.load("resnet10_narrow")
 
 
 @pytest.mark.parametrize("name", ["vit_base_patch16_224", "resnet1001", "resnet101.none_such"])
 def test_what_is_no_resnet_of_timms_is_refused(name: str):
     with pytest.raises(InputError, match="unknown trunk"):
-        _trunk.load(name, from_scratch=True)
+        trunks.load(name, from_scratch=True)
 
 
 def test_what_timm_does_not_build_as_a_plain_resnet_is_refused():
     with pytest.raises(InputError, match=r"trunk 'resnet51q' is no plain ResNet: timm builds it as ByobNet"):
-        _trunk.load("resnet51q", from_scratch=True)
+        trunks.load("resnet51q", from_scratch=True)
 
 
 @pytest.mark.parametrize("name", ["resnet10_narrow", "resnet18"])
 def test_weights_that_would_not_be_read_are_refused(name: str):
     with pytest.raises(InputError, match=r"trunk_weights=w.pth: the recipe is from_scratch; add --from-sc"):
-        _trunk.load(name, weights="w.pth", from_scratch=True)
+        trunks.load(name, weights="w.pth", from_scratch=True)
 
 
 def test_tensors_without_names_are_refused(tmp_path: Path):
     torch.save({1: torch.ones(2)}, tmp_path / "w.pth")
     with pytest.raises(InputError, match="no dictionary of tensors in it"):
-        _trunk.load("resnet18", weights=str(tmp_path / "w.pth"))
+        trunks.load("resnet18", weights=str(tmp_path / "w.pth"))

@@ -7,9 +7,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from bench.layout import Column, Row, Table, as_csv, as_json
-from bench.record import ALL, TOP3
-from bench.typeset import as_html, as_latex, as_markdown, as_text
+from bench.base.protocol import ALL, TOP3, Column
+from bench.results.table_model import Row, Table, as_csv, as_json
+from bench.results.typeset import as_html, as_latex, as_markdown, as_text
 
 COLUMNS: tuple[Column, ...] = (*(("all", name) for name in ALL), *(("top3", name) for name in TOP3))
 ODD = "note=<b>|50%_{x}&*"

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import unpack
-from bench.errors import InputError
+from bench.base.errors import InputError
+from bench.data import unpack
 
 CONTENT = {"a.txt": b"first", "folder/b.bin": np.random.default_rng(0).bytes(5000), "folder/deep/c": b""}
 

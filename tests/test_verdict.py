@@ -6,10 +6,10 @@ import math
 import pytest
 from scipy.special import stdtrit
 
-from bench import verdict
-from bench.layout import Row
-from bench.moderation import Spread, moderated
-from bench.verdict import judged, quantile, spreads, tolerance
+from bench.results import agreement
+from bench.results.agreement import judged, quantile, spreads, tolerance
+from bench.results.seed_spread import Spread, moderated
+from bench.results.table_model import Row
 
 MAP = ("all", "mAP")
 
@@ -67,8 +67,8 @@ def test_rows_without_a_published_number_or_that_do_not_compare_get_none():
     partial = Row("reproduced", "srn", "SRN", n=1, lines={"difference": {MAP: 1.0}}, marks={"partial": "p"})
     found = judged([bare, partial])
     assert [bool(it.lines.get("verdict")) for it in found] == [False, False]
-    assert verdict.explanation(found) == []
+    assert agreement.explanation(found) == []
 
 
 def test_examples_of_the_docstrings():
-    assert doctest.testmod(verdict) == (0, 1)
+    assert doctest.testmod(agreement) == (0, 1)

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench import store, verify
-from bench.errors import InputError
-from bench.store import Store
+from bench.base.errors import InputError
+from bench.data import store, verify
+from bench.data.store import Store
 from tests.prepared import coco, go
 
 pytestmark = pytest.mark.usefixtures("alone")

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.errors import InputError
-from bench.formats import voc_xml
+from bench.base.errors import InputError
+from bench.data.formats import voc_xml
 from tests import trees
 
 CARD = trees.card("voc2007")

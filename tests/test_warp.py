@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench import method, names, stages
-from bench.method import Labels
+from bench.base import method_names
+from bench.training import method, stages
+from bench.training.method import Labels
 from methods import resnet101, warp
 from tests.conftest import small_recipe
 
@@ -154,7 +155,7 @@ def test_it_has_resnet101s_recipe_on_every_card_and_two_parameters_more(model: A
 
 
 def test_its_rows_say_that_their_features_are_others():
-    assert list(names.marks("warp")) == ["other features"]
+    assert list(method_names.marks("warp")) == ["other features"]
 
 
 def test_the_doctests_hold():

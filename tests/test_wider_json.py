@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from bench.cards import Card
-from bench.errors import InputError
-from bench.formats import wider_json
+from bench.base.errors import InputError
+from bench.data.cards import Card
+from bench.data.formats import wider_json
 from tests import trees
 
 CARD: Card = trees.card("wider")

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from bench import cards, method, reuse
-from bench.errors import InputError
-from bench.method import File, Labels
-from bench.reuse import Workshop
+from bench.base.errors import InputError
+from bench.data import cards
+from bench.training import method, stage_cache
+from bench.training.method import File, Labels
+from bench.training.stage_cache import Workshop
 from methods import _words, msrn
 from tests.conftest import small_recipe
 
@@ -104,7 +105,7 @@ def test_a_models_word_vectors_are_the_files_and_stay_as_they_are(file: Path):
 def test_other_vectors_are_another_stage(file: Path, workshop: Workshop):
     def keys() -> list[str]:
         recipe = small_recipe("msrn", word_vectors=File(str(file)))
-        return reuse.keys(method.load("msrn"), recipe, workshop, 0)
+        return stage_cache.keys(method.load("msrn"), recipe, workshop, 0)
 
     before = keys()
     file.write_text(GLOVE + "dog 1 2 3\n", encoding="utf-8")

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from bench import cards
-from bench.cards import Card, Split
-from bench.formats import LeftOut, Sample
+from bench.data import cards
+from bench.data.cards import Card, Split
+from bench.data.formats import LeftOut, Sample
 
 Labels = Mapping[str, Mapping[str, tuple[str, ...]]]  # split -> image -> its positive labels
 

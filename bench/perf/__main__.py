@@ -5,9 +5,9 @@ import ast
 import importlib
 from pathlib import Path
 
-from bench.command import Parser, run
-from bench.errors import unknown
-from bench.sources import parse
+from bench.base.cli import Parser, run
+from bench.base.code_digest import parse
+from bench.base.errors import unknown
 
 
 def measurements() -> dict[str, str]:

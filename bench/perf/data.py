@@ -20,17 +20,18 @@ from tabulate import tabulate
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from bench import batches, decode, shards
-from bench.cards import Sizes
-from bench.command import Parser, run
-from bench.errors import InputError
-from bench.formats import Sample
+from bench.base.cli import Parser, run
+from bench.base.errors import InputError
+from bench.base.processes import cores
+from bench.data import decode, shards
+from bench.data.arrow_files import Row, write_rows
+from bench.data.cards import Sizes
+from bench.data.formats import Sample
+from bench.data.shards import Shard
+from bench.data.store import View
 from bench.perf.metrics import seconds
-from bench.processes import cores
-from bench.rows import Row, write_rows
-from bench.shards import Shard
-from bench.stages import Augmentation
-from bench.store import View
+from bench.training import batches
+from bench.training.stages import Augmentation
 
 BATCH, BATCHES, STORED, SIDE, LABELS = 96, 8, 256, 224, 80
 Files = list[Path]

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from tabulate import tabulate
 
-from bench import bootstrap, profiles
-from bench.cards import Evaluation
-from bench.command import Parser, run
-from bench.errors import InputError
-from bench.matrices import Array
-from bench.metrics import evaluate
+from bench.base.cli import Parser, run
+from bench.base.errors import InputError
+from bench.base.protocol import Evaluation
+from bench.scoring import bootstrap, profiles
+from bench.scoring.matrices import Array
+from bench.scoring.metrics import evaluate
 
 GOALS = "at most 0.5 s, at least 4 times scikit-learn's speed, at most 3 times the input's memory"
 LIBRARY = "scikit-learn"

@@ -21,20 +21,21 @@ import numpy as np
 import torch
 from torch import nn
 
-from bench import cards, device, method, options
-from bench.batches import Pixels
-from bench.command import Parser, run
-from bench.errors import InputError
-from bench.files import write_atomically
-from bench.inference import predict
-from bench.learners import Collecting, collect
-from bench.method import Labels
-from bench.paths import ROOT
-from bench.perf._made import FULL, LABELS, SMALL, InTurn, Made, Size
-from bench.provenance import provenance
-from bench.stages import Collection, Stage
-from bench.store import HELD_OUT_SHARE, Store
-from bench.train import Course, train
+from bench.base.atomic_files import write_atomically
+from bench.base.cli import Parser, run
+from bench.base.errors import InputError
+from bench.base.paths import ROOT
+from bench.base.provenance import provenance
+from bench.data import cards
+from bench.data.store import HELD_OUT_SHARE, Store
+from bench.perf.synthetic import FULL, LABELS, SMALL, InTurn, Made, Size
+from bench.training import device, method, run_options
+from bench.training.batches import Pixels
+from bench.training.inference import predict
+from bench.training.learners import Collecting, collect
+from bench.training.loop import Course, train
+from bench.training.method import Labels
+from bench.training.stages import Collection, Stage
 
 SCHEMA = "multilabel-bench/perf-train/1"
 DATASETS = ("coco", "nuswide", "wider")
@@ -196,7 +197,7 @@ def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     if args.steps is not None and args.steps < 2:
         raise InputError(f"--steps {args.steps}: at least 2, as the first is timed on its own")
-    methods = options.methods(args.method)
+    methods = run_options.methods(args.method)
     on = device.choose(args.device)
     size = FULL if on.type == "cuda" else SMALL
     size = replace(size, steps=args.steps or size.steps)

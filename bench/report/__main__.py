@@ -9,15 +9,16 @@ method that can tell how it came to its logits give the rest. What is missing is
 import argparse
 from pathlib import Path
 
-from bench import cards, table
-from bench.command import Parser, run
-from bench.errors import InputError
-from bench.files import write_atomically
-from bench.layout import as_csv, as_json
-from bench.paths import DATA, RUNS
-from bench.report import contents, exhibit, page
-from bench.report.contents import Places
+from bench.base.atomic_files import write_atomically
+from bench.base.cli import Parser, run
+from bench.base.errors import InputError
+from bench.base.paths import DATA, RUNS
+from bench.data import cards
+from bench.report import figure, html_page, sections
 from bench.report.evidence import Evidence, gather, title
+from bench.report.sections import Places
+from bench.results import comparison_table
+from bench.results.table_model import as_csv, as_json
 
 FEWEST = 8  # images of which halves can be looked at
 
@@ -28,15 +29,17 @@ def main(argv: list[str] | None = None) -> int:
         raise InputError(f"--images {args.images}: give at least {FEWEST}")
     runs, figures = args.runs / args.dataset, args.output / "figures"
     evidence = gather(args.dataset, runs, subject=args.method, baseline=args.baseline)
-    rows = table.build(args.dataset, runs)
+    rows = comparison_table.build(args.dataset, runs)
     # Written first, so that a folder that refuses is told at once.
     write_atomically(figures / "table.csv", as_csv(rows))
     write_atomically(figures / "table.json", as_json(rows))
-    found = contents.collect(evidence, Places(args.data, args.source, args.images))
-    drawn = [exhibit.draw(one) for one in found.exhibits]
+    found = sections.collect(evidence, Places(args.data, args.source, args.images))
+    drawn = [figure.draw(one) for one in found.exhibits]
     for one in drawn:
-        exhibit.write(one, figures)
-    text = page.build(_title(evidence), answer=found.answer, table=rows, drawn=drawn, lacking=found.lacking)
+        figure.write(one, figures)
+    text = html_page.build(
+        _title(evidence), answer=found.answer, table=rows, drawn=drawn, lacking=found.lacking
+    )
     print(write_atomically(args.output / "index.html", text))
     return 0
 

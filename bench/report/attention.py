@@ -13,11 +13,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from bench.formats import Box
-from bench.matrices import Array
-from bench.report.exhibit import QUESTIONS, Exhibit
-from bench.report.paper import INK, MAP, TILE, TRUE, Mosaic, Paper, short
-from bench.report.witness import Statement
+from bench.data.formats import Box
+from bench.report.figure import QUESTIONS, Exhibit
+from bench.report.figure_style import INK, MAP, TILE, TRUE, Mosaic, Paper, short
+from bench.report.model_outputs import Statement
+from bench.scoring.matrices import Array
 
 ROW, HEAD = 2.3, 0.25  # squares that an image takes, and above it those of its labels
 Boxes = Sequence[Sequence[Box]]

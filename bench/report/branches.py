@@ -5,11 +5,11 @@ from functools import partial
 
 from matplotlib.figure import Figure
 
-from bench import metrics
-from bench.cards import Card
-from bench.report.exhibit import QUESTIONS, Exhibit
-from bench.report.paper import COLOURS, Paper
-from bench.report.witness import Statement
+from bench.data.cards import Card
+from bench.report.figure import QUESTIONS, Exhibit
+from bench.report.figure_style import COLOURS, Paper
+from bench.report.model_outputs import Statement
+from bench.scoring import metrics
 
 
 def branch_mAP(statement: Statement, card: Card) -> dict[str, float]:

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from bench import plot
-from bench.average_precision import descending
-from bench.log import Row
-from bench.matrices import Array
-from bench.record import Record
+from bench.report import run_curves
 from bench.report.evidence import Evidence, Pair, title
-from bench.report.exhibit import QUESTIONS, Exhibit
-from bench.report.paper import COLOURS, Paper, keys
+from bench.report.figure import QUESTIONS, Exhibit
+from bench.report.figure_style import COLOURS, Paper, keys
+from bench.results.record import Record
+from bench.scoring.average_precision import descending
+from bench.scoring.matrices import Array
+from bench.training.log import Row
 
 Curve = tuple[Array, Array]  # recall and precision in percent
 
@@ -113,6 +113,6 @@ def rows_of(record: Record) -> list[Row]:
 
 
 def _draw_training(runs: Mapping[str, list[Row]], paper: Paper) -> Figure:
-    figure: Figure = plot.draw(dict(zip(keys(runs), runs.values(), strict=True)), title="")
+    figure: Figure = run_curves.draw(dict(zip(keys(runs), runs.values(), strict=True)), title="")
     figure.set_size_inches(paper.width, 6)
     return figure

@@ -10,12 +10,16 @@ from pathlib import Path
 
 import numpy as np
 
-from bench import cards, method, metrics, names, predictions, table
-from bench.cards import Card
-from bench.errors import InputError
-from bench.matrices import Array
-from bench.predictions import Predictions
-from bench.record import Group, Record, file_name, groups, shown
+from bench.base import method_names
+from bench.base.errors import InputError
+from bench.data import cards
+from bench.data.cards import Card
+from bench.results import comparison_table
+from bench.results.record import Group, Record, file_name, groups, shown
+from bench.scoring import metrics, predictions
+from bench.scoring.matrices import Array
+from bench.scoring.predictions import Predictions
+from bench.training import method
 
 ROUNDING = 1e-6  # points of mAP by which a record and its predictions may differ
 Pair = tuple[Group, Group]  # subject and baseline
@@ -85,7 +89,7 @@ class Evidence:
     @property
     def rivals(self) -> list[Group]:
         """Every method and variant, in the paper's order."""
-        order = names.in_order()
+        order = method_names.in_order()
         return sorted(self.members, key=lambda group: (_place(order, group[0]), group))
 
 
@@ -96,7 +100,7 @@ def gather(dataset: str, runs: Path, *, subject: str = "", baseline: str = "") -
     baseline: what it is compared with (that one). Both in any spelling.
     """
     card = cards.load(dataset)
-    records, origin = table.records(dataset, runs)
+    records, origin = comparison_table.records(dataset, runs)
     if not records:
         command = f"python -m bench.run --dataset {dataset} --method all"
         raise InputError(f"there is nothing to report: {origin}; run: {command}")
@@ -110,20 +114,20 @@ def gather(dataset: str, runs: Path, *, subject: str = "", baseline: str = "") -
 
 def title(group: Group) -> str:
     """`ResNet-101 [budget=equal]`."""
-    name = names.title(group[0]) if group[0] in names.methods() else group[0]
+    name = method_names.title(group[0]) if group[0] in method_names.methods() else group[0]
     return name + (f" [{group[1]}]" if group[1] else "")
 
 
 def _find(name: str, found: Mapping[Group, Sequence[Record]]) -> Group:
-    if group := _group(names.find_method(name), found):
+    if group := _group(method_names.find_method(name), found):
         return group
     there = ", ".join(sorted({method for method, _ in found}))
-    raise InputError(f"there is no record of {names.find_method(name)}; there are records of: {there}")
+    raise InputError(f"there is no record of {method_names.find_method(name)}; there are records of: {there}")
 
 
 def _claimant(found: Mapping[Group, Sequence[Record]]) -> Group | None:
     """The first method that says which other one it improves on."""
-    known = names.methods()
+    known = method_names.methods()
     mine = {name for name, _ in found if name in known and hasattr(method.load(name), "BASELINE")}
     return _group(min(mine), found) if mine else None
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench import bootstrap, profiles
-from bench.cards import Card
-from bench.errors import InputError
-from bench.matrices import Array
-from bench.predictions import Predictions
-from bench.record import Group
+from bench.base.errors import InputError
+from bench.data.cards import Card
 from bench.report.evidence import Evidence
+from bench.results.record import Group
+from bench.scoring import bootstrap, profiles
+from bench.scoring.matrices import Array
+from bench.scoring.predictions import Predictions
 
 REPLICATES = 1000
 

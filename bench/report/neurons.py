@@ -15,10 +15,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
-from bench.matrices import Array
-from bench.report.exhibit import QUESTIONS, Exhibit
-from bench.report.paper import COLOURS, INK, Paper, share, short
-from bench.report.witness import Statement
+from bench.report.figure import QUESTIONS, Exhibit
+from bench.report.figure_style import COLOURS, INK, Paper, share, short
+from bench.report.model_outputs import Statement
+from bench.scoring.matrices import Array
 
 AXES = ("vertical", "horizontal")
 FEWEST = 20  # images of a label in each half

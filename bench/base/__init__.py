@@ -1,0 +1,1 @@
+"""Small tools that every floor uses; imports nothing else of the suite."""

@@ -1,0 +1,1 @@
+"""From a data set card to a prepared store: read, check, resize once, write."""

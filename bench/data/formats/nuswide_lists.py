@@ -1,0 +1,117 @@
+"""Format nuswide-lists: NUS-WIDE as its owner has it, a list of images and a file of 0/1 lines per concept.
+
+Images come from Flickr, many are gone, and copies differ in their folders: a photograph is found by its
+number, the last part of its file's name, wherever it lies under `Flickr`, `images` or the source folder.
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.base.errors import InputError
+from bench.data import formats
+from bench.data.cards import Card
+from bench.data.formats import LeftOut, Sample, _source
+from bench.data.formats.list_files import read_pair
+
+HOMES = ("Flickr", "images")
+PLACEHOLDERS = (b"\x89PNG", b"GIF8")  # what Flickr sends for a photograph that is gone; all others are JPEG
+PLACEHOLDER_BYTES = 16_384  # and it is small: a few kB
+
+
+@dataclass(frozen=True)
+class Options:
+    """The card's [options].
+
+    keep: only images with a label, as the printed numbers have it, or all; those that are gone are left out
+    of both. lists: the owner's, or the pairs of list and matrix that users of SRN exchange.
+    """
+
+    keep: Literal["labelled-and-present", "all"] = "labelled-and-present"
+    lists: Literal["official", "exchanged"] = "official"
+
+
+def read(card: Card, split: str, source: Path | None) -> Iterator[Sample | LeftOut]:
+    """The split's images in the order of its list; an image's id is its line there, with slashes."""
+    options = formats.options(Options, card)
+    root = _source.folder(card, source)
+    listed = {"official": _official, "exchanged": _exchanged}[options.lists]
+    names, labels_NC = listed(card, root, split)
+    photographs = _photographs(card, root, names)
+    for name, labels_C in zip(names, labels_NC, strict=True):
+        file = photographs.get(_number(name))
+        if options.keep != "all" and not labels_C.any():
+            yield LeftOut(name, formats.NO_LABEL)
+        elif file is None:
+            yield LeftOut(name, formats.MISSING)
+        elif _is_placeholder(file):
+            yield LeftOut(name, formats.PLACEHOLDER)
+        else:
+            yield Sample(name, Path(file), labels_C, group=_number(name))
+
+
+def _official(card: Card, root: Path, split: str) -> tuple[list[str], NDArray[np.int8]]:
+    images = _source.find(card, root, f"ImageList/{split.title()}Imagelist.txt")
+    names = [line.replace("\\", "/") for line in _source.read_list(images)]
+    concepts = root / "ConceptsList" / "Concepts81.txt"
+    if concepts.exists():
+        _source.same_labels(card, _source.read_lines(concepts), where=str(concepts))
+    labels_NC = np.empty((len(names), len(card.labels)), dtype=np.int8)
+    for column, label in enumerate(card.labels):
+        path = _source.find(card, root, f"Groundtruth/TrainTestLabels/Labels_{label}_{split.title()}.txt")
+        labels_NC[:, column] = _column(path, images, len(names))
+    return names, labels_NC
+
+
+def _column(path: Path, images: Path, expected: int) -> NDArray[np.int8]:
+    """One concept's label of every image."""
+    words = _source.read_lines(path)
+    if len(words) != expected:
+        raise InputError(f"{path} has {len(words)} lines, but {images} lists {expected} images")
+    for line, word in enumerate(words, start=1):
+        if word not in ("0", "1"):
+            raise InputError(f"{path}: line {line} is {word!r}; 0 or 1 is expected")
+    return np.array(words, dtype=np.int8)
+
+
+def _exchanged(card: Card, root: Path, split: str) -> tuple[list[str], NDArray[np.int8]]:
+    images, matrix = (
+        _source.find(card, root, f"nus_wide_{split}_{what}.txt") for what in ("imglist", "label")
+    )
+    return read_pair(images, matrix, labels=len(card.labels))
+
+
+def _photographs(card: Card, root: Path, names: Iterable[str]) -> dict[str, str]:
+    """File by number of the photograph; InputError if none of the names is among them."""
+    home = next((root / name for name in HOMES if (root / name).is_dir()), root)
+    found: dict[str, str] = {}
+    for folder, _, files in os.walk(home):
+        for file in files:
+            if file.lower().endswith(".jpg") and not file.startswith("."):  # as macOS's ._0001_2.jpg
+                path = os.path.join(folder, file)  # noqa: PTH118 (270,000 of them: text is lighter than Path)
+                found[_number(file)] = min(path, found.get(_number(file), path))
+    if found.keys().isdisjoint(map(_number, names)):
+        raise InputError(f"{home} holds none of the images in the list; {_source.how_to_get(card)}")
+    return found
+
+
+def _number(name: str) -> str:
+    """The photograph's number at Flickr.
+
+    >>> _number("actor/0001_2124494179.jpg"), _number("2124494179.jpg")
+    ('2124494179', '2124494179')
+    """
+    return name.rpartition("/")[2].rpartition(".")[0].rpartition("_")[2]
+
+
+def _is_placeholder(file: str) -> bool:
+    path = Path(file)
+    if path.stat().st_size > PLACEHOLDER_BYTES:
+        return False
+    with path.open("rb") as opened:
+        return opened.read(4) in PLACEHOLDERS

@@ -1,0 +1,91 @@
+"""Format voc-xml: PASCAL VOC. Labels come from the lists `<class>_<set>.txt`, or without these from the XML.
+
+1: an object of the class is in the image, -1: none, 0: only objects marked difficult, which the devkit's
+evaluation leaves out.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from xml.etree import ElementTree as ET
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.base.errors import InputError
+from bench.data import formats
+from bench.data.cards import Card
+from bench.data.formats import Sample, _source
+
+VALUES = {"1": 1, "+1": 1, "0": 0, "-1": -1}
+
+
+@dataclass(frozen=True)
+class Options:
+    """The card's [options].
+
+    folder: in the devkit, VOC2007 or VOC2012; train, test: names of image sets. difficult: what 0 means when
+    training, nothing (so negative), or that the class is there; in the test set it is never scored.
+    """
+
+    folder: str
+    train: str = "trainval"
+    test: str = "test"
+    difficult: Literal["unspecified", "positive-in-training"] = "unspecified"
+
+
+def read(card: Card, split: str, source: Path | None) -> Iterator[Sample]:
+    """The split's images in the order of its image set; test labels that the owner keeps are all 0."""
+    options = formats.options(Options, card)
+    root = _source.folder(card, source)
+    places = ("VOCdevkit/" + options.folder, options.folder, ".")
+    home = _source.find(card, root, *(f"{place}/ImageSets" for place in places)).parent
+    name = options.test if split == "test" else options.train
+    ids = _source.read_list(_source.find(card, home, f"ImageSets/Main/{name}.txt"))
+    labels_NC = np.zeros((len(ids), len(card.labels)), dtype=np.int8)
+    if split != "test" or not card.evaluation.result_files:
+        labels_NC[:] = _labels(card, home, name, ids)
+    if split == "train" and options.difficult == "positive-in-training":
+        labels_NC[labels_NC == 0] = 1
+    folder = _source.find(card, home, "JPEGImages")
+    for image, labels_C in zip(ids, labels_NC, strict=True):
+        yield Sample(image, folder / f"{image}.jpg", labels_C)
+
+
+def _labels(card: Card, home: Path, name: str, ids: list[str]) -> NDArray[np.int8]:
+    """labels_NC, from the lists of the classes if one of them is there."""
+    lists = [home / "ImageSets" / "Main" / f"{label}_{name}.txt" for label in card.labels]
+    if not any(path.exists() for path in lists):
+        return np.array([_from_xml(home / "Annotations" / f"{image}.xml", card) for image in ids])
+    return np.array([_from_list(path, ids) for path in lists]).T
+
+
+def _from_list(path: Path, ids: list[str]) -> list[int]:
+    """One class's label of every image of the set."""
+    lines = _source.read_lines(path)
+    if len(lines) != len(ids):
+        raise InputError(f"{path} has {len(lines)} lines; the image set has {len(ids)} images")
+    values = []
+    for place, (line, image) in enumerate(zip(lines, ids, strict=True), start=1):
+        words = line.split()
+        if len(words) != 2 or words[0] != image or words[1] not in VALUES:
+            raise InputError(f"{path}: line {place} is {line!r}; {image} and 1, 0 or -1 is expected")
+        values.append(VALUES[words[1]])
+    return values
+
+
+def _from_xml(path: Path, card: Card) -> list[int]:
+    """The labels of one image."""
+    try:
+        objects = ET.parse(path).findall("object")  # noqa: S314 (expat stops entity bombs by itself)
+    except (OSError, ET.ParseError) as fault:
+        raise InputError(f"{path} cannot be read as XML: {fault}") from fault
+    values = dict.fromkeys(card.labels, -1)
+    for item in objects:
+        label = item.findtext("name", "").strip()
+        if label not in values:
+            raise InputError(f"{path}: unknown class {label!r}; choose from: {', '.join(card.labels)}")
+        difficult = item.findtext("difficult", "0").strip() == "1"
+        values[label] = max(values[label], 0 if difficult else 1)
+    return list(values.values())

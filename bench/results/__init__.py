@@ -1,0 +1,1 @@
+"""Records, published rows and the tables that set them side by side."""

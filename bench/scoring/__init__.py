@@ -1,0 +1,1 @@
+"""From a predictions file to metrics, with numpy alone."""

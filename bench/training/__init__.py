@@ -1,0 +1,1 @@
+"""From a prepared store to trained weights, predictions and a record."""

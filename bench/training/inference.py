@@ -1,0 +1,30 @@
+"""Weights + view -> the logits of every image; `bench/predictions.py` is the file they are kept in.
+
+Legend: N images, C labels.
+"""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from bench.data.store import View
+from bench.training import batches, device
+from bench.training.batches import Pixels
+from bench.training.distributed import ALONE, Crew
+
+
+@torch.no_grad()
+def predict(
+    model: nn.Module, view: View, pixels: Pixels, *, batch_size: int | None = None, crew: Crew = ALONE
+) -> NDArray[np.float32]:
+    """The final logits (N, C) of every image of a view, in its order."""
+    crew.same_statistics(model)
+    model.eval()
+    batch_size = batch_size or device.at_once(pixels.device, side=view.images(np.arange(1)).shape[1])
+    dealt = []
+    for batch in batches.evaluation(view, batch_size=batch_size, pixels=pixels, crew=crew):
+        with device.autocast(pixels.device):
+            dealt.append(model.logits(batch.images_BCHW).float())  # type: ignore[operator]
+    logits_NC: NDArray[np.float32] = torch.cat(crew.gather([logits_BC.cpu() for logits_BC in dealt])).numpy()
+    return logits_NC
