@@ -72,7 +72,7 @@ def reproduce(card: str) -> Callable[[nox.Session], None]:
 
     def session_of_card(session: nox.Session) -> None:
         name = data_set(session, card)
-        require_data(session, cards.load(name))
+        require_data(session, cards.load_card(name))
         install(session)
         words = [word for word in session.posargs if word != "--download"]
         if words != session.posargs:
@@ -97,7 +97,7 @@ def data_set(session: nox.Session, card: str) -> str:
     """
     words = option(session.posargs, "--dataset") or ["--dataset", card]
     try:
-        return cards.load(words[1]).name
+        return cards.load_card(words[1]).name
     except IndexError:
         session.error("--dataset: a name is expected after it, as in nuswide@keep=all")
     except InputError as mistake:

@@ -4,7 +4,7 @@ import ast
 from pathlib import Path
 
 from bench.base import method_names
-from bench.base.cli import Parser, run
+from bench.base.cli import Parser, run_command
 from bench.data import cards
 
 
@@ -26,8 +26,8 @@ def main(argv: list[str] | None = None) -> int:
     Parser(prog="python -m bench", description=__doc__).parse_args(argv)
     sections = {
         "Commands (python -m NAME --help says more)": commands(),
-        "Methods (--method NAME; any spelling of it, or all)": method_names.methods(),
-        "Data sets (--dataset NAME)": {name: cards.load(name).summary for name in cards.names()},
+        "Methods (--method NAME; any spelling of it, or all)": method_names.method_summaries(),
+        "Data sets (--dataset NAME)": {name: cards.load_card(name).summary for name in cards.names()},
     }
     for heading, lines in sections.items():
         print(heading)
@@ -37,4 +37,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_command(main)

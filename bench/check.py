@@ -10,13 +10,13 @@ from pathlib import Path
 from tabulate import tabulate
 
 from bench.base import paths
-from bench.base.cli import Parser, run
+from bench.base.cli import Parser, run_command
 from bench.base.errors import InputError
 from bench.base.protocol import Column
 from bench.data import cards
 from bench.results import published
 from bench.results.drift import CONFIDENCE, LEAST, WITHOUT_SPREAD, Comparison, Groups, compare, samples
-from bench.results.record import VOLATILE, Record, groups, read_folder, shown, title, write
+from bench.results.record import VOLATILE, Record, groups, read_folder, record_name, shown, write
 
 SEEDS = "fresh seeds : accepted seeds"
 
@@ -96,7 +96,7 @@ def _remarks(accepted: Groups, fresh: Groups) -> Iterator[str]:
 
 
 def _name(found: Groups, group: tuple[str, str]) -> str:
-    return title(found[group][0], seed=False)
+    return record_name(found[group][0], seed=False)
 
 
 def _tolerances(compared: Sequence[Comparison]) -> list[str]:
@@ -150,15 +150,15 @@ def accept(fresh: Sequence[Record], folder: Path, *, allow_partial: bool) -> lis
     Accepted records without a fresh counterpart stay. InputError, and nothing written, where a record comes
     from partial data and that is not allowed.
     """
-    partial = [title(record) for record in fresh if record["data"]["partial"]]
+    partial = [record_name(record) for record in fresh if record["data"]["partial"]]
     if partial and not allow_partial:
         raise InputError(
             f"made from partial data: {', '.join(partial)}; --allow-partial accepts them all the same"
         )
-    known = {title(record): record for record in read_folder(folder)}
-    changes = {title(record): _change(known.get(title(record)), record) for record in fresh}
+    known = {record_name(record): record for record in read_folder(folder)}
+    changes = {record_name(record): _change(known.get(record_name(record)), record) for record in fresh}
     for record in fresh:
-        if changes[title(record)] != "unchanged":
+        if changes[record_name(record)] != "unchanged":
             write(record, folder)
     kept = [f"{name}: kept, there is no fresh record" for name in known if name not in changes]
     return [*(f"{name}: {change}" for name, change in changes.items()), *kept]
@@ -186,7 +186,7 @@ def main(argv: list[str] | None = None) -> int:
     fresh, accepted = (read_folder(place, dataset=dataset) for place in (source, folder))
     if not fresh and (accepted or args.accept or args.records):
         command = f"python -m bench.run --dataset {dataset} --method all"
-        if cards.base(dataset) in cards.names() and cards.load(dataset).evaluation.result_files:
+        if cards.base(dataset) in cards.names() and cards.load_card(dataset).evaluation.result_files:
             raise InputError(f"{dataset} has no records: its owner's server scores runs/{dataset}/results")
         raise InputError(f"no fresh records in {shown(source)}; make them with: {command}")
     if args.accept:
@@ -215,4 +215,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_command(main)

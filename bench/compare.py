@@ -18,12 +18,12 @@ from pathlib import Path
 from tabulate import tabulate
 
 from bench.base.atomic_files import write_atomically
-from bench.base.cli import Parser, run
+from bench.base.cli import Parser, run_command
 from bench.base.errors import InputError
 from bench.base.protocol import GROUPS, Evaluation
 from bench.results import ground_truth
 from bench.scoring import alignment, bootstrap, profiles
-from bench.scoring.alignment import Subject
+from bench.scoring.alignment import AlignedPredictions
 from bench.scoring.bootstrap import LEVEL, Replicates
 from bench.scoring.matrices import Array
 from bench.scoring.profiles import Profile
@@ -51,7 +51,9 @@ class Comparison:
     labels: Sequence[Line]
 
 
-def compare(a: Subject, b: Subject, *, profile: str, evaluation: Evaluation, replicates: int) -> Comparison:
+def compare(
+    a: AlignedPredictions, b: AlignedPredictions, *, profile: str, evaluation: Evaluation, replicates: int
+) -> Comparison:
     """B against A by one profile; labels without positives and columns it does not define are left out."""
     rules = profiles.find(profile)
     (values_a, AP_a), (values_b, AP_b) = (alignment.scores(it, rules, evaluation) for it in (a, b))
@@ -82,13 +84,15 @@ def compare(a: Subject, b: Subject, *, profile: str, evaluation: Evaluation, rep
     return Comparison(about, metrics, sorted(labels, key=lambda line: -line.difference))
 
 
-def _notes(a: Subject, b: Subject, evaluation: Evaluation) -> list[str]:
+def _notes(a: AlignedPredictions, b: AlignedPredictions, evaluation: Evaluation) -> list[str]:
     """What a reader should know of the labels, which both share, and of each file."""
     own = [f"{letter}: {note}" for letter, subject in (("A", a), ("B", b)) for note in subject.notes]
     return [*alignment.remarks(b, evaluation), *own]
 
 
-def _replicates(subject: Subject, rules: Profile, evaluation: Evaluation, replicates: int) -> Replicates:
+def _replicates(
+    subject: AlignedPredictions, rules: Profile, evaluation: Evaluation, replicates: int
+) -> Replicates:
     """The same draws for every subject."""
     blocks = bootstrap.draws(len(subject.logits_NC), replicates)
     weights = bootstrap.watched(blocks, subject.path.name, replicates)
@@ -203,4 +207,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_command(main)

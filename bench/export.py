@@ -14,17 +14,17 @@ import torch
 
 from bench.base import method_names
 from bench.base.atomic_files import write_atomically
-from bench.base.cli import Parser, run
+from bench.base.cli import Parser, run_command
 from bench.base.errors import InputError
 from bench.base.paths import RUNS
 from bench.deploy import load_model, model_card
-from bench.deploy.load_model import CONFIG, MODEL, WEIGHTS, Trained
+from bench.deploy.load_model import CONFIG, MODEL, WEIGHTS, LoadedModel
 from bench.training import tensor_file
 
 ONNX = "model.onnx"
 
 
-def export(found: Trained, folder: Path, *, onnx: bool = False) -> list[Path]:
+def export(found: LoadedModel, folder: Path, *, onnx: bool = False) -> list[Path]:
     """Write the model's files into a folder that is empty or not there; the configuration comes last, so that
     a folder that has one is whole.
     """
@@ -37,11 +37,11 @@ def export(found: Trained, folder: Path, *, onnx: bool = False) -> list[Path]:
     return [folder / WEIGHTS, *written, card, write_atomically(folder / CONFIG, text)]
 
 
-def configuration(found: Trained) -> dict[str, Any]:
+def configuration(found: LoadedModel) -> dict[str, Any]:
     """What config.json holds: what other programs look for there, under its usual names, and the record."""
     return {
         "schema": MODEL,
-        "architectures": [method_names.title(found.facts["method"])],
+        "architectures": [method_names.display_name(found.facts["method"])],
         "problem_type": "multi_label_classification",
         "id2label": dict(enumerate(found.labels)),
         "label2id": {name: place for place, name in enumerate(found.labels)},
@@ -52,7 +52,7 @@ def configuration(found: Trained) -> dict[str, Any]:
     }
 
 
-def _onnx(found: Trained, path: Path) -> Path:
+def _onnx(found: LoadedModel, path: Path) -> Path:
     from bench.deploy import onnx_model  # noqa: PLC0415 (its packages need not be there)
 
     return onnx_model.write(found, path)
@@ -71,11 +71,11 @@ def main(argv: list[str] | None = None) -> int:
         "--runs", type=Path, default=RUNS, metavar="DIR", help="where runs lie (default: runs)"
     )
     args = parser.parse_args(argv)
-    found = load_model.load(load_model.find(args.run, args.runs), torch.device("cpu"))
+    found = load_model.load_model(load_model.find_run(args.run, args.runs), torch.device("cpu"))
     for path in export(found, args.output, onnx=args.onnx):
         print(f"written: {path} ({path.stat().st_size:,} bytes)")
     return 0
 
 
 if __name__ == "__main__":
-    run(main)
+    run_command(main)

@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 
 from bench.base import method_names
-from bench.base.cli import Parser, run
+from bench.base.cli import Parser, run_command
 from bench.base.errors import InputError
 from bench.base.paths import RUNS
 from bench.data import cards
@@ -16,8 +16,10 @@ from bench.report.run_curves import KINDS, draw, read
 
 def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
-    card = cards.load(args.dataset)
-    methods = method_names.in_order() if args.method == "all" else [method_names.find_method(args.method)]
+    card = cards.load_card(args.dataset)
+    methods = (
+        method_names.methods_in_order() if args.method == "all" else [method_names.find_method(args.method)]
+    )
     folder = args.runs / card.name
     output = args.output or folder / "curves.png"
     if output.suffix not in KINDS:
@@ -45,4 +47,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_command(main)

@@ -19,24 +19,29 @@ from tqdm import tqdm
 
 from bench.base import progress
 from bench.base.atomic_files import write_atomically
-from bench.base.cli import Parser, run
+from bench.base.cli import Parser, run_command
 from bench.base.errors import InputError
 from bench.base.paths import RUNS
 from bench.deploy import attention_maps, image_files, load_model
 from bench.deploy.answers import FORMATS, USUAL, Answer, Choice, Labels
-from bench.deploy.image_files import Pictures
-from bench.deploy.load_model import Trained
+from bench.deploy.image_files import ImageBatch
+from bench.deploy.load_model import LoadedModel
 from bench.training import device
 
 LONGEST = 200  # bytes of an image's name in the name of its picture; most file systems take 255 in all
 
 
 def predict(
-    found: Trained, paths: Sequence[Path], choice: Choice, *, batch_size: int = 32, maps: Path | None = None
+    found: LoadedModel,
+    paths: Sequence[Path],
+    choice: Choice,
+    *,
+    batch_size: int = 32,
+    maps: Path | None = None,
 ) -> Iterator[Answer]:
     """An answer for every file, in order; maps: the folder that gets a picture of the attention for each."""
     drawings = {path: maps / _drawing(n, path) for n, path in enumerate(paths, 1)} if maps else {}
-    for batch in image_files.read(paths, side=found.input_size, batch_size=batch_size):
+    for batch in image_files.read_batches(paths, side=found.input_size, batch_size=batch_size):
         labels = dict(zip(batch.usable, _labels(found, batch, choice), strict=True))
         if drawings and labels:
             told = [(drawings[path], labels[path]) for path in batch.usable]
@@ -58,7 +63,7 @@ def _plain(path: Path | str) -> str:
     return os.fsencode(path).decode(errors="backslashreplace")
 
 
-def _labels(found: Trained, batch: Pictures, choice: Choice) -> list[Labels]:
+def _labels(found: LoadedModel, batch: ImageBatch, choice: Choice) -> list[Labels]:
     if not batch.usable:
         return []
     confidences_BC = expit(found.logits(batch.images_BHWC).astype(np.float64))
@@ -79,8 +84,8 @@ def main(argv: list[str] | None = None) -> int:
     choice = _choice(args.top, args.threshold)
     if args.batch_size < 1:
         raise InputError(f"--batch-size {args.batch_size}: give at least 1")
-    paths = image_files.files(args.images)
-    found = load_model.load(load_model.find(args.run, args.runs), device.choose(args.device))
+    paths = image_files.list_images(args.images)
+    found = load_model.load_model(load_model.find_run(args.run, args.runs), device.choose(args.device))
     if args.maps:
         attention_maps.require(found)
     answers = list(
@@ -128,4 +133,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_command(main)

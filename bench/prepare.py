@@ -9,19 +9,19 @@ import argparse
 from pathlib import Path
 
 from bench.base import signals
-from bench.base.cli import Parser, run
+from bench.base.cli import Parser, run_command
 from bench.base.paths import DATA
 from bench.data import cards
 from bench.data.download import fetch
 from bench.data.preparation import fetched_folder, prepare
 from bench.data.store import open_store
-from bench.data.summary import report
+from bench.data.summary import describe_manifest
 from bench.data.verify import verify
 
 
 def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
-    card = cards.load(args.dataset)
+    card = cards.load_card(args.dataset)
     if args.verify:
         print(verify(open_store(args.data / card.name)))
         return 0
@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.download:
         source = fetch(card, source or fetched_folder(card, args.data))
     store = prepare(card, source=source, data=args.data, allow_partial=args.allow_partial)
-    print("\n".join([*report(store.manifest), f"ready in {store.folder}"]))
+    print("\n".join([*describe_manifest(store.manifest), f"ready in {store.folder}"]))
     return 0
 
 
@@ -47,4 +47,4 @@ def _parser() -> argparse.ArgumentParser:
 
 if __name__ == "__main__":
     signals.exit_on_sigterm()
-    run(main)
+    run_command(main)

@@ -9,12 +9,12 @@ import sys
 from functools import partial
 
 from bench.base import signals
-from bench.base.cli import run
+from bench.base.cli import run_command
 from bench.base.errors import InputError
 from bench.data import cards, preparation
 from bench.training import distributed, jobs, run_options
 from bench.training.reproduce import Run, reproduce
-from bench.training.stage_cache import Workshop
+from bench.training.stage_cache import StageContext
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -22,7 +22,7 @@ def main(argv: list[str] | None = None) -> int:
     args = run_options.parser(__doc__).parse_args(words)
     if args.jobs < 1:
         raise InputError(f"--jobs {args.jobs}: give 1 or more")
-    card = cards.load(args.dataset)
+    card = cards.load_card(args.dataset)
     wanted = [
         Run(card, name, run_options.changes(args), seed)
         for name in run_options.methods(args.method)
@@ -35,14 +35,14 @@ def main(argv: list[str] | None = None) -> int:
             make(data)
         return jobs.run([_alone(one, words) for one in wanted], jobs=args.jobs)
     folder = args.runs / card.name
-    with distributed.joined(args.device) as (crew, on):
-        with crew.leader_first():
+    with distributed.process_group(args.device) as (processes, on):
+        with processes.main_first():
             stores = {name: make(data) for name, data in needed.items()}
-        place = partial(Workshop, fresh=args.fresh, crew=crew, compiled=args.compile)
-        workshops = {name: place(store, on, folder / "stages") for name, store in stores.items()}
+        place = partial(StageContext, fresh=args.fresh, processes=processes, compiled=args.compile)
+        contexts = {name: place(store, on, folder / "stages") for name, store in stores.items()}
         for one in wanted:
-            done = reproduce(one, workshops[one.data.name], folder, tensorboard=args.tensorboard)
-            if crew.leads:
+            done = reproduce(one, contexts[one.data.name], folder, tensorboard=args.tensorboard)
+            if processes.is_main:
                 print(done, flush=True)
     return 0
 
@@ -54,4 +54,4 @@ def _alone(one: Run, words: list[str]) -> list[str]:
 
 if __name__ == "__main__":
     signals.exit_on_sigterm()
-    run(main)
+    run_command(main)

@@ -9,13 +9,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench.base.cli import Parser, run
+from bench.base.cli import Parser, run_command
 from bench.base.errors import InputError
 from bench.base.protocol import ALL, TOP3, Column, Evaluation
 from bench.results import ground_truth, output
-from bench.results.table_model import Row, Table
+from bench.results.table_model import Table, TableRow
 from bench.scoring import alignment, bootstrap, metrics, profiles
-from bench.scoring.alignment import Subject
+from bench.scoring.alignment import AlignedPredictions
 from bench.scoring.bootstrap import LEVEL
 from bench.scoring.profiles import Profile
 
@@ -41,7 +41,7 @@ class Line:
 
 
 def build(
-    subject: Subject,
+    subject: AlignedPredictions,
     wanted: Sequence[str],
     *,
     evaluation: Evaluation,
@@ -65,7 +65,9 @@ def build(
     )
 
 
-def _lines(subject: Subject, wanted: Sequence[str], evaluation: Evaluation, oracle: bool) -> Iterator[Line]:
+def _lines(
+    subject: AlignedPredictions, wanted: Sequence[str], evaluation: Evaluation, oracle: bool
+) -> Iterator[Line]:
     for name in wanted:
         rules = profiles.find(name)
         yield Line(name, rules)
@@ -73,7 +75,7 @@ def _lines(subject: Subject, wanted: Sequence[str], evaluation: Evaluation, orac
             yield Line(name, at_best_threshold(subject, rules, evaluation), is_oracle=True)
 
 
-def at_best_threshold(subject: Subject, rules: Profile, evaluation: Evaluation) -> Profile:
+def at_best_threshold(subject: AlignedPredictions, rules: Profile, evaluation: Evaluation) -> Profile:
     """The profile at the threshold with the highest F1-C + F1-O on the subject; of equals, the lowest."""
     if rules.positive is None:
         return rules
@@ -93,12 +95,12 @@ def at_best_threshold(subject: Subject, rules: Profile, evaluation: Evaluation) 
     return replace(rules, positive=(compare, max(sorted({own, *THRESHOLDS}), key=gain)))
 
 
-def _row(subject: Subject, line: Line, evaluation: Evaluation, replicates: int) -> Row:
+def _row(subject: AlignedPredictions, line: Line, evaluation: Evaluation, replicates: int) -> TableRow:
     values, AP_C = alignment.scores(subject, line.rules, evaluation)
     APs = zip(subject.names, AP_C.tolist(), strict=True)
     harmonic = {column: output.HARMONIC for column in values if column[1] == "F1-C"}
     cut = {"threshold": line.rules.positive[1]} if line.rules.positive else {}
-    return Row(
+    return TableRow(
         source="scored",
         method=subject.path.stem,
         title=line.title,
@@ -115,7 +117,7 @@ def _row(subject: Subject, line: Line, evaluation: Evaluation, replicates: int) 
 
 
 def _interval(
-    subject: Subject, line: Line, evaluation: Evaluation, replicates: int
+    subject: AlignedPredictions, line: Line, evaluation: Evaluation, replicates: int
 ) -> dict[str, dict[Column, float]]:
     """Lower and upper ends of every column's bootstrap interval."""
     blocks = bootstrap.draws(len(subject.logits_NC), replicates)
@@ -130,7 +132,7 @@ def _interval(
     }
 
 
-def _about(subject: Subject, evaluation: Evaluation) -> str:
+def _about(subject: AlignedPredictions, evaluation: Evaluation) -> str:
     images, labels = subject.logits_NC.shape
     facts = [f"{images:,} images, {labels} labels"]
     facts += [subject.title] if subject.title else []
@@ -141,7 +143,12 @@ def _about(subject: Subject, evaluation: Evaluation) -> str:
 
 
 def _notes(
-    subject: Subject, wanted: Sequence[str], evaluation: Evaluation, *, oracle: bool, replicates: int
+    subject: AlignedPredictions,
+    wanted: Sequence[str],
+    evaluation: Evaluation,
+    *,
+    oracle: bool,
+    replicates: int,
 ) -> Iterator[str]:
     yield from (f"{name}: {profiles.in_words(profiles.find(name))}." for name in wanted)
     yield from alignment.remarks(subject, evaluation)
@@ -205,4 +212,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_command(main)

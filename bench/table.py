@@ -7,7 +7,7 @@ the accepted ones (`results/reproduced/<dataset>`); the table says which.
 from pathlib import Path
 
 from bench.base import paths
-from bench.base.cli import Parser, run
+from bench.base.cli import Parser, run_command
 from bench.base.errors import InputError
 from bench.results import output, published
 from bench.results.comparison_table import build
@@ -35,4 +35,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_command(main)

@@ -10,9 +10,7 @@ from typing import Any, Literal, Self
 from torch import Tensor
 from torch.nn import functional as F
 
-from bench.training.method import NO_FILE, File
-from bench.training.schedule import Schedule
-from bench.training.stages import Augmentation, BatchNorm, Loss, Select, Stage
+from bench.training import NO_FILE, Augmentation, BatchNorm, File, Loss, Schedule, Select, Stage
 
 
 @dataclass(frozen=True, kw_only=True)

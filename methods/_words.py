@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from bench.base.errors import InputError, unknown
+from bench.training import InputError, unknown
 
 
 def vectors(path: Path, labels: Sequence[str], *, size: int, spelled: Iterable[str] = ()) -> Tensor:

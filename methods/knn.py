@@ -16,10 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from bench.base.errors import InputError
-from bench.training.method import Labels
-from bench.training.stages import Collection, Stage
-from bench.training.trunk import Trunk
+from bench.training import Collection, InputError, Labels, Stage, Trunk
 from methods import resnet101
 from methods._recipe import Recipe
 

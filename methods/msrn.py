@@ -27,9 +27,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.training.method import NO_FILE, File, Labels
-from bench.training.stages import Stage
-from bench.training.trunk import Trunk
+from bench.training import NO_FILE, File, Labels, Stage, Trunk
 from methods import _words
 from methods._graph import GraphAttention, Groups, adjacency, distance
 from methods._recipe import Recipe

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from bench.training.method import Labels
-from bench.training.stages import Stage
-from bench.training.trunk import Trunk
+from bench.training import Labels, Stage, Trunk
 from methods._recipe import Recipe, bce
 
 ORDER = (2017, 1)

@@ -9,9 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from bench.training.method import Labels
-from bench.training.stages import Stage
-from bench.training.trunk import Trunk
+from bench.training import Labels, Stage, Trunk
 from methods import resnet101
 from methods._recipe import Recipe
 

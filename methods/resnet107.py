@@ -10,9 +10,7 @@ from dataclasses import dataclass
 from timm.models.resnet import Bottleneck
 from torch import Tensor, nn
 
-from bench.training.method import Labels
-from bench.training.stages import Stage
-from bench.training.trunk import Trunk
+from bench.training import Labels, Stage, Trunk
 from methods import resnet101
 from methods._recipe import Recipe
 

@@ -17,10 +17,7 @@ import torch
 from timm.models.resnet import Bottleneck
 from torch import Tensor, nn
 
-from bench.base.errors import InputError
-from bench.training.method import Insight, Labels
-from bench.training.stages import Stage
-from bench.training.trunk import Trunk, x_side
+from bench.training import Explanation, InputError, Labels, Stage, Trunk, x_side
 from methods import resnet101
 from methods._recipe import Recipe, bce
 
@@ -106,7 +103,7 @@ class Model(resnet101.Model):
         y_cls_BC, _, y_sr_BC = self.branches(images_BCHW)
         return fuse(y_cls_BC, y_sr_BC, self.config.alpha)
 
-    def insight(self, images_BCHW: Tensor) -> Insight:
+    def explain(self, images_BCHW: Tensor) -> Explanation:
         """The branches, A and U, and the responses of conv4 (section 4.3)."""
         x_BDHW, features_BCHW = self.trunk(images_BCHW)
         attention_BCHW, confidence_BCHW = self.maps(x_BDHW)
@@ -115,17 +112,17 @@ class Model(resnet101.Model):
         y_cls_BC, y_sr_BC = self.classify(features_BCHW), self.regularization.classifier(neurons_BK)
         branches = {"y_cls": y_cls_BC, "y_att": pool(attention_BCHW, confidence_BCHW), "y_sr": y_sr_BC}
         fused = {"y": fuse(y_cls_BC, y_sr_BC, self.config.alpha)}
-        return Insight(branches | fused, attention_BCHW, weighted_BCHW, neurons_BK)
+        return Explanation(branches | fused, attention_BCHW, weighted_BCHW, neurons_BK)
 
-    def influence(self, insight: Insight) -> Tensor:
+    def influence(self, explanation: Explanation) -> Tensor:
         """y_sr minus the y_sr of the same maps with one label's map set to 0, (B, C of the map, C)."""
-        maps_BCHW = insight.weighted_BCHW if self.config.weighted else insight.attention_BCHW
+        maps_BCHW = explanation.weighted_BCHW if self.config.weighted else explanation.attention_BCHW
         without = []
         for label in range(maps_BCHW.shape[1]):
             fewer_BCHW = maps_BCHW.clone()
             fewer_BCHW[:, label] = 0
             without.append(self.regularization(fewer_BCHW))
-        return insight.logits["y_sr"][:, None] - torch.stack(without, dim=1)
+        return explanation.logits["y_sr"][:, None] - torch.stack(without, dim=1)
 
 
 class Regularization(nn.Module):

@@ -14,7 +14,7 @@ from bench.data import cards, preparation
 from bench.data.cards import Card, Split
 from bench.data.store import Store
 from bench.training import method
-from bench.training.stage_cache import Workshop
+from bench.training.stage_cache import StageContext
 from tests import trees
 
 settings.register_profile("suite", derandomize=True, database=None, deadline=None)
@@ -32,7 +32,7 @@ def one_thread() -> None:
 @pytest.fixture(scope="session")
 def small_card() -> Card:
     """The demo's card with 160 training and 48 test scenes."""
-    return replace(cards.load("demo"), train=Split(160), test=Split(48))
+    return replace(cards.load_card("demo"), train=Split(160), test=Split(48))
 
 
 @pytest.fixture(scope="session")
@@ -42,9 +42,9 @@ def store(small_card: Card, tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 @pytest.fixture
-def workshop(store: Store, tmp_path: Path) -> Workshop:
+def context(store: Store, tmp_path: Path) -> StageContext:
     """A place to train in, with nothing stored."""
-    return Workshop(store, torch.device("cpu"), tmp_path / "stages")
+    return StageContext(store, torch.device("cpu"), tmp_path / "stages")
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def small_cards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def small_recipe(name: str, **changes: Any) -> Any:
     """A method's demo recipe, cut to seconds."""
-    return replace(method.recipe(method.load(name), "demo"), **{**SMALL, **changes})
+    return replace(method.recipe(method.load_method(name), "demo"), **{**SMALL, **changes})
 
 
 @pytest.fixture

@@ -15,20 +15,20 @@ from torch import nn
 from bench.base import atomic_files
 from bench.data.store import Store, open_store
 from bench.training import loop, method, stage_checkpoint, tensor_file
-from bench.training.batches import Pixels
-from bench.training.loop import Course
+from bench.training.batches import InputTransform
+from bench.training.loop import StageRun
 from tests.conftest import small_recipe
 
 POINTS = ("before writing", "half written", "before it is on the disk", "before renaming", "after renaming")
 
 
-def course(store: Store, file: Path, **changes: Any) -> tuple[nn.Module, Course]:
+def stage_run(store: Store, file: Path, **changes: Any) -> tuple[nn.Module, StageRun]:
     """ResNet-101's only stage on the small demo, three epochs of four batches, and a model to take it."""
-    module, config = method.load("resnet101"), small_recipe("resnet101", epochs=3)
+    module, config = method.load_method("resnet101"), small_recipe("resnet101", epochs=3)
     model = method.build(module, config, method.labels_of(store), 0).to(memory_format=torch.channels_last)
-    pixels = Pixels(model.trunk.mean, model.trunk.std, torch.device("cpu"))  # type: ignore[union-attr, arg-type]
+    pixels = InputTransform(model.trunk.mean, model.trunk.std, torch.device("cpu"))  # type: ignore[union-attr, arg-type]
     stage = replace(module.stages(config)[0], **changes)
-    return model, Course(stage, store, 0, pixels, file, "test")
+    return model, StageRun(stage, store, 0, pixels, file, "test")
 
 
 def content(file: Path) -> tuple[dict[str, bytes], dict[str, Any]]:
@@ -54,7 +54,7 @@ def start(store: Store, file: Path, *, dies: tuple[str, int] | None = None) -> t
 def _live(folder: Path, file: Path, dies: tuple[str, int] | None, begun: Connection) -> None:
     torch.set_num_threads(1)
     loop.LOG_STEPS, stage_checkpoint.SAVING_SHARE = 1, float("inf")
-    model, whole = course(open_store(folder), file)
+    model, whole = stage_run(open_store(folder), file)
     if dies:
         _die_while_saving(*dies)
     begun.send("learning")

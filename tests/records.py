@@ -66,7 +66,7 @@ def write_all(folder: Path, *records: Record) -> None:
 def refused(main: Callable[[list[str]], int], args: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     """The one line on standard error of a command that must print nothing else and end with status 2."""
     with pytest.raises(SystemExit) as ended:
-        cli.run(lambda: main(args))
+        cli.run_command(lambda: main(args))
     out, err = capsys.readouterr()
     assert (ended.value.code, out, err.count("\n")) == (2, "", 1)
     return err

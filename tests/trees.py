@@ -82,7 +82,7 @@ def write(path: Path, lines: Iterable[str]) -> Path:
 
 def card(name: str, **changes: Any) -> Card:
     """The card of the checkout, for a tree whose counts are not the owner's."""
-    return replace(cards.load(name), **{"train": Split(0), "test": Split(0), **changes})
+    return replace(cards.load_card(name), **{"train": Split(0), "test": Split(0), **changes})
 
 
 def with_options(mine: Card, **changes: Any) -> Card:
@@ -107,7 +107,7 @@ def left_out(samples: Iterable[Sample | LeftOut]) -> dict[str, str]:
 def coco(root: Path) -> Path:
     """MS-COCO 2014: category ids with holes, a crowd, images without any object, one grey image."""
     ids = [number for number in range(1, 91) if number not in COCO_HOLES]
-    names = cards.load("coco").labels
+    names = cards.load_card("coco").labels
     numbers = dict(zip(names, ids, strict=True))
     for split, folder in (("train", "train2014"), ("test", "val2014")):
         images = [{"id": _number(name), "file_name": name, "width": 40, "height": 30} for name in COCO[split]]
@@ -136,7 +136,7 @@ def _annotation(image: int, category: int, *, crowd: bool) -> dict[str, Any]:
 
 def nuswide(root: Path, *, images: str = "Flickr", flat: bool = False) -> Path:
     """NUS-WIDE: lists with back-slashes, a file for each concept, an image that is gone, a placeholder."""
-    labels = cards.load("nuswide").labels
+    labels = cards.load_card("nuswide").labels
     write(root / "ConceptsList" / "Concepts81.txt", labels)
     for split in ("train", "test"):
         listed = (name.replace("/", "\\") for name in NUSWIDE[split])
@@ -170,7 +170,7 @@ def exchanged(root: Path, content: Labels, labels: tuple[str, ...], prefix: str)
 
 def wider(root: Path, *, annotations: str = "Anno") -> Path:
     """WIDER-Attribute: persons as boxes, some of which leave the photograph."""
-    labels = cards.load("wider").labels
+    labels = cards.load_card("wider").labels
     for split, name in (("train", "trainval"), ("test", "test")):
         images = [
             {
@@ -205,7 +205,7 @@ def voc(root: Path, *, year: int = 2007, lists: bool = True) -> Path:
             continue
         for image, positive in VOC[split].items():
             write(home / "Annotations" / f"{image}.xml", [_xml(positive, VOC_DIFFICULT.get(image, ()))])
-        for label in cards.load("voc2007").labels if lists else ():
+        for label in cards.load_card("voc2007").labels if lists else ():
             values = (
                 f"{image} {_value(image, positive, label):2d}" for image, positive in VOC[split].items()
             )

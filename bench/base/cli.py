@@ -29,7 +29,7 @@ def goes_on() -> str:
     return f"the same command{without} goes on where it was"
 
 
-def run(main: Callable[[], int | None]) -> NoReturn:
+def run_command(main: Callable[[], int | None]) -> NoReturn:
     """Run a command and leave: 0 or what it returned; 2 for a user's mistake, 130 for Ctrl-C, one line
     each.
     """

@@ -8,25 +8,20 @@ from pathlib import Path
 
 from bench.base.paths import ROOT
 
-FOLLOWED = ("methods", "bench.data.formats")
-# What the harness does to a model while it learns, and how it predicts.
-LEARNING = (
-    "bench.training.batches",
-    "bench.training.distributed",
-    "bench.training.learners",
-    "bench.training.method",
-    "bench.training.stage_checkpoint",
-    "bench.training.schedule",
-    "bench.training.stages",
-    "bench.training.loop",
-)
-SCORING = (
-    "bench.scoring.average_precision",
-    "bench.training.inference",
-    "bench.scoring.matrices",
-    "bench.scoring.metrics",
-    "bench.scoring.profiles",
-)
+SUITE = ("bench", "methods")  # the packages whose imports are followed
+# What results depend on is followed through all imports, but for these modules, each with the reason why it
+# cannot change a result. A new module counts until it is put here.
+EXEMPT = {
+    "bench.base.code_digest": "makes the key",
+    "bench.base.errors": "words of refusals",
+    "bench.base.locks": "keeps processes apart",
+    "bench.base.method_names": "finds a method by its name",
+    "bench.base.progress": "what is said while work goes on",
+    "bench.base.signals": "when a process leaves; what is resumed is the same to the bit",
+    "bench.data.cards": "the parts of a card that count are in the store's fingerprint",
+    "bench.training.log": "what is written beside the result",
+    "bench.training.tensor_file": "a file of tensors with a checksum of its contents",
+}
 
 PARSING = threading.Lock()  # Python 3.11's parser is not for several threads at once
 MAY_CHANGE = ("BASELINE", "MARKS", "ORDER", "RECIPES")
@@ -40,7 +35,7 @@ def parse(path: Path) -> ast.Module:
 
 @cache
 def digest(*modules: str) -> str:
-    """SHA-256 of the modules' syntax trees, and of what they import of `methods` and `bench.data.formats`.
+    """SHA-256 of the syntax trees of the modules and of all they import of the suite, but for `EXEMPT`.
 
     Comments, docstrings and layout may change, and so may what determines nothing or is counted elsewhere:
     ORDER, MARKS and BASELINE, which tables and the report read, and RECIPES, whose values are part of what
@@ -51,17 +46,20 @@ def digest(*modules: str) -> str:
 
 
 def closure(*modules: str) -> set[str]:
-    """The modules, and what they import of `methods` and `bench.data.formats`, directly or not."""
-    found: set[str] = set()
+    """The modules and what they import of the suite, directly or not, but for `EXEMPT` and what only it
+    imports.
+    """
+    reached: set[str] = set()
     ahead = list(modules)
     while ahead:
-        if (module := ahead.pop()) not in found:
-            found.add(module)
-            ahead += _imported(module)
-    return found
+        if (module := ahead.pop()) not in reached:
+            reached.add(module)
+            ahead += [name for name in imported(module) if name not in EXEMPT]
+    return reached
 
 
-def _imported(module: str) -> list[str]:
+def imported(module: str) -> list[str]:
+    """The modules of the suite that a module imports."""
     names = []
     for node in ast.walk(_tree(module)):
         if isinstance(node, ast.Import):
@@ -70,11 +68,13 @@ def _imported(module: str) -> list[str]:
             above = module.split(".")[: -node.level] if node.level else []
             base = ".".join([*above, *([node.module] if node.module else [])])
             names += [base, *(f"{base}.{alias.name}" for alias in node.names)]
-    return [name for name in names if name.startswith(FOLLOWED) and _path(name).exists()]
+    return [name for name in names if name.partition(".")[0] in SUITE and _path(name).exists()]
 
 
 def _path(module: str) -> Path:
-    return ROOT.joinpath(*module.split(".")).with_suffix(".py")
+    """The module's file; a package's is its `__init__.py`."""
+    path = ROOT.joinpath(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
 @cache

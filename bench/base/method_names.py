@@ -16,7 +16,7 @@ ALIASES = {"resnetsrn": "srn", "resnetsrnatt": "srnatt"}
 LAST = (9999, 0)  # where a method stands that does not say
 
 
-def plain(name: str) -> str:
+def normalised(name: str) -> str:
     """The form in which names are compared.
 
     >>> plain("ResNet-SRN-att") == plain("srn_att") == "srnatt"
@@ -26,20 +26,20 @@ def plain(name: str) -> str:
     return ALIASES.get(squeezed, squeezed)
 
 
-def methods() -> dict[str, str]:
+def method_summaries() -> dict[str, str]:
     """Module name -> the first line of its docstring, "Title: what it is"."""
     return {name: (ast.get_docstring(tree) or name).splitlines()[0] for name, tree in _trees().items()}
 
 
-def in_order() -> list[str]:
+def methods_in_order() -> list[str]:
     """All methods by module name: by year, of one paper in its order, and last those that do not say."""
     trees = _trees()
     return sorted(trees, key=lambda name: (_constant(trees[name], "ORDER", LAST), name))
 
 
-def title(method: str) -> str:
+def display_name(method: str) -> str:
     """The method's name as tables print it: what stands before the colon in its docstring."""
-    return methods()[method].partition(":")[0]
+    return method_summaries()[method].partition(":")[0]
 
 
 def marks(method: str) -> dict[str, str]:
@@ -50,10 +50,10 @@ def marks(method: str) -> dict[str, str]:
 
 def find_method(name: str) -> str:
     """The module name for any spelling of a method's name; InputError lists the right ones."""
-    found = {plain(module): module for module in methods()}
-    if plain(name) not in found:
+    found = {normalised(module): module for module in method_summaries()}
+    if normalised(name) not in found:
         raise unknown("method", name, found.values())
-    return found[plain(name)]
+    return found[normalised(name)]
 
 
 def _trees() -> dict[str, ast.Module]:

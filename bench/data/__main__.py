@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from tabulate import tabulate
 
 from bench.base.atomic_files import write_atomically
-from bench.base.cli import Parser, run
+from bench.base.cli import Parser, run_command
 from bench.base.errors import InputError
 from bench.base.paths import DATA
 from bench.data import cards, contact_sheet
 from bench.data.store import VIEWS, Store, View, open_store
-from bench.data.summary import report
+from bench.data.summary import describe_manifest
 
 
 def per_image(labels_NC: NDArray[np.int8]) -> dict[int, int]:
@@ -51,7 +51,7 @@ def describe(store: Store) -> str:
     rows = [[name, *(f"{found.get(number, 0):,}" for number in columns)] for name, found in numbers.items()]
     parts = [
         f"{manifest['dataset']} in {store.folder}",
-        "\n".join(report(manifest)),
+        "\n".join(describe_manifest(manifest)),
         f"fingerprint {store.fingerprint}",
         "Images with so many positive labels",
         _table(rows, ["", *map(str, columns)]),
@@ -76,7 +76,7 @@ def _table(rows: list[list[Any]], heads: list[str]) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
-    store = open_store(args.data / cards.load(args.dataset).name)
+    store = open_store(args.data / cards.load_card(args.dataset).name)
     if args.images < 1:
         raise InputError(f"--images {args.images}: at least one is needed")
     if args.seed < 0:
@@ -108,4 +108,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_command(main)

@@ -18,7 +18,7 @@ AT_ONCE = 64  # rows in memory; at 256 x 256 they are 12 MB
 
 
 @dataclass(frozen=True)
-class Row:
+class ImageRow:
     """An image in a view: `image` is its S x S x 3 bytes, `labels` one signed byte for each label."""
 
     id: str
@@ -33,7 +33,7 @@ class Row:
         return b"".join(hashlib.sha256(part).digest() for part in parts)
 
 
-def write_rows(path: Path, rows: Iterable[Row], *, side: int, labels: int) -> None:
+def write_image_rows(path: Path, rows: Iterable[ImageRow], *, side: int, labels: int) -> None:
     """Write one file of a view, whole or not at all; memory stays at AT_ONCE rows.
 
     Raises InputError naming path and bytes where it cannot be written.
@@ -58,7 +58,7 @@ def write_rows(path: Path, rows: Iterable[Row], *, side: int, labels: int) -> No
         temporary.unlink(missing_ok=True)
 
 
-def _batches(rows: Iterable[Row], schema: Any) -> Iterator[Any]:
+def _batches(rows: Iterable[ImageRow], schema: Any) -> Iterator[Any]:
     """Rows as Arrow's columns, AT_ONCE at a time; a batch is good until the next is asked for."""
     import pyarrow as pa  # noqa: PLC0415 (as above)
 
@@ -76,13 +76,13 @@ def _batches(rows: Iterable[Row], schema: Any) -> Iterator[Any]:
         yield pa.record_batch(columns, schema=schema)
 
 
-def _keep(row: Row, place: NDArray[np.uint8]) -> tuple[str, bytes, bool]:
+def _keep(row: ImageRow, place: NDArray[np.uint8]) -> tuple[str, bytes, bool]:
     """Put the row's pixels in their place; returns the rest."""
     place[:] = np.frombuffer(row.image, np.uint8)
     return row.id, row.labels, row.held_out
 
 
-def read_rows(path: Path) -> Iterator[Row]:
+def read_image_rows(path: Path) -> Iterator[ImageRow]:
     """The rows of one file of a view; pyarrow's errors where it cannot be read."""
     import pyarrow as pa  # noqa: PLC0415 (as above)
 
@@ -91,4 +91,4 @@ def read_rows(path: Path) -> Iterator[Row]:
             batch.validate(full=True)
             for row in batch.to_pylist():
                 labels = np.array(row["labels"], np.int8).tobytes()
-                yield Row(row["id"], row["image"], labels, row["held_out"])
+                yield ImageRow(row["id"], row["image"], labels, row["held_out"])

@@ -16,7 +16,7 @@ SPLIT = {"train": "train", "held_out": "train", "test": "test"}  # of a view, in
 
 
 @dataclass(frozen=True)
-class Made:
+class ShardSet:
     """A folder in which all shards lie, and how many of each split."""
 
     folder: Path
@@ -38,7 +38,7 @@ class Made:
         return {file: test[known] for known, file in train if known in test}
 
 
-def assemble(made: Made) -> dict[str, Any]:
+def assemble(made: ShardSet) -> dict[str, Any]:
     """Write the store's checksums and its list of what is left out; returns what the manifest says of them.
 
     The fingerprint is the SHA-256 of the file of checksums.
@@ -58,7 +58,7 @@ def assemble(made: Made) -> dict[str, Any]:
     return {"counts": counts, "left_out": _left_out(made), "files": files, "fingerprint": digest.hexdigest()}
 
 
-def _left_out(made: Made) -> dict[str, dict[str, int]]:
+def _left_out(made: ShardSet) -> dict[str, dict[str, int]]:
     """How many images are left out of each split, by reason; the file beside the manifest names them."""
     lines, reasons = [], {}
     for split in VIEWS:
@@ -72,7 +72,7 @@ def _left_out(made: Made) -> dict[str, dict[str, int]]:
     return reasons
 
 
-def sweep(made: Made) -> None:
+def sweep(made: ShardSet) -> None:
     """Remove from the folder what earlier attempts left there."""
     mine = {MANIFEST, CHECKSUMS, LEFT_OUT, FACTS}
     mine |= {file_name(view, n) for view, split in SPLIT.items() for n in range(made.shards[split])}

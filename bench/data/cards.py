@@ -97,7 +97,7 @@ def base(name: str) -> str:
     return name.partition("@")[0]
 
 
-def load(name: str) -> Card:
+def load_card(name: str) -> Card:
     """The card `datasets/<name>.toml`; `<name>@option=value,...` is the same with these options changed.
 
     Beside its own options every card has `size`: see `at`. InputError lists the cards, or the options, that
@@ -180,7 +180,7 @@ def _counting_by_options(card: Card) -> Card:
     return card
 
 
-def digest(card: Card) -> str:
+def store_digest(card: Card) -> str:
     """SHA-256 of what determines the prepared store; wording, sources and metrics may change."""
     facts = [card.format, card.labels, card.train, card.test, card.sizes, dict(card.options)]
     if card.evaluation.result_files:  # the readers then leave the test labels out

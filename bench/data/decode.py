@@ -23,7 +23,7 @@ from PIL import Image, UnidentifiedImageError
 
 from bench.data.formats import MISSING
 
-Pixels = NDArray[np.uint8]  # (H, W, 3)
+PixelArray = NDArray[np.uint8]  # (H, W, 3)
 
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")  # none of them starts a program
 MAX_PIXELS = 50_000_000  # a process then stays under 1 GB, whatever a file of a few kB claims
@@ -42,7 +42,7 @@ NO_RANGE = "pixels without a known range"
 OUTSIDE = "box outside the image"
 
 
-def decode(path: Path) -> Pixels:
+def decode(path: Path) -> PixelArray:
     """The file's pixels (H, W, 3); Unusable gives the reason where there are none."""
     try:
         with path.open("rb") as file, warnings.catch_warnings():
@@ -59,7 +59,7 @@ def decode(path: Path) -> Pixels:
         raise Unusable(f"cannot be read: {os.strerror(system)}" if system else DAMAGED) from fault
 
 
-def _decode(file: BinaryIO) -> Pixels:
+def _decode(file: BinaryIO) -> PixelArray:
     image = Image.open(file, formats=FORMATS)
     if image.width * image.height > MAX_PIXELS:
         raise Unusable(TOO_LARGE)
@@ -71,7 +71,7 @@ def _decode(file: BinaryIO) -> Pixels:
     return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
-def crop(pixels_HWC: Pixels, box: tuple[float, float, float, float]) -> Pixels:
+def crop(pixels_HWC: PixelArray, box: tuple[float, float, float, float]) -> PixelArray:
     """The part of the image that the box (left, top, width, height) touches; Unusable where it has none."""
     left, top, width, height = box
     rows = slice(max(0, int(np.floor(top))), max(0, int(np.ceil(top + height))))
@@ -82,7 +82,7 @@ def crop(pixels_HWC: Pixels, box: tuple[float, float, float, float]) -> Pixels:
     return part
 
 
-def resize(pixels_HWC: Pixels, side: int) -> Pixels:
+def resize(pixels_HWC: PixelArray, side: int) -> PixelArray:
     """The image at (side, side, 3): Pillow's BILINEAR (antialiased), the aspect squashed as in the paper."""
     if pixels_HWC.shape[:2] == (side, side):
         return pixels_HWC

@@ -18,13 +18,13 @@ from bench.base.paths import DATA
 from bench.base.processes import cores, each
 from bench.base.progress import Meter, say
 from bench.data import assembly, cards, shards
-from bench.data.assembly import Made
+from bench.data.assembly import ShardSet
 from bench.data.cards import Card
 from bench.data.formats import MISSING, PLACEHOLDER, _source
 from bench.data.shards import VIEWS, Shard
-from bench.data.staging import Place
+from bench.data.staging import StagingFolder
 from bench.data.store import LAYOUT, MANIFEST, Store, open_store, read_manifest
-from bench.data.survey import Found, differences, items, store_bytes, survey
+from bench.data.survey import SplitSurvey, differences, items, store_bytes, survey
 
 SAME = "the test set has the same picture"
 ARRIVING = {MISSING, PLACEHOLDER}  # why images are left out that a source may have later
@@ -36,7 +36,7 @@ class Task:
 
     card: Card
     source: Path | None
-    place: Place
+    place: StagingFolder
     allow_partial: bool
 
     def complain(self, complaint: str) -> None:
@@ -57,7 +57,7 @@ def prepare(
     both sets; allow_partial leaves such images out, and the manifest says so. An older store then stays as it
     was.
     """
-    place = Place(data / card.name)
+    place = StagingFolder(data / card.name)
     if source is None and fetched_folder(card, data).exists():
         source = fetched_folder(card, data)
     elif source is not None:
@@ -78,7 +78,7 @@ def fetched_folder(card: Card, data: Path) -> Path:
 
 def _made_from(card: Card) -> dict[str, Any]:
     reader = code_digest.digest(f"bench.data.formats.{card.format.replace('-', '_')}")
-    facts = {"layout": LAYOUT, "card": cards.digest(card), "reader": reader, "options": card.options}
+    facts = {"layout": LAYOUT, "card": cards.store_digest(card), "reader": reader, "options": card.options}
     return dict(json.loads(json.dumps(facts)))
 
 
@@ -125,7 +125,7 @@ def _make(task: Task) -> None:
     shutil.rmtree(place.folder / shards.FACTS)
 
 
-def _make_shards(task: Task, found: Mapping[str, Found], without: Mapping[str, str]) -> Made:
+def _make_shards(task: Task, found: Mapping[str, SplitSurvey], without: Mapping[str, str]) -> ShardSet:
     """Make all shards, in all cores where files are decoded; training files in `without` are left out."""
     size = shards.size(task.card.sizes)
     numbers = {split: -(-here.items // size) for split, here in found.items()}
@@ -134,7 +134,7 @@ def _make_shards(task: Task, found: Mapping[str, Found], without: Mapping[str, s
     with Meter(f"prepare {task.card.name}", total=total, unit="images") as meter:
         for done in each(shards.make, _shards(task, size, without), processes=processes):
             meter.add(done)
-    return Made(task.place.unfinished, numbers)
+    return ShardSet(task.place.unfinished, numbers)
 
 
 def _shards(task: Task, size: int, without: Mapping[str, str]) -> Iterator[Shard]:

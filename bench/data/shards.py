@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from bench.base.atomic_files import write_atomically
-from bench.data.arrow_files import Row, write_rows
+from bench.data.arrow_files import ImageRow, write_image_rows
 from bench.data.cards import Sizes
-from bench.data.decode import Pixels, Unusable, crop, decode, resize
+from bench.data.decode import PixelArray, Unusable, crop, decode, resize
 from bench.data.formats import LeftOut, Sample
 from bench.data.store import HELD_OUT_SHARE, LAYOUT, file_name
 
@@ -97,10 +97,10 @@ def make(shard: Shard) -> int:
     key = _key(shard)
     if not _is_made(shard, key):
         facts = Facts(key, [(item.id, item.reason) for item in shard.items if isinstance(item, LeftOut)])
-        validating: list[Row] = []
+        validating: list[ImageRow] = []
         for view, path in shard.files.items():
             rows = validating if view == "held_out" else _rows(shard, facts, validating)
-            write_rows(path, _counted(rows, facts, view), side=_side(shard, view), labels=shard.labels)
+            write_image_rows(path, _counted(rows, facts, view), side=_side(shard, view), labels=shard.labels)
         write_atomically(shard.facts, json.dumps(dataclasses.asdict(facts)))
     return len(shard.items)
 
@@ -126,7 +126,7 @@ def _key(shard: Shard) -> str:
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
-def _state(image: Path | Pixels) -> list[object]:
+def _state(image: Path | PixelArray) -> list[object]:
     if not isinstance(image, Path):
         return [image.shape, hashlib.sha256(image.tobytes()).hexdigest()]
     try:
@@ -140,18 +140,18 @@ def _side(shard: Shard, view: str) -> int:
     return shard.sizes.train if view == "train" else shard.sizes.test
 
 
-def _rows(shard: Shard, facts: Facts, validating: list[Row]) -> Iterator[Row]:
+def _rows(shard: Shard, facts: Facts, validating: list[ImageRow]) -> Iterator[ImageRow]:
     """The rows of the split's own view; those that validate are added to `validating` at the test size."""
     for sample, pixels in _pictures(shard.items, facts):
         labels, validates = sample.labels_C.astype(np.int8).tobytes(), False
         if shard.split == "train" and held_out(sample.group or sample.id):
             validates = True
             image = resize(pixels, shard.sizes.test).tobytes()
-            validating.append(Row(sample.id, image, labels, validates))
-        yield Row(sample.id, resize(pixels, _side(shard, shard.split)).tobytes(), labels, validates)
+            validating.append(ImageRow(sample.id, image, labels, validates))
+        yield ImageRow(sample.id, resize(pixels, _side(shard, shard.split)).tobytes(), labels, validates)
 
 
-def _pictures(items: Iterable[Sample | LeftOut], facts: Facts) -> Iterator[tuple[Sample, Pixels]]:
+def _pictures(items: Iterable[Sample | LeftOut], facts: Facts) -> Iterator[tuple[Sample, PixelArray]]:
     """Each sample with its pixels; a photograph is decoded once for all persons in it."""
     for file, group in groupby((item for item in items if isinstance(item, Sample)), key=file_of):
         samples = list(group)
@@ -176,7 +176,7 @@ def file_of(sample: Sample) -> str:
     return str(sample.image) if isinstance(sample.image, Path) else sample.id
 
 
-def content(pixels_HWC: Pixels) -> str:
+def content(pixels_HWC: PixelArray) -> str:
     """What tells pictures apart: shape, a sum over all 64-bit words, and SHA-256 of sixteen lines or more.
 
     SHA-256 of all pixels would take a quarter of the time in which a shard is made.
@@ -188,7 +188,7 @@ def content(pixels_HWC: Pixels) -> str:
     return hashlib.sha256(known + some.tobytes()).hexdigest()[:32]
 
 
-def _counted(rows: Iterable[Row], facts: Facts, view: str) -> Iterator[Row]:
+def _counted(rows: Iterable[ImageRow], facts: Facts, view: str) -> Iterator[ImageRow]:
     """The same rows, counted and summed up on their way."""
     counts, checksums = {"images": 0, "positives": 0, "held_out": 0}, []
     for row in rows:

@@ -16,7 +16,7 @@ NAMED = 50  # things that one message names; a file lists all of more
 
 
 @dataclass(frozen=True)
-class Place:
+class StagingFolder:
     """A store's folder, `data/<name>`, and what lies beside it while the store is made."""
 
     folder: Path

@@ -5,7 +5,7 @@ from typing import Any
 from bench.data.store import VIEWS
 
 
-def report(manifest: dict[str, Any]) -> list[str]:
+def describe_manifest(manifest: dict[str, Any]) -> list[str]:
     """Images and positive labels of each view, what was left out and why, and how far that is from the
     card.
     """

@@ -15,7 +15,7 @@ ROW_BYTES = 300  # of an image in the store beside its pixels: id, labels, check
 
 
 @dataclass
-class Found:
+class SplitSurvey:
     """What one split has: images, positive labels, images in files, those held out, what is left out and
     why.
     """
@@ -41,9 +41,9 @@ def items(
         yield LeftOut(item.id, reason) if reason else item
 
 
-def survey(card: Card, source: Path | None) -> dict[str, Found]:
+def survey(card: Card, source: Path | None) -> dict[str, SplitSurvey]:
     """What is there, by split; raises the reader's InputError."""
-    found = {split: Found() for split in VIEWS}
+    found = {split: SplitSurvey() for split in VIEWS}
     for split, here in found.items():
         for item in items(card, split, source):
             if isinstance(item, LeftOut):
@@ -56,13 +56,13 @@ def survey(card: Card, source: Path | None) -> dict[str, Found]:
     return found
 
 
-def store_bytes(found: Mapping[str, Found], sizes: Sizes) -> int:
+def store_bytes(found: Mapping[str, SplitSurvey], sizes: Sizes) -> int:
     """What the store will take on the disk."""
     large, small = 3 * sizes.train**2 + ROW_BYTES, 3 * sizes.test**2 + ROW_BYTES
     return found["train"].images * large + (found["train"].held_out + found["test"].images) * small
 
 
-def differences(card: Card, found: Mapping[str, Found]) -> tuple[list[str], list[str]]:
+def differences(card: Card, found: Mapping[str, SplitSurvey]) -> tuple[list[str], list[str]]:
     """(what contradicts the card, what differs from a count that is approximate), in words."""
     wrong: list[str] = []
     remarkable: list[str] = []
@@ -71,7 +71,7 @@ def differences(card: Card, found: Mapping[str, Found]) -> tuple[list[str], list
     return wrong, remarkable
 
 
-def _differences(split: str, expected: Split, found: Found) -> list[str]:
+def _differences(split: str, expected: Split, found: SplitSurvey) -> list[str]:
     wanted = {name: dataclasses.asdict(expected)[name] for name in ("images", "positives")}
     return [
         f"{split}: {number:,} {name} expected, {getattr(found, name):,} found"

@@ -8,7 +8,7 @@ from pathlib import Path
 from bench.base.errors import InputError
 from bench.base.processes import cores, each
 from bench.base.progress import Meter
-from bench.data.arrow_files import CHECKSUM_BYTES, read_rows
+from bench.data.arrow_files import CHECKSUM_BYTES, read_image_rows
 from bench.data.store import CHECKSUMS, VIEWS, Store
 
 SMALL = 2e9  # bytes that one process checks sooner than several have started
@@ -64,7 +64,7 @@ def check(part: Part) -> tuple[Part, list[str]]:
 
 
 def _ids_and_checksums(path: Path) -> Iterator[tuple[str, bytes]]:
-    return ((row.id, row.checksum) for row in read_rows(path))
+    return ((row.id, row.checksum) for row in read_image_rows(path))
 
 
 def _parts(store: Store) -> Iterator[Part]:

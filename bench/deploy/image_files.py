@@ -15,7 +15,7 @@ from PIL import ExifTags, Image, ImageOps
 
 from bench.base.errors import InputError
 from bench.data import decode
-from bench.data.decode import Pixels, Unusable
+from bench.data.decode import PixelArray, Unusable
 
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"}
@@ -26,11 +26,11 @@ AHEAD = 2  # batches that are read while the model is at another
 
 
 @dataclass(frozen=True)
-class Pictures:
+class ImageBatch:
     """Some files, the pixels (B, H, W, 3) of those that have any, in order, and of the others why not."""
 
     paths: tuple[Path, ...]
-    images_BHWC: Pixels
+    images_BHWC: PixelArray
     reasons: dict[Path, str]
 
     @property
@@ -39,7 +39,7 @@ class Pictures:
         return [path for path in self.paths if path not in self.reasons]
 
 
-def files(given: Sequence[Path]) -> list[Path]:
+def list_images(given: Sequence[Path]) -> list[Path]:
     """The files that are given, and of a folder the image files at any depth by name; each once.
 
     A file that is named itself is taken whatever its name ends in; hidden ones are passed over.
@@ -65,9 +65,9 @@ def _inside(folder: Path) -> list[Path]:
     )
 
 
-def read(paths: Sequence[Path], *, side: int, batch_size: int) -> Iterator[Pictures]:
+def read_batches(paths: Sequence[Path], *, side: int, batch_size: int) -> Iterator[ImageBatch]:
     """The files in batches; one thread decodes and resizes while the model is busy."""
-    pending: deque[Future[Pictures]] = deque()
+    pending: deque[Future[ImageBatch]] = deque()
     with ThreadPoolExecutor(max_workers=1) as thread:
         for start in range(0, len(paths), batch_size):
             pending.append(thread.submit(_read, tuple(paths[start : start + batch_size]), side))
@@ -77,7 +77,7 @@ def read(paths: Sequence[Path], *, side: int, batch_size: int) -> Iterator[Pictu
             yield pending.popleft().result()
 
 
-def _read(paths: tuple[Path, ...], side: int) -> Pictures:
+def _read(paths: tuple[Path, ...], side: int) -> ImageBatch:
     images, reasons = [], {}
     for path in paths:
         try:
@@ -85,10 +85,10 @@ def _read(paths: tuple[Path, ...], side: int) -> Pictures:
         except Unusable as reason:
             reasons[path] = str(reason)
     empty = np.empty((0, side, side, 3), np.uint8)
-    return Pictures(paths, np.stack(images) if images else empty, reasons)
+    return ImageBatch(paths, np.stack(images) if images else empty, reasons)
 
 
-def _upright(path: Path) -> Pixels:
+def _upright(path: Path) -> PixelArray:
     """The pixels turned as EXIF says; a store keeps them as they lie, as boxes refer to that."""
     stored_HWC = decode.decode(path)
     if (orientation := _orientation(path)) not in TURNED:

@@ -19,7 +19,7 @@ from bench.base.paths import RUNS
 from bench.results import record
 from bench.results.record import Record
 from bench.training import device, method, tensor_file
-from bench.training.batches import Pixels
+from bench.training.batches import InputTransform
 from bench.training.method import File, Labels, Method
 from bench.training.stages import Collection
 
@@ -30,7 +30,7 @@ MODEL = "multilabel-bench/model/1"
 
 
 @dataclass(frozen=True)
-class Trained:
+class LoadedModel:
     """A model in evaluation mode, and what is to be known of it.
 
     tensors: all that it was made from. facts: its record. labels: their names, in the order of its logits.
@@ -41,7 +41,7 @@ class Trained:
     tensors: Mapping[str, Tensor]
     facts: Mapping[str, Any]
     labels: tuple[str, ...]
-    pixels: Pixels
+    pixels: InputTransform
     input_size: int
 
     def prepared(self, images_BHWC: NDArray[np.uint8]) -> Tensor:
@@ -57,7 +57,7 @@ class Trained:
         return logits_BC.float().cpu().numpy()
 
 
-def find(run: str, runs: Path = RUNS) -> Path:
+def find_run(run: str, runs: Path = RUNS) -> Path:
     """The record that a user means by its path or its name, `srn-seed0` or `demo/srn-seed0`; InputError
     lists the runs there are.
     """
@@ -73,7 +73,7 @@ def find(run: str, runs: Path = RUNS) -> Path:
     return there[found[0]]
 
 
-def load(path: Path, on: torch.device) -> Trained:
+def load_model(path: Path, on: torch.device) -> LoadedModel:
     """The model that a record's stages left behind, or that a folder holds; its logits are what they were.
 
     InputError where something is missing, damaged, or of other code.
@@ -98,12 +98,12 @@ def label_names(facts: Record) -> tuple[str, ...]:
 
 def build(
     facts: Record, tensors: Mapping[str, Tensor], on: torch.device, *, labels: tuple[str, ...], source: Path
-) -> Trained:
+) -> LoadedModel:
     """The model that a record describes, every tensor of it taken from `tensors`.
 
     labels: their names, in the order of its logits. source: for messages.
     """
-    module = method.load(facts["method"])
+    module = method.load_method(facts["method"])
     config = _config(module, facts["recipe"], source)
     # What a method takes of the co-occurrence it keeps in its state: here any matrix does.
     unknown = Labels(labels, np.eye(len(labels), dtype=np.int64))
@@ -114,8 +114,8 @@ def build(
         reason = " ".join(str(fault).split())[:300]
         raise _of_other_code(source, facts, reason) from fault
     model.to(on).to(memory_format=torch.channels_last).eval()
-    pixels = Pixels(model.trunk.mean, model.trunk.std, on)  # type: ignore[arg-type]
-    return Trained(model, tensors, facts, labels, pixels, stages[-1].input_size)
+    pixels = InputTransform(model.trunk.mean, model.trunk.std, on)  # type: ignore[arg-type]
+    return LoadedModel(model, tensors, facts, labels, pixels, stages[-1].input_size)
 
 
 def _fill(model: nn.Module, tensors: dict[str, Tensor], collections: list[Collection]) -> None:

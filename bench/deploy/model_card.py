@@ -7,7 +7,7 @@ from bench.base import method_names
 from bench.base.protocol import GROUPS
 from bench.data import cards
 from bench.data.cards import Card
-from bench.deploy.load_model import Trained
+from bench.deploy.load_model import LoadedModel
 from bench.results import record
 
 TASK = "image-classification"
@@ -67,14 +67,15 @@ output `logits` is (B, {number}).
 """
 
 
-def text(found: Trained, *, onnx: bool) -> str:
+def text(found: LoadedModel, *, onnx: bool) -> str:
     """The card's Markdown."""
-    facts, card = found.facts, cards.load(found.facts["dataset"])
+    facts, card = found.facts, cards.load_card(found.facts["dataset"])
     return LAYOUT.format(
         front=_front(found, card),
-        title=method_names.title(facts["method"]) + (f" [{facts['variant']}]" if facts["variant"] else ""),
+        title=method_names.display_name(facts["method"])
+        + (f" [{facts['variant']}]" if facts["variant"] else ""),
         dataset=card.title,
-        what=method_names.methods()[facts["method"]],
+        what=method_names.method_summaries()[facts["method"]],
         seed=facts["seed"],
         images=facts["images"]["train"],
         tested=facts["images"]["test"],
@@ -92,7 +93,7 @@ def text(found: Trained, *, onnx: bool) -> str:
     )
 
 
-def _front(found: Trained, card: Card) -> str:
+def _front(found: LoadedModel, card: Card) -> str:
     """What the Hub shows and searches, with the scores as its `model-index`."""
     facts = found.facts
     results = [
@@ -103,18 +104,18 @@ def _front(found: Trained, card: Card) -> str:
         library_name="multilabel-bench",
         pipeline_tag=TASK,
         tags=["multi-label-image-classification", facts["recipe"]["trunk"]],
-        model_name=record.title(facts),
+        model_name=record.record_name(facts),
         eval_results=results,
     )
     return str(front.to_yaml()).rstrip()
 
 
-def _scores(found: Trained) -> str:
+def _scores(found: LoadedModel) -> str:
     scores = _named_scores(found)
     return tabulate([[f"{value:.2f}" for value in scores.values()]], [*scores], "pipe", disable_numparse=True)
 
 
-def _named_scores(found: Trained) -> dict[str, float]:
+def _named_scores(found: LoadedModel) -> dict[str, float]:
     """Of the data set's own convention: `mAP`, ..., `top-3 F1-C`, ..., in percent."""
     scores = record.scores(dict(found.facts), found.facts["protocol"]["profile"])
     return {

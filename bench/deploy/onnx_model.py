@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from bench.base import method_names
 from bench.base.atomic_files import write_atomically
 from bench.base.errors import InputError
-from bench.deploy.load_model import Trained
+from bench.deploy.load_model import LoadedModel
 from bench.training.batches import generator
 
 PACKAGES = ("onnx", "onnxruntime", "onnxscript")
@@ -29,7 +29,7 @@ TOLERANCE = 1e-4  # on logits, absolute and relative: sums are taken in another 
 class Whole(nn.Module):
     """The model with what comes before it: images_BHWC, uint8, -> logits (B, C)."""
 
-    def __init__(self, found: Trained) -> None:
+    def __init__(self, found: LoadedModel) -> None:
         super().__init__()
         self.model = found.model
         self.pixels = found.pixels
@@ -41,7 +41,7 @@ class Whole(nn.Module):
         return self.model.logits(images_BCHW)  # type: ignore[operator, no-any-return]
 
 
-def write(found: Trained, path: Path) -> Path:
+def write(found: LoadedModel, path: Path) -> Path:
     """Write the model; InputError where a package is missing, the exporter cannot express the model, or the
     logits of drawn images differ.
     """
@@ -79,8 +79,8 @@ def _quiet() -> Iterator[None]:
         logging.disable(before)
 
 
-def _inexpressible(found: Trained, reason: str) -> InputError:
-    title = method_names.title(found.facts["method"])
+def _inexpressible(found: LoadedModel, reason: str) -> InputError:
+    title = method_names.display_name(found.facts["method"])
     return InputError(f"ONNX cannot express {title} ({reason}); leave --onnx out")
 
 
@@ -109,7 +109,7 @@ def _exported(model: nn.Module, images_BHWC: Tensor) -> bytes:
         return path.read_bytes()
 
 
-def _check(content: bytes, found: Trained, images_BHWC: Any) -> None:
+def _check(content: bytes, found: LoadedModel, images_BHWC: Any) -> None:
     """InputError unless onnxruntime gives the model's logits for one image and for several."""
     import onnxruntime  # noqa: PLC0415 (see _require)
 

@@ -5,7 +5,7 @@ import ast
 import importlib
 from pathlib import Path
 
-from bench.base.cli import Parser, run
+from bench.base.cli import Parser, run_command
 from bench.base.code_digest import parse
 from bench.base.errors import unknown
 
@@ -32,4 +32,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_command(main)

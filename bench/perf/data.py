@@ -20,11 +20,11 @@ from tabulate import tabulate
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from bench.base.cli import Parser, run
+from bench.base.cli import Parser, run_command
 from bench.base.errors import InputError
 from bench.base.processes import cores
 from bench.data import decode, shards
-from bench.data.arrow_files import Row, write_rows
+from bench.data.arrow_files import ImageRow, write_image_rows
 from bench.data.cards import Sizes
 from bench.data.formats import Sample
 from bench.data.shards import Shard
@@ -64,7 +64,7 @@ def photographs(folder: Path, number: int) -> Files:
     return sorted(folder.glob("*.jpg"))
 
 
-class Pictures(Dataset[Tensor]):
+class PillowDataset(Dataset[Tensor]):
     """The obvious way: every epoch opens, crops, resizes and mirrors the files with Pillow."""
 
     def __init__(self, files: Files) -> None:
@@ -132,7 +132,7 @@ def _epoch(loader: DataLoader[Tensor]) -> None:
 def _loader(files: Files, workers: int) -> DataLoader[Tensor]:
     """Pillow in worker processes that stay from epoch to epoch."""
     return DataLoader(
-        Pictures(files),
+        PillowDataset(files),
         batch_size=BATCH,
         num_workers=workers,
         persistent_workers=bool(workers),
@@ -169,7 +169,7 @@ def _contenders(files: Files, workers: int) -> dict[str, Callable[[], None]]:
     _made(files, folder)
     view = View({folder / "train-00000.arrow": len(files)})
     chosen = [np.random.default_rng(k).permutation(len(files))[:BATCH] for k in range(BATCHES)]
-    rows = [Row(path.name, pillow(path), bytes(LABELS), held_out=False) for path in files]
+    rows = [ImageRow(path.name, pillow(path), bytes(LABELS), held_out=False) for path in files]
     loader = _loader(files, workers)
     _epoch(loader)
     return {
@@ -177,14 +177,14 @@ def _contenders(files: Files, workers: int) -> dict[str, Callable[[], None]]:
         "pillow": partial(_each, pillow, files),
         "shard": partial(_made, files, folder),
         "png": partial(_saved_as_png, files, folder),
-        "rows": lambda: write_rows(folder / "rows.arrow", _summed(rows), side=STORED, labels=LABELS),
+        "rows": lambda: write_image_rows(folder / "rows.arrow", _summed(rows), side=STORED, labels=LABELS),
         "read": partial(_read, view, chosen),
         "crops": partial(_cropped, view, chosen),
         "loader": partial(_epoch, loader),
     }
 
 
-def _summed(rows: list[Row]) -> Iterator[Row]:
+def _summed(rows: list[ImageRow]) -> Iterator[ImageRow]:
     for row in rows:
         row.checksum  # noqa: B018 (as a shard has it computed)
         yield row
@@ -223,4 +223,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_command(main)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from tabulate import tabulate
 
-from bench.base.cli import Parser, run
+from bench.base.cli import Parser, run_command
 from bench.base.errors import InputError
 from bench.base.protocol import Evaluation
 from bench.scoring import bootstrap, profiles
@@ -137,4 +137,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_command(main)

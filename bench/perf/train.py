@@ -22,7 +22,7 @@ import torch
 from torch import nn
 
 from bench.base.atomic_files import write_atomically
-from bench.base.cli import Parser, run
+from bench.base.cli import Parser, run_command
 from bench.base.errors import InputError
 from bench.base.paths import ROOT
 from bench.base.provenance import provenance
@@ -30,10 +30,10 @@ from bench.data import cards
 from bench.data.store import HELD_OUT_SHARE, Store
 from bench.perf.synthetic import FULL, LABELS, SMALL, InTurn, Made, Size
 from bench.training import device, method, run_options
-from bench.training.batches import Pixels
+from bench.training.batches import InputTransform
 from bench.training.inference import predict
-from bench.training.learners import Collecting, collect
-from bench.training.loop import Course, train
+from bench.training.learners import CollectionLearner, collect
+from bench.training.loop import StageRun, train
 from bench.training.method import Labels
 from bench.training.stages import Collection, Stage
 
@@ -47,7 +47,7 @@ Chain = tuple[Any, ...]
 
 def recipe(name: str) -> Any:
     """A method's recipe on the terms that all share: one input size, crops, batch size, SRN's epochs."""
-    return method.recipe(method.load(name), DATASETS[0], {"terms": "equal"})
+    return method.recipe(method.load_method(name), DATASETS[0], {"terms": "equal"})
 
 
 def measured(name: str, size: Size) -> Any:
@@ -58,14 +58,14 @@ def measured(name: str, size: Size) -> Any:
 
 def build(name: str, size: Size, on: torch.device) -> tuple[nn.Module, tuple[Stage | Collection, ...]]:
     """A method's model from scratch on the device, and its stages, with the paper's crops."""
-    module, config = method.load(name), measured(name, size)
+    module, config = method.load_method(name), measured(name, size)
     labels = Labels(tuple(map(str, range(LABELS))), np.ones((LABELS, LABELS), np.int64))
     model = method.build(module, config, labels, seed=0)
     return model.to(on).to(memory_format=torch.channels_last), module.stages(config)
 
 
 def measure_stage(
-    model: nn.Module, stage: Stage | Collection, made: Made, pixels: Pixels, *, compiled: bool
+    model: nn.Module, stage: Stage | Collection, made: Made, pixels: InputTransform, *, compiled: bool
 ) -> dict[str, float]:
     """A stage's figures: medians over rounds of one epoch from the pipeline and one of the resident batch.
 
@@ -88,12 +88,12 @@ def measure_stage(
 
 
 def _trained(
-    model: nn.Module, stage: Stage, made: Made, pixels: Pixels, *, feed: Feed, compiled: bool
+    model: nn.Module, stage: Stage, made: Made, pixels: InputTransform, *, feed: Feed, compiled: bool
 ) -> list[float]:
     """Images per second of every epoch."""
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
-        course = Course(
+        stage_run = StageRun(
             replace(stage, epochs=1 + 2 * ROUNDS, schedule=replace(stage.schedule, patience=None)),
             cast("Store", made),
             seed=0,
@@ -104,22 +104,24 @@ def _trained(
             feed=feed,
             note=rows.append,
         )
-        train(model, course)
+        train(model, stage_run)
     return [row["images_per_second"] for row in rows]
 
 
-def _collected(model: nn.Module, stage: Collection, made: Made, pixels: Pixels, *, feed: Feed) -> list[float]:
+def _collected(
+    model: nn.Module, stage: Collection, made: Made, pixels: InputTransform, *, feed: Feed
+) -> list[float]:
     """Images per second of every pass; the model then has what it predicts with."""
     rates = []
     for number in range(1 + 2 * ROUNDS):
         began = time.monotonic()
         rows_ND = collect(model, stage, cast("Store", made), pixels, feed=partial(feed, number=number + 1))
         rates.append(len(rows_ND) / (time.monotonic() - began))
-    Collecting(model, stage, cast("Store", made), pixels, stage.name).hold(rows_ND)
+    CollectionLearner(model, stage, cast("Store", made), pixels, stage.name).hold(rows_ND)
     return rates
 
 
-def measure_evaluation(model: nn.Module, made: Made, pixels: Pixels) -> float:
+def measure_evaluation(model: nn.Module, made: Made, pixels: InputTransform) -> float:
     """Images per second of prediction, from the store to the logits in memory."""
     for _ in range(2):  # the first warms up
         began = time.monotonic()
@@ -138,7 +140,7 @@ def measure(
 ) -> dict[str, Any]:
     """{stages: {name: figures}, evaluation} of a method; a stage that is `known` is not measured again."""
     model, stages = build(name, size, on)
-    pixels = Pixels(model.trunk.mean, model.trunk.std, on)  # type: ignore[arg-type]
+    pixels = InputTransform(model.trunk.mean, model.trunk.std, on)  # type: ignore[arg-type]
     found = {}
     for stage, chain in zip(stages, chains(stages), strict=True):
         if chain not in known:
@@ -163,7 +165,7 @@ def hours(found: dict[str, Any], images: int) -> dict[str, float]:
     spent: dict[Chain, float] = {}
     total: dict[str, float] = {}
     for name, figures in found.items():
-        stages = method.load(name).stages(recipe(name))
+        stages = method.load_method(name).stages(recipe(name))
         total[name] = 0.0
         for stage, chain in zip(stages, chains(stages), strict=True):
             learn = images * (1 - HELD_OUT_SHARE) / figures["stages"][stage.name]["pipeline"]
@@ -219,7 +221,7 @@ def main(argv: list[str] | None = None) -> int:
 def record(found: dict[str, dict[str, Any]], size: Size, where: dict[str, Any]) -> dict[str, Any]:
     """What is written: the figures by way and method, and what follows from them at full size."""
     full = size.trunk == FULL.trunk
-    datasets = {name: cards.load(name).train.images for name in DATASETS} if full else {}
+    datasets = {name: cards.load_card(name).train.images for name in DATASETS} if full else {}
     return {
         "schema": SCHEMA,
         "size": asdict(size),
@@ -244,4 +246,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_command(main)

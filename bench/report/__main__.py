@@ -10,12 +10,12 @@ import argparse
 from pathlib import Path
 
 from bench.base.atomic_files import write_atomically
-from bench.base.cli import Parser, run
+from bench.base.cli import Parser, run_command
 from bench.base.errors import InputError
 from bench.base.paths import DATA, RUNS
 from bench.data import cards
 from bench.report import figure, html_page, sections
-from bench.report.evidence import Evidence, gather, title
+from bench.report.evidence import Evidence, gather, run_name
 from bench.report.sections import Places
 from bench.results import comparison_table
 from bench.results.table_model import as_csv, as_json
@@ -47,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
 def _title(evidence: Evidence) -> str:
     if evidence.subject is None:
         return f"{evidence.card.title}: what was trained"
-    return f"{evidence.card.title}: does {title(evidence.subject)} help, where, and why?"
+    return f"{evidence.card.title}: does {run_name(evidence.subject)} help, where, and why?"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -65,4 +65,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_command(main)

@@ -14,9 +14,9 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from bench.data.formats import Box
-from bench.report.figure import QUESTIONS, Exhibit
-from bench.report.figure_style import INK, MAP, TILE, TRUE, Mosaic, Paper, short
-from bench.report.model_outputs import Statement
+from bench.report.figure import QUESTIONS, ReportFigure
+from bench.report.figure_style import INK, MAP, TILE, TRUE, Canvas, Mosaic, short
+from bench.report.model_outputs import ModelOutputs
 from bench.scoring.matrices import Array
 
 ROW, HEAD = 2.3, 0.25  # squares that an image takes, and above it those of its labels
@@ -64,7 +64,7 @@ def _covered(boxes: Sequence[Box], size: tuple[int, ...]) -> NDArray[np.bool_]:
     return is_on_HW
 
 
-def found_only_by(statement: Statement, other_MC: Array | None, labels: Sequence[int]) -> list[int]:
+def found_only_by(statement: ModelOutputs, other_MC: Array | None, labels: Sequence[int]) -> list[int]:
     """For each label the first image that has it, that the statement predicts and the other logits do not.
 
     Without other logits, and where there is no such image, the first that has the label.
@@ -80,9 +80,9 @@ def found_only_by(statement: Statement, other_MC: Array | None, labels: Sequence
     return images
 
 
-def maps_exhibit(
-    statement: Statement, names: Sequence[str], images: Sequence[int], boxes: Boxes | None, run: str
-) -> Exhibit:
+def maps_figure(
+    statement: ModelOutputs, names: Sequence[str], images: Sequence[int], boxes: Boxes | None, run: str
+) -> ReportFigure:
     """Fig. 3 of the paper."""
     facts: dict[str, Any] = {"run": run}
     caption = (
@@ -98,7 +98,7 @@ def maps_exhibit(
             f"({found.own_by_chance:.0f} % by chance), on a companion in {found.companion:.0f} % "
             f"({found.companion_by_chance:.0f} % by chance)."
         )
-    return Exhibit(
+    return ReportFigure(
         "fig3-attention",
         QUESTIONS[1],
         "Attention A and weighted attention U (Fig. 3)",
@@ -110,7 +110,7 @@ def maps_exhibit(
     )
 
 
-def _rows(statement: Statement, names: Sequence[str], images: Sequence[int]) -> list[dict[str, Any]]:
+def _rows(statement: ModelOutputs, names: Sequence[str], images: Sequence[int]) -> list[dict[str, Any]]:
     return [
         {
             "image": statement.ids[image],
@@ -123,18 +123,18 @@ def _rows(statement: Statement, names: Sequence[str], images: Sequence[int]) -> 
     ]
 
 
-def confidence(statement: Statement, image: int, label: int) -> float:
+def confidence(statement: ModelOutputs, image: int, label: int) -> float:
     """The predicted probability in percent."""
     return 100 / (1 + float(np.exp(-statement.prediction_MC[image, label])))
 
 
-def ranked(statement: Statement, image: int, number: int) -> list[int]:
+def ranked(statement: ModelOutputs, image: int, number: int) -> list[int]:
     """The image's most confident labels."""
     return [int(label) for label in np.argsort(-statement.prediction_MC[image], kind="stable")[:number]]
 
 
 def _draw(
-    statement: Statement, names: Sequence[str], images: Sequence[int], boxes: Boxes | None, paper: Paper
+    statement: ModelOutputs, names: Sequence[str], images: Sequence[int], boxes: Boxes | None, paper: Canvas
 ) -> Figure:
     """Two rows for an image: it and A, then U."""
     sheet = Mosaic(paper, ROW * len(images))

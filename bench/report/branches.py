@@ -6,13 +6,13 @@ from functools import partial
 from matplotlib.figure import Figure
 
 from bench.data.cards import Card
-from bench.report.figure import QUESTIONS, Exhibit
-from bench.report.figure_style import COLOURS, Paper
-from bench.report.model_outputs import Statement
+from bench.report.figure import QUESTIONS, ReportFigure
+from bench.report.figure_style import COLOURS, Canvas
+from bench.report.model_outputs import ModelOutputs
 from bench.scoring import metrics
 
 
-def branch_mAP(statement: Statement, card: Card) -> dict[str, float]:
+def branch_mAP(statement: ModelOutputs, card: Card) -> dict[str, float]:
     """Percent, over the images that were looked at."""
     rules = card.evaluation
     found = {
@@ -24,7 +24,7 @@ def branch_mAP(statement: Statement, card: Card) -> dict[str, float]:
     return {name: float(value) for name, value in found.items()}
 
 
-def branches_exhibit(statement: Statement, card: Card, run: str) -> Exhibit:
+def branches_figure(statement: ModelOutputs, card: Card, run: str) -> ReportFigure:
     """What each branch alone would score."""
     found = branch_mAP(statement, card)
     *alone, last = found
@@ -32,7 +32,7 @@ def branches_exhibit(statement: Statement, card: Card, run: str) -> Exhibit:
     if alone:
         best = max(alone, key=lambda name: found[name])
         caption += f"; of the branches by themselves {best} is best, {found[best]:.1f} %"
-    return Exhibit(
+    return ReportFigure(
         "branches",
         QUESTIONS[1],
         "What each branch alone would score",
@@ -44,7 +44,7 @@ def branches_exhibit(statement: Statement, card: Card, run: str) -> Exhibit:
     )
 
 
-def _draw(found: Mapping[str, float], paper: Paper) -> Figure:
+def _draw(found: Mapping[str, float], paper: Canvas) -> Figure:
     figure = paper.figure(1.8)
     axis = figure.subplots()
     places = range(len(found))

@@ -11,13 +11,13 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from bench.report import run_curves
-from bench.report.evidence import Evidence, Pair, title
-from bench.report.figure import QUESTIONS, Exhibit
-from bench.report.figure_style import COLOURS, Paper, keys
+from bench.report.evidence import Evidence, Pair, run_name
+from bench.report.figure import QUESTIONS, ReportFigure
+from bench.report.figure_style import COLOURS, Canvas, keys
 from bench.results.record import Record
 from bench.scoring.average_precision import descending
 from bench.scoring.matrices import Array
-from bench.training.log import Row
+from bench.training.log import EpochRow
 
 Curve = tuple[Array, Array]  # recall and precision in percent
 
@@ -35,7 +35,7 @@ def precision_recall(scores_N: Array, labels_N: Array) -> Curve:
     return 100 * found_P / max(len(rank_P), 1), 100 * found_P / rank_P
 
 
-def pr_exhibit(evidence: Evidence, pair: Pair, chosen: Sequence[int]) -> Exhibit | None:
+def pr_figure(evidence: Evidence, pair: Pair, chosen: Sequence[int]) -> ReportFigure | None:
     """Precision against recall of the chosen labels, of baseline and subject; None without predictions."""
     given = {group: evidence.predictions(group) for group in reversed(pair)}
     seeds = sorted(set.intersection(*(set(found) for found in given.values())))
@@ -43,12 +43,14 @@ def pr_exhibit(evidence: Evidence, pair: Pair, chosen: Sequence[int]) -> Exhibit
         return None
     curves = {
         evidence.card.labels[c]: {
-            title(group): precision_recall(found[seeds[0]].logits_NC[:, c], found[seeds[0]].labels_NC[:, c])
+            run_name(group): precision_recall(
+                found[seeds[0]].logits_NC[:, c], found[seeds[0]].labels_NC[:, c]
+            )
             for group, found in given.items()
         }
         for c in chosen
     }
-    return Exhibit(
+    return ReportFigure(
         "precision-recall",
         QUESTIONS[0],
         "Precision and recall of three labels",
@@ -70,7 +72,7 @@ def _pr_rows(curves: Mapping[str, Mapping[str, Curve]]) -> list[dict[str, Any]]:
     ]
 
 
-def _draw_pr(curves: Mapping[str, Mapping[str, Curve]], paper: Paper) -> Figure:
+def _draw_pr(curves: Mapping[str, Mapping[str, Curve]], paper: Canvas) -> Figure:
     figure, axes = paper.panels(len(curves), 2.8, sharex=True, sharey=True)
     for axis, (label, methods) in zip(axes, curves.items(), strict=True):
         named = zip(keys(methods), methods.values(), strict=True)
@@ -83,9 +85,9 @@ def _draw_pr(curves: Mapping[str, Mapping[str, Curve]], paper: Paper) -> Figure:
     return figure
 
 
-def training_exhibit(evidence: Evidence) -> Exhibit:
+def training_figure(evidence: Evidence) -> ReportFigure:
     """Loss and held-out mAP over the epochs, of each method's first seed."""
-    runs = {title(group): rows_of(evidence.members[group][0]) for group in evidence.rivals}
+    runs = {run_name(group): rows_of(evidence.members[group][0]) for group in evidence.rivals}
     runs = {name: rows for name, rows in runs.items() if rows}
     facts = ("epoch", "lr", "loss", "held_out_loss", "held_out_mAP")
     rows = [
@@ -93,7 +95,7 @@ def training_exhibit(evidence: Evidence) -> Exhibit:
         for name, found in runs.items()
         for row in found
     ]
-    return Exhibit(
+    return ReportFigure(
         "training-curves",
         QUESTIONS[2],
         "Loss and held-out mAP while training",
@@ -106,13 +108,13 @@ def training_exhibit(evidence: Evidence) -> Exhibit:
     )
 
 
-def rows_of(record: Record) -> list[Row]:
+def rows_of(record: Record) -> list[EpochRow]:
     """The epochs of a record's stages as the rows of a log."""
     usual = {"held_out_mAP": None}
     return [{**usual, "stage": stage["name"], **row} for stage in record["stages"] for row in stage["epochs"]]
 
 
-def _draw_training(runs: Mapping[str, list[Row]], paper: Paper) -> Figure:
+def _draw_training(runs: Mapping[str, list[EpochRow]], paper: Canvas) -> Figure:
     figure: Figure = run_curves.draw(dict(zip(keys(runs), runs.values(), strict=True)), title="")
     figure.set_size_inches(paper.width, 6)
     return figure

@@ -89,7 +89,7 @@ class Evidence:
     @property
     def rivals(self) -> list[Group]:
         """Every method and variant, in the paper's order."""
-        order = method_names.in_order()
+        order = method_names.methods_in_order()
         return sorted(self.members, key=lambda group: (_place(order, group[0]), group))
 
 
@@ -99,7 +99,7 @@ def gather(dataset: str, runs: Path, *, subject: str = "", baseline: str = "") -
     subject: the method that the report is about (the first that names a `BASELINE` and has records);
     baseline: what it is compared with (that one). Both in any spelling.
     """
-    card = cards.load(dataset)
+    card = cards.load_card(dataset)
     records, origin = comparison_table.records(dataset, runs)
     if not records:
         command = f"python -m bench.run --dataset {dataset} --method all"
@@ -112,9 +112,9 @@ def gather(dataset: str, runs: Path, *, subject: str = "", baseline: str = "") -
     return Evidence(card, runs, origin, found, chosen, against)
 
 
-def title(group: Group) -> str:
+def run_name(group: Group) -> str:
     """`ResNet-101 [budget=equal]`."""
-    name = method_names.title(group[0]) if group[0] in method_names.methods() else group[0]
+    name = method_names.display_name(group[0]) if group[0] in method_names.method_summaries() else group[0]
     return name + (f" [{group[1]}]" if group[1] else "")
 
 
@@ -127,13 +127,13 @@ def _find(name: str, found: Mapping[Group, Sequence[Record]]) -> Group:
 
 def _claimant(found: Mapping[Group, Sequence[Record]]) -> Group | None:
     """The first method that says which other one it improves on."""
-    known = method_names.methods()
-    mine = {name for name, _ in found if name in known and hasattr(method.load(name), "BASELINE")}
+    known = method_names.method_summaries()
+    mine = {name for name, _ in found if name in known and hasattr(method.load_method(name), "BASELINE")}
     return _group(min(mine), found) if mine else None
 
 
 def _baseline(subject: Group | None, found: Mapping[Group, Sequence[Record]]) -> Group | None:
-    return _group(getattr(method.load(subject[0]), "BASELINE", ""), found) if subject else None
+    return _group(getattr(method.load_method(subject[0]), "BASELINE", ""), found) if subject else None
 
 
 def _group(name: str, found: Mapping[Group, Sequence[Record]]) -> Group | None:

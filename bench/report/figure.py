@@ -13,13 +13,13 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from bench.base.atomic_files import write_atomically
-from bench.report.figure_style import GROUND, INK, NARROW, STYLE, WIDE, Paper
+from bench.report.figure_style import GROUND, INK, NARROW, STYLE, WIDE, Canvas
 
 QUESTIONS = ("Where does it help?", "Why?", "How was it trained?")
 
 
 @dataclass(frozen=True)
-class Exhibit:
+class ReportFigure:
     """A figure: which of the questions it answers, what to see in it, and the numbers that it draws.
 
     alt: what it shows, for who does not see it. facts: single numbers. rows: one for each thing drawn; NaN is
@@ -31,7 +31,7 @@ class Exhibit:
     title: str
     caption: str
     alt: str
-    draw: Callable[[Paper], Figure]
+    draw: Callable[[Canvas], Figure]
     facts: Mapping[str, Any] = field(default_factory=dict)
     rows: Sequence[Mapping[str, Any]] = ()
 
@@ -40,19 +40,19 @@ class Exhibit:
 class Drawn:
     """An exhibit's picture for a wide screen, as SVG and PNG, and for a narrow one."""
 
-    exhibit: Exhibit
+    exhibit: ReportFigure
     wide: str
     png: bytes
     narrow: str
 
 
-def draw(exhibit: Exhibit) -> Drawn:
+def draw(exhibit: ReportFigure) -> Drawn:
     """The pictures; the same numbers give the same bytes."""
     (wide, png), (narrow, _) = (_pictures(exhibit, paper) for paper in (WIDE, NARROW))
     return Drawn(exhibit, wide, png, narrow)
 
 
-def _pictures(exhibit: Exhibit, paper: Paper) -> tuple[str, bytes]:
+def _pictures(exhibit: ReportFigure, paper: Canvas) -> tuple[str, bytes]:
     # Salted by the figure's name, no two figures of a page share an id.
     style: Any = STYLE | {"svg.hashsalt": f"{exhibit.name} {paper.name}"}
     with mpl.rc_context(style):

@@ -32,7 +32,7 @@ STYLE: dict[str, Any] = {
 
 
 @dataclass(frozen=True)
-class Paper:
+class Canvas:
     """A width in inches, and how many images fit beside each other."""
 
     name: str
@@ -60,7 +60,7 @@ class Mosaic:
     A place is (down, across) in squares; `step` is the side of a square with the gap beside it, in inches.
     """
 
-    def __init__(self, paper: Paper, rows: float, *, margin: float = 0.0) -> None:
+    def __init__(self, paper: Canvas, rows: float, *, margin: float = 0.0) -> None:
         self.figure = Figure(figsize=(paper.width, rows * (paper.width - margin) / paper.columns))
         self.step = (paper.width - margin) / paper.columns
         self.axis = self.figure.add_axes((margin / paper.width, 0, 1 - margin / paper.width, 1))
@@ -83,7 +83,7 @@ class Mosaic:
 
 
 TILE = 0.94  # of a square: the rest is the gap
-WIDE, NARROW = Paper("wide", 9.0, 6), Paper("narrow", 4.0, 4)
+WIDE, NARROW = Canvas("wide", 9.0, 6), Canvas("narrow", 4.0, 4)
 
 
 def short(text: str, limit: int = 22) -> str:

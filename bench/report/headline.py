@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from bench.report.evidence import Evidence, Pair, title
+from bench.report.evidence import Evidence, Pair, run_name
 from bench.report.figure_style import share
 from bench.report.gain import Gain
 from bench.report.label_gains import rank_correlation
@@ -16,7 +16,7 @@ SEEDS = 3  # of each, that tell without an interval: 3 and 3 lie apart by chance
 
 def does_it_help(evidence: Evidence, pair: Pair, found: Gain, control: Gain | None) -> str:
     """The gain in mAP with its interval, and the gain over the baseline that was trained for as long."""
-    one, other = map(title, pair)
+    one, other = map(run_name, pair)
     mine, others = (evidence.mAPs(group, found.seeds) for group in pair)
     seeds = found.origin if found.seeds else f"{len(mine)} and {len(others)} seeds"
     text = (
@@ -108,5 +108,5 @@ TELLING: dict[str, Callable[[Mapping[str, Any]], str]] = {
 
 def nobody(evidence: Evidence) -> str:
     """What is compared where there is nothing to compare."""
-    there = ", ".join(title(group) for group in evidence.rivals)
+    there = ", ".join(run_name(group) for group in evidence.rivals)
     return f"Nothing is compared: there are records of {there} alone."

@@ -9,9 +9,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.stats import spearmanr
 
-from bench.report.evidence import Evidence, Pair, title
-from bench.report.figure import QUESTIONS, Exhibit
-from bench.report.figure_style import COLOURS, INK, Paper, keys, short
+from bench.report.evidence import Evidence, Pair, run_name
+from bench.report.figure import QUESTIONS, ReportFigure
+from bench.report.figure_style import COLOURS, INK, Canvas, keys, short
 from bench.report.gain import Gain
 from bench.scoring.matrices import Array
 
@@ -49,17 +49,17 @@ def rank_correlation(rows: Rows) -> RankCorrelation | None:
     return RankCorrelation(*map(float, spearmanr(gains, companions)))
 
 
-def gain_exhibit(evidence: Evidence, pair: Pair, found: Gain, companions_C: Array | None) -> Exhibit:
+def gain_figure(evidence: Evidence, pair: Pair, found: Gain, companions_C: Array | None) -> ReportFigure:
     """Fig. 7 of the paper."""
     rows = gained(evidence, found, companions_C)
-    names = " over ".join(map(title, pair))
+    names = " over ".join(map(run_name, pair))
     caption = "Bars above 0 are labels that gain; below, how many other labels such an image has."
     if found.seeds:
         caption += f" Lines: 95 % intervals over the test images. All over {found.origin}."
     facts: dict[str, Any] = {"mAP": found.mAP, "interval": found.ends, "seeds": list(found.seeds)}
     if correlation := rank_correlation(rows):
         facts["rank_correlation"] = asdict(correlation)
-    return Exhibit(
+    return ReportFigure(
         "fig7-gain",
         QUESTIONS[0],
         f"Gain in AP of {names} (Fig. 7)",
@@ -71,7 +71,7 @@ def gain_exhibit(evidence: Evidence, pair: Pair, found: Gain, companions_C: Arra
     )
 
 
-def _draw_gain(rows: Rows, paper: Paper) -> Figure:
+def _draw_gain(rows: Rows, paper: Canvas) -> Figure:
     """Two rows of bars, one label above the other."""
     shown, panels = len(rows), 2 if "companions" in rows[0] else 1
     if paper.is_wide:
@@ -95,7 +95,7 @@ def _draw_gain(rows: Rows, paper: Paper) -> Figure:
     return figure
 
 
-def _bars(axis: Any, paper: Paper, values: Array, unit: str, colour: str, errors: Array | None) -> None:
+def _bars(axis: Any, paper: Canvas, values: Array, unit: str, colour: str, errors: Array | None) -> None:
     places = np.arange(len(values))
     more = {"color": colour, "ecolor": INK, "error_kw": {"linewidth": 1}}
     if paper.is_wide:
@@ -112,9 +112,9 @@ def _bars(axis: Any, paper: Paper, values: Array, unit: str, colour: str, errors
     axis.set_axisbelow(True)
 
 
-def ap_exhibit(evidence: Evidence) -> Exhibit:
+def ap_figure(evidence: Evidence) -> ReportFigure:
     """AP of every label by every method and variant."""
-    APs = {title(group): evidence.labels_AP(group) for group in evidence.rivals}
+    APs = {run_name(group): evidence.labels_AP(group) for group in evidence.rivals}
     mean_C = np.mean([*APs.values()], axis=0)
     order = [int(c) for c in np.argsort(mean_C, kind="stable") if not np.isnan(mean_C[c])]
     rows = [
@@ -123,7 +123,7 @@ def ap_exhibit(evidence: Evidence) -> Exhibit:
     ]
     winners = [max(APs, key=lambda name: APs[name][c]) for c in order]
     best = max(APs, key=winners.count)
-    return Exhibit(
+    return ReportFigure(
         "per-class-ap",
         QUESTIONS[0],
         "Average precision of every label, by method",
@@ -135,7 +135,7 @@ def ap_exhibit(evidence: Evidence) -> Exhibit:
     )
 
 
-def _draw_ap(rows: Rows, paper: Paper) -> Figure:
+def _draw_ap(rows: Rows, paper: Canvas) -> Figure:
     figure = paper.figure(1.4 + 0.2 * len(rows) * (1 if paper.is_wide else 1.3))
     axis = figure.subplots()
     names = [name for name in rows[0] if name != "label"]

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from bench.report.figure import QUESTIONS, Exhibit
-from bench.report.figure_style import COLOURS, INK, Paper, share, short
+from bench.report.figure import QUESTIONS, ReportFigure
+from bench.report.figure_style import COLOURS, INK, Canvas, share, short
 from bench.report.neurons import correlations
 from bench.scoring.matrices import Array
 
@@ -64,9 +64,9 @@ def _over_pairs(one_CC: Array, other_CC: Array) -> float:
     return float(correlations(one_P[known_P, None], other_P[known_P])[0])
 
 
-def relations_exhibit(
+def relations_figure(
     influence_CC: Array, together_CC: Array, images: int, names: Sequence[str], run: str
-) -> Exhibit:
+) -> ReportFigure:
     """Label co-occurrence against what f_sr learned."""
     found, lift_CC = relation(influence_CC, together_CC, images), lift(together_CC, images)
     caption = (
@@ -87,7 +87,7 @@ def relations_exhibit(
         for j in range(len(names))
         if i != j
     ]
-    return Exhibit(
+    return ReportFigure(
         "relations",
         QUESTIONS[1],
         "What labels do to each other, and how often they meet",
@@ -100,7 +100,7 @@ def relations_exhibit(
 
 
 def _draw(
-    mutual_CC: Array, lift_CC: Array, influence_CC: Array, names: Sequence[str], paper: Paper
+    mutual_CC: Array, lift_CC: Array, influence_CC: Array, names: Sequence[str], paper: Canvas
 ) -> Figure:
     figure, axes = paper.panels(3, 3.2)
     _scatter(axes[0], mutual_CC, lift_CC, names)

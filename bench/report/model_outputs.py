@@ -17,10 +17,10 @@ from bench.data import formats
 from bench.data.cards import Card
 from bench.data.formats import Box
 from bench.data.store import View
-from bench.deploy.load_model import Trained
+from bench.deploy.load_model import LoadedModel
 from bench.scoring.matrices import Array
 from bench.training import batches, device
-from bench.training.method import Insight, Telling
+from bench.training.method import Explainable, Explanation
 
 BY_BOXES = "those of the annotations, of labels that are in an image once"
 BY_MASS = "the attention's centres of mass, which the neurons see, as no boxes are here"
@@ -29,7 +29,7 @@ REMOVALS = 160_000  # images times labels whose maps are taken away: with 80 lab
 
 
 @dataclass(frozen=True)
-class Statement:
+class ModelOutputs:
     """Of every image its row in the view, id, pixels, labels, each branch's logits, maps and neurons.
 
     influence_CC: what the map of a label adds to the logit of each label, in the mean over the images that
@@ -52,30 +52,30 @@ class Statement:
         return self.logits[list(self.logits)[-1]]
 
 
-def can_tell(trained: Trained) -> bool:
+def can_explain(trained: LoadedModel) -> bool:
     """Whether the model's method has what the report asks for."""
-    return isinstance(trained.model, Telling)
+    return isinstance(trained.model, Explainable)
 
 
 @torch.no_grad()
-def hear(trained: Trained, view: View, *, images: int) -> Statement:
+def collect_outputs(trained: LoadedModel, view: View, *, images: int) -> ModelOutputs:
     """The statement of a model on so many images of a view, evenly spread over it."""
     chosen = np.unique(np.linspace(0, len(view) - 1, min(images, len(view))).astype(np.int64))
     labels_MC = view.labels_NC[chosen]
     removed = max(1, REMOVALS // labels_MC.shape[1])
-    found: list[Insight] = []
+    found: list[Explanation] = []
     sums_CC, seen_C = np.zeros((labels_MC.shape[1],) * 2), np.zeros(labels_MC.shape[1])
-    model, place = cast("Telling", trained.model), trained.pixels.device
+    model, place = cast("Explainable", trained.model), trained.pixels.device
     for images_BHWC, labels_BC in batches.read_ahead(view, _batches(chosen), place):
         inputs = trained.pixels.normalise(images_BHWC.permute(0, 3, 1, 2).float())
         with device.autocast(place):
-            found.append(model.insight(inputs))
+            found.append(model.explain(inputs))
         if len(found) * BATCH <= max(removed, BATCH):
             influence_BCC = model.influence(_exact(model, inputs, found[-1]))
             sums_CC += torch.einsum("bi,bij->ij", labels_BC, influence_BCC).cpu().numpy()
             seen_C += labels_BC.sum(dim=0).cpu().numpy()
     unknown = np.full_like(sums_CC, np.nan)
-    return Statement(
+    return ModelOutputs(
         rows_M=chosen,
         ids=tuple(str(name) for name in view.column("id")[chosen]),
         pixels_MSS3=view.images(chosen),
@@ -88,10 +88,10 @@ def hear(trained: Trained, view: View, *, images: int) -> Statement:
     )
 
 
-def _exact(model: Telling, images_BCHW: torch.Tensor, found: Insight) -> Insight:
-    """The insight outside of autocast: influence subtracts logits that are nearly equal."""
+def _exact(model: Explainable, images_BCHW: torch.Tensor, found: Explanation) -> Explanation:
+    """The explanation outside of autocast: influence subtracts logits that are nearly equal."""
     is_exact = device.precision(images_BCHW.device) is torch.float32
-    return found if is_exact else model.insight(images_BCHW)
+    return found if is_exact else model.explain(images_BCHW)
 
 
 def _batches(chosen: NDArray[np.int64]) -> list[NDArray[np.int64]]:

@@ -15,9 +15,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
-from bench.report.figure import QUESTIONS, Exhibit
-from bench.report.figure_style import COLOURS, INK, Paper, share, short
-from bench.report.model_outputs import Statement
+from bench.report.figure import QUESTIONS, ReportFigure
+from bench.report.figure_style import COLOURS, INK, Canvas, share, short
+from bench.report.model_outputs import ModelOutputs
 from bench.scoring.matrices import Array
 
 AXES = ("vertical", "horizontal")
@@ -109,9 +109,9 @@ def means(found: Sequence[Sensitive]) -> dict[str, float]:
     return {**{name: float(np.mean(values)) for name, values in parts.items()}, "p": p}
 
 
-def place_exhibit(
-    statement: Statement, names: Sequence[str], places_MC2: Array, origin: str, run: str
-) -> Exhibit | None:
+def place_figure(
+    statement: ModelOutputs, names: Sequence[str], places_MC2: Array, origin: str, run: str
+) -> ReportFigure | None:
     """Fig. 5 of the paper; None where no label has enough images. origin: of places, in words."""
     if not (found := sensitive(statement.neurons_MK, places_MC2)):
         return None
@@ -125,7 +125,7 @@ def place_exhibit(
     best = [
         max((one for one in found if one.axis == axis), key=lambda one: abs(one.chosen)) for axis in (0, 1)
     ]
-    return Exhibit(
+    return ReportFigure(
         "fig5-places",
         QUESTIONS[1],
         "Neurons that know where a label stands (Fig. 5)",
@@ -138,12 +138,12 @@ def place_exhibit(
 
 
 def _draw(
-    statement: Statement,
+    statement: ModelOutputs,
     names: Sequence[str],
     places_MC2: Array,
     found: Sequence[Sensitive],
     best: Sequence[Sensitive],
-    paper: Paper,
+    paper: Canvas,
 ) -> Figure:
     figure, axes = paper.panels(3, 3.0)
     for axis, one in zip(axes, best, strict=False):

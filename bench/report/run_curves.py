@@ -5,12 +5,12 @@ from typing import Any
 
 from bench.base.errors import InputError
 from bench.training import log
-from bench.training.log import Row
+from bench.training.log import EpochRow
 
 KINDS = (".pdf", ".png", ".svg")
 
 
-def draw(runs: dict[str, list[Row]], *, title: str) -> Any:
+def draw(runs: dict[str, list[EpochRow]], *, title: str) -> Any:
     """A figure of matplotlib's with a colour for each run; dotted lines are where a stage begins."""
     from matplotlib.figure import Figure  # noqa: PLC0415 (slow to import, and not needed to say what is wrong)
 
@@ -29,7 +29,7 @@ def draw(runs: dict[str, list[Row]], *, title: str) -> Any:
     return figure
 
 
-def starts(rows: list[Row]) -> list[int]:
+def starts(rows: list[EpochRow]) -> list[int]:
     """The numbers, from 1 over all stages, of the epochs with which a stage after the first begins.
 
     >>> starts([{"stage": "main"}, {"stage": "main"}, {"stage": "joint"}])
@@ -42,7 +42,7 @@ def _number(value: float | None) -> float:
     return float("nan") if value is None else value
 
 
-def read(folder: Path, methods: list[str]) -> dict[str, list[Row]]:
+def read(folder: Path, methods: list[str]) -> dict[str, list[EpochRow]]:
     """The rows of the methods' runs by the run's name; InputError where there is none."""
     paths = [path for path in sorted(folder.glob("*.jsonl")) if _method(path) in methods]
     runs = {path.stem: rows for path in paths if (rows := log.rows(path))}

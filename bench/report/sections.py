@@ -14,17 +14,17 @@ from bench.data import preparation
 from bench.data.store import Store, open_store
 from bench.deploy import load_model
 from bench.report import headline, model_outputs
-from bench.report.attention import found_only_by, maps_exhibit
-from bench.report.branches import branches_exhibit
-from bench.report.curves import pr_exhibit, training_exhibit
-from bench.report.evidence import Evidence, title
-from bench.report.figure import Exhibit
+from bench.report.attention import found_only_by, maps_figure
+from bench.report.branches import branches_figure
+from bench.report.curves import pr_figure, training_figure
+from bench.report.evidence import Evidence, run_name
+from bench.report.figure import ReportFigure
 from bench.report.gain import Gain, chosen, companions, gain
-from bench.report.label_gains import ap_exhibit, gain_exhibit
-from bench.report.label_relations import relations_exhibit
-from bench.report.model_outputs import Statement
-from bench.report.neurons import place_exhibit
-from bench.report.top_images import company_exhibit
+from bench.report.label_gains import ap_figure, gain_figure
+from bench.report.label_relations import relations_figure
+from bench.report.model_outputs import ModelOutputs
+from bench.report.neurons import place_figure
+from bench.report.top_images import top_images_figure
 from bench.results.record import Group, Record, file_name, shown
 from bench.scoring.matrices import Array
 from bench.training import device, method
@@ -40,24 +40,24 @@ class Places:
 
 
 @dataclass
-class Contents:
+class Sections:
     """What the page is made of; lacking: what is not shown, and what to do about it."""
 
     answer: list[str] = field(default_factory=list)
-    exhibits: list[Exhibit] = field(default_factory=list)
+    exhibits: list[ReportFigure] = field(default_factory=list)
     lacking: list[str] = field(default_factory=list)
 
 
-def collect(evidence: Evidence, places: Places) -> Contents:
+def collect(evidence: Evidence, places: Places) -> Sections:
     """All that the evidence allows."""
-    found = Contents()
+    found = Sections()
     try:
         store = _store(evidence, places)
     except InputError as mistake:
         store = None
         found.lacking.append(f"Attention, neurons and relations: {mistake}")
     gains = _compare(evidence, store, found)
-    found.exhibits += [ap_exhibit(evidence), training_exhibit(evidence)]
+    found.exhibits += [ap_figure(evidence), training_figure(evidence)]
     if store and evidence.subject:
         try:
             found.exhibits += _inside(evidence, evidence.subject, store, gains, places)
@@ -81,7 +81,7 @@ def _store(evidence: Evidence, places: Places) -> Store:
     return store
 
 
-def _compare(evidence: Evidence, store: Store | None, found: Contents) -> Gain | None:
+def _compare(evidence: Evidence, store: Store | None, found: Sections) -> Gain | None:
     """Subject against baseline, by records and predictions."""
     if (pair := evidence.pair) is None:
         found.answer.append(headline.nobody(evidence))
@@ -90,8 +90,8 @@ def _compare(evidence: Evidence, store: Store | None, found: Contents) -> Gain |
     gains = gain(evidence, subject, baseline)
     control = evidence.control()
     longer = gain(evidence, subject, control) if control else None
-    exhibit = gain_exhibit(evidence, pair, gains, _companions(evidence, store))
-    curves = pr_exhibit(evidence, pair, chosen(gains.AP_C.tolist()))
+    exhibit = gain_figure(evidence, pair, gains, _companions(evidence, store))
+    curves = pr_figure(evidence, pair, chosen(gains.AP_C.tolist()))
     found.exhibits += [exhibit, *([curves] if curves else [])]
     found.answer.append(headline.does_it_help(evidence, pair, gains, longer))
     found.answer.append(headline.where_does_it_help(exhibit.rows))
@@ -110,19 +110,19 @@ def _companions(evidence: Evidence, store: Store | None) -> Array | None:
 
 def _inside(
     evidence: Evidence, subject: Group, store: Store, gains: Gain | None, places: Places
-) -> Iterator[Exhibit]:
+) -> Iterator[ReportFigure]:
     """What the weights of the subject's first seed show."""
     record = evidence.members[subject][0]
-    model = load_model.load(_path(evidence, record), device.choose())
-    if not model_outputs.can_tell(model):
+    model = load_model.load_model(_path(evidence, record), device.choose())
+    if not model_outputs.can_explain(model):
         raise InputError(f"the method {record['method']} does not tell how it comes to its logits")
-    card, names, run = evidence.card, evidence.card.labels, f"{title(subject)} seed {record['seed']}"
-    statement = model_outputs.hear(model, store.test, images=places.images)
+    card, names, run = evidence.card, evidence.card.labels, f"{run_name(subject)} seed {record['seed']}"
+    statement = model_outputs.collect_outputs(model, store.test, images=places.images)
     boxes = model_outputs.boxes(card, places.source, statement.ids)
     labels = chosen(gains.AP_C.tolist(), len(names))[:4] if gains else list(range(min(4, len(names))))
     images = found_only_by(statement, _baseline_logits(evidence, record, statement), labels)
-    yield maps_exhibit(statement, names, images, boxes, run)
-    yield branches_exhibit(statement, card, run)
+    yield maps_figure(statement, names, images, boxes, run)
+    yield branches_figure(statement, card, run)
     if boxes is None:
         where = (
             model_outputs.centres_of_mass(statement.attention_MCHW, statement.labels_MC),
@@ -130,11 +130,11 @@ def _inside(
         )
     else:
         where = model_outputs.centres(boxes, len(names)), model_outputs.BY_BOXES
-    if exhibit := place_exhibit(statement, names, *where, run):
+    if exhibit := place_figure(statement, names, *where, run):
         yield exhibit
-    yield company_exhibit(statement, names, run)
+    yield top_images_figure(statement, names, run)
     together_CC = method.labels_of(store).cooccurrence_CC
-    yield relations_exhibit(statement.influence_CC, together_CC, len(store.fitted), names, run)
+    yield relations_figure(statement.influence_CC, together_CC, len(store.fitted), names, run)
 
 
 def _path(evidence: Evidence, record: Record) -> Path:
@@ -145,7 +145,7 @@ def _path(evidence: Evidence, record: Record) -> Path:
     return path
 
 
-def _baseline_logits(evidence: Evidence, record: Record, statement: Statement) -> Array | None:
+def _baseline_logits(evidence: Evidence, record: Record, statement: ModelOutputs) -> Array | None:
     """The baseline's logits of the images that were looked at, from the run of the same seed."""
     known = evidence.predictions(evidence.baseline) if evidence.baseline else {}
     if record["seed"] not in known:

@@ -12,9 +12,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from bench.report.figure import QUESTIONS, Exhibit
-from bench.report.figure_style import TILE, Mosaic, Paper, short
-from bench.report.model_outputs import Statement
+from bench.report.figure import QUESTIONS, ReportFigure
+from bench.report.figure_style import TILE, Canvas, Mosaic, short
+from bench.report.model_outputs import ModelOutputs
 from bench.scoring.matrices import Array
 
 LINES, LINE = 7, 0.14  # labels below an image, and the inches that each takes
@@ -71,7 +71,7 @@ def _strongest(neuron_M: Array, half: NDArray[np.int64], number: int) -> NDArray
     return half[np.argsort(-neuron_M[half], kind="stable")[:number]]
 
 
-def company_exhibit(statement: Statement, names: Sequence[str], run: str) -> Exhibit:
+def top_images_figure(statement: ModelOutputs, names: Sequence[str], run: str) -> ReportFigure:
     """Fig. 6 of the paper."""
     found = excited(statement.neurons_MK, statement.labels_MC)
     chance = by_chance(statement.labels_MC)
@@ -81,7 +81,7 @@ def company_exhibit(statement: Statement, names: Sequence[str], run: str) -> Exh
         f"on the other: two of these images share {100 * mean:.0f} % of their labels, any two "
         f"{100 * chance:.0f} %. Above: the response; bold: labels in all of them."
     )
-    return Exhibit(
+    return ReportFigure(
         "fig6-company",
         QUESTIONS[1],
         "Images that excite a neuron most (Fig. 6)",
@@ -93,7 +93,7 @@ def company_exhibit(statement: Statement, names: Sequence[str], run: str) -> Exh
     )
 
 
-def _row(statement: Statement, names: Sequence[str], one: Excited, image: int) -> dict[str, Any]:
+def _row(statement: ModelOutputs, names: Sequence[str], one: Excited, image: int) -> dict[str, Any]:
     return {
         "neuron": one.neuron,
         "image": statement.ids[image],
@@ -102,11 +102,11 @@ def _row(statement: Statement, names: Sequence[str], one: Excited, image: int) -
     }
 
 
-def _there(statement: Statement, image: int) -> list[int]:
+def _there(statement: ModelOutputs, image: int) -> list[int]:
     return [int(c) for c in np.flatnonzero(statement.labels_MC[image] == 1)]
 
 
-def _draw(statement: Statement, names: Sequence[str], found: Sequence[Excited], paper: Paper) -> Figure:
+def _draw(statement: ModelOutputs, names: Sequence[str], found: Sequence[Excited], paper: Canvas) -> Figure:
     """A row for a neuron: its images, each response above, its labels below."""
     lines = max(min(LINES, len(_there(statement, image))) for one in found for image in one.images)
     sheet = Mosaic(paper, 1.0, margin=MARGIN)  # of one row, to know how large a square is

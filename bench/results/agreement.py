@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from bench.base.protocol import Column
 from bench.results.seed_spread import Spread, moderated
-from bench.results.table_model import Row
+from bench.results.table_model import TableRow
 
 LEAST = 0.1  # points: one in the last printed digit
 WITHOUT_SPREAD = 1.0  # points, where no method has two seeds
@@ -46,7 +46,7 @@ def quantile(freedom: float) -> float:
     return QUANTILES[bisect.bisect_right(FREEDOM, freedom) - 1]
 
 
-def spreads(rows: Sequence[Row]) -> dict[Column, dict[int, Spread]]:
+def spreads(rows: Sequence[TableRow]) -> dict[Column, dict[int, Spread]]:
     """Each column's spread between the seeds of each row that has a number there, by the row's place."""
     own: dict[Column, dict[int, Spread]] = defaultdict(dict)
     for place, row in enumerate(rows):
@@ -56,7 +56,7 @@ def spreads(rows: Sequence[Row]) -> dict[Column, dict[int, Spread]]:
     return {column: moderated(known) for column, known in own.items()}
 
 
-def judged(rows: Sequence[Row], *, stated: float | None = None) -> tuple[Row, ...]:
+def judged(rows: Sequence[TableRow], *, stated: float | None = None) -> tuple[TableRow, ...]:
     """The rows, and below every difference its tolerance and the verdict: "within", "above" or "below"."""
     found = spreads(rows)
     return tuple(
@@ -65,7 +65,7 @@ def judged(rows: Sequence[Row], *, stated: float | None = None) -> tuple[Row, ..
     )
 
 
-def _judged(row: Row, spread: Mapping[Column, Spread], stated: float | None) -> Row:
+def _judged(row: TableRow, spread: Mapping[Column, Spread], stated: float | None) -> TableRow:
     if INCOMPARABLE & set(row.marks):
         return row
     differences = {column: float(value) for column, value in row.lines.get("difference", {}).items()}
@@ -82,7 +82,7 @@ def _verdict(difference: float, tolerance: float) -> str:
     return "above" if difference > 0 else "below"
 
 
-def explanation(rows: Sequence[Row], *, stated: float | None = None) -> list[str]:
+def explanation(rows: Sequence[TableRow], *, stated: float | None = None) -> list[str]:
     """What "tol" and "verdict" mean in these rows; nothing where there is no verdict."""
     if not any(row.lines.get("verdict") for row in rows):
         return []

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from bench.base import method_names, paths
-from bench.base.method_names import plain
+from bench.base.method_names import normalised
 from bench.base.protocol import ALL, TOP3, Column, Evaluation, Values
 from bench.data import cards
 from bench.results import agreement, output, published, table_marks
-from bench.results.published import Published
+from bench.results.published import PublishedTable
 from bench.results.record import Record, groups, read_folder, scores, shown
-from bench.results.table_model import Row, Table
+from bench.results.table_model import Table, TableRow
 from bench.scoring import profiles
 
 SD = "sd: standard deviation of the n seeds (n - 1 in the denominator); the line above it is their mean."
@@ -30,7 +30,7 @@ def build(dataset: str, runs: Path, *, profile: str = "", tolerance: float | Non
     points from the published value that count as agreement, if they are more than the seeds' spread.
     """
     paper = published.load(dataset)
-    card = cards.load(dataset) if cards.base(dataset) in cards.names() else None
+    card = cards.load_card(dataset) if cards.base(dataset) in cards.names() else None
     evaluation = card.evaluation if card else Evaluation(top3=paper.top3 if paper else None)
     found, origin = records(dataset, runs)
     stem, _, changed = dataset.partition("@")
@@ -52,14 +52,14 @@ def _rules(evaluation: Evaluation, profile: str) -> str:
     return f"In percent; {'; '.join(rules)}."
 
 
-def _sources(paper: Published | None) -> list[str]:
+def _sources(paper: PublishedTable | None) -> list[str]:
     if paper is None:
         return ["Published: no paper reports this data set."]
     lines = [f"Published ({key.upper()}): {source}." for key, source in paper.sources.items()]
     return lines + ([f"The first paper's own rows: {paper.usual}."] if paper.usual else [])
 
 
-def _columns(paper: Published | None, evaluation: Evaluation) -> tuple[Column, ...]:
+def _columns(paper: PublishedTable | None, evaluation: Evaluation) -> tuple[Column, ...]:
     """What the paper's table has, or everything; no top-3 where the data set is not scored by it."""
     wanted = paper.columns if paper else ALL
     top3 = [("top3", name) for name in TOP3 if name in wanted] if evaluation.top3 else []
@@ -79,14 +79,14 @@ def records(dataset: str, runs: Path) -> tuple[list[Record], str]:
     return [], f"no records yet, neither in {shown(runs)} nor in {shown(accepted)}"
 
 
-def _paper_rows(paper: Published | None, profile: str) -> Iterator[Row]:
+def _paper_rows(paper: PublishedTable | None, profile: str) -> Iterator[TableRow]:
     if paper is None:
         return
-    known = {plain(method): method for method in method_names.methods()}
+    known = {normalised(method): method for method in method_names.method_summaries()}
     for row in paper.rows:
-        yield Row(
+        yield TableRow(
             source="paper",
-            method=known.get(plain(row.name), row.name),
+            method=known.get(normalised(row.name), row.name),
             title=row.name,
             variant="" if row.setting == paper.usual else row.setting,
             values=_printed(row),
@@ -96,7 +96,7 @@ def _paper_rows(paper: Published | None, profile: str) -> Iterator[Row]:
         )
 
 
-def _facts(row: published.Row, paper: Published) -> dict[str, Any]:
+def _facts(row: published.PublishedRow, paper: PublishedTable) -> dict[str, Any]:
     return {
         "profile": row.profile,
         "f1c": row.convention.f1_c,
@@ -107,7 +107,7 @@ def _facts(row: published.Row, paper: Published) -> dict[str, Any]:
     }
 
 
-def _printed(row: published.Row) -> dict[Column, float]:
+def _printed(row: published.PublishedRow) -> dict[Column, float]:
     values = {("all", name): value for name, value in row.all.items()}
     return values | {("top3", name): value for name, value in row.top3.items()}
 
@@ -117,32 +117,32 @@ def _other_profile(values: Values, profile: str, usual: str) -> dict[Column, str
     return dict.fromkeys(values, f"profile {profile}, not {usual}") if profile != usual else {}
 
 
-def _other_f1c(row: published.Row) -> dict[Column, str]:
+def _other_f1c(row: published.PublishedRow) -> dict[Column, str]:
     is_harmonic = row.f1c == "harmonic"
     return {column: output.HARMONIC for column in _printed(row) if column[1] == "F1-C" and is_harmonic}
 
 
 def _reproduced_rows(
-    dataset: str, records: list[Record], paper: Published | None, evaluation: Evaluation, profile: str
-) -> Iterator[Row]:
+    dataset: str, records: list[Record], paper: PublishedTable | None, evaluation: Evaluation, profile: str
+) -> Iterator[TableRow]:
     """Every method there is, in order, each followed by its variants."""
     found = groups(records)
-    lines = method_names.methods()
+    lines = method_names.method_summaries()
     gone = sorted({method for method, _ in found} - set(lines))
-    for method in [*method_names.in_order(), *gone]:
+    for method in [*method_names.methods_in_order(), *gone]:
         name = lines.get(method, method).partition(":")[0]
         if (method, "") not in found:
             remedy = f"python -m bench.run --dataset {dataset} --method {method}"
             if evaluation.result_files:
                 remedy += f", then send runs/{dataset}/results to the owner's server, which scores them"
-            yield Row("reproduced", method, name, n=0, remedy=remedy)
+            yield TableRow("reproduced", method, name, n=0, remedy=remedy)
         for variant in sorted(variant for mine, variant in found if mine == method):
             yield _mean_row(name, found[method, variant], paper, evaluation, profile)
 
 
 def _mean_row(
-    name: str, members: list[Record], paper: Published | None, evaluation: Evaluation, profile: str
-) -> Row:
+    name: str, members: list[Record], paper: PublishedTable | None, evaluation: Evaluation, profile: str
+) -> TableRow:
     """Mean, spread and distance from the published value of one method and variant over its seeds."""
     numbers = [scores(member, profile) for member in members]
     shared = [column for column in numbers[0] if all(column in values for values in numbers)]
@@ -152,7 +152,7 @@ def _mean_row(
     lines = {"difference": _difference(means, printed, profile)}
     if len(members) > 1:
         lines["std"] = {column: statistics.stdev(sample) for column, sample in samples.items()}
-    return Row(
+    return TableRow(
         source="reproduced",
         method=members[0]["method"],
         title=name,
@@ -167,7 +167,7 @@ def _mean_row(
     )
 
 
-def _counterpart(record: Record, paper: Published | None) -> published.Row | None:
+def _counterpart(record: Record, paper: PublishedTable | None) -> published.PublishedRow | None:
     """The published row of the record's method, trunk and input size; none that had other data to learn."""
     recipe = record["recipe"]
     trunk, size = str(recipe.get("trunk", "")), recipe.get("input_size")
@@ -175,7 +175,7 @@ def _counterpart(record: Record, paper: Published | None) -> published.Row | Non
     return None if row and row.marks else row
 
 
-def _difference(means: Values, printed: published.Row | None, profile: str) -> dict[Column, float]:
+def _difference(means: Values, printed: published.PublishedRow | None, profile: str) -> dict[Column, float]:
     """Mean minus published value, where both are computed alike."""
     if printed is None:
         return {}
@@ -187,7 +187,7 @@ def _difference(means: Values, printed: published.Row | None, profile: str) -> d
     }
 
 
-def _notes(rows: Sequence[Row]) -> list[str]:
+def _notes(rows: Sequence[TableRow]) -> list[str]:
     """What the marks mean, where older rows were taken from, what "sd" and "diff" are."""
     known = [f"{mark}: {meaning}." for row in rows for mark, meaning in row.marks.items()]
     taken = [f"{row.title} from {row.facts['cites']}" for row in rows if row.facts.get("cites")]

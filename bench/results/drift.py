@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.base.protocol import Column
-from bench.results.record import Group, Record, scores, title
+from bench.results.record import Group, Record, record_name, scores
 from bench.results.seed_spread import Spread, moderated
 
 CONFIDENCE = 0.999  # two-sided, of one comparison
@@ -78,7 +78,7 @@ def compare(accepted: Groups, fresh: Groups) -> Iterator[Comparison]:
         for column in [column for column in before if column in after]:
             means = statistics.fmean(before[column]), statistics.fmean(after[column])
             allowed = tolerance(spread[column][group], *seeds)
-            yield Comparison(title(new[0], seed=False), column, *means, seeds, allowed)
+            yield Comparison(record_name(new[0], seed=False), column, *means, seeds, allowed)
 
 
 def _draws(accepted: list[Record], fresh: list[Record]) -> tuple[list[Record], list[Record]]:

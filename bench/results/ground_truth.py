@@ -10,8 +10,8 @@ from bench.base.paths import DATA
 from bench.base.protocol import Evaluation, Top3, Unspecified
 from bench.data import cards, store
 from bench.data.cards import Card
-from bench.scoring.alignment import Subject, align
-from bench.scoring.prediction_files import MatrixFile, read
+from bench.scoring.alignment import AlignedPredictions, align
+from bench.scoring.prediction_files import MatrixFile, read_matrix_file
 
 
 def load(
@@ -21,7 +21,7 @@ def load(
     dataset: str | None = None,
     probabilities: bool = False,
     data: Path = DATA,
-) -> Subject:
+) -> AlignedPredictions:
     """The predictions in a file, beside their ground truth.
 
     That is in the file `labels`, else in the predictions file itself, else in the prepared store of the data
@@ -29,7 +29,7 @@ def load(
     `probabilities`: the file holds p, not logits; ln(p / (1 - p)) is scored. InputError names file, row and
     column of what is no number, no label or no probability, and every name or id without a counterpart.
     """
-    given = read(path, "logits")
+    given = read_matrix_file(path, "logits")
     card = _card(given, dataset)
     truth = _truth(given, labels, card, data)
     subject = align(given, truth, card.labels if card else (), probabilities=probabilities)
@@ -48,7 +48,7 @@ def add_options(parser: Parser) -> None:
     parser.add_argument("--data", type=Path, default=DATA, metavar="DIR", help="where stores lie")
 
 
-def protocol(subject: Subject, *, top3: str | None, unspecified: str | None) -> Evaluation:
+def protocol(subject: AlignedPredictions, *, top3: str | None, unspecified: str | None) -> Evaluation:
     """How to score the subject: as its data set's paper does, but for what the user chose; "none": not so."""
     chosen = {"top3": top3, "unspecified": unspecified}
     changes: dict[str, Any] = {name: None if it == "none" else it for name, it in chosen.items() if it}
@@ -60,13 +60,13 @@ def _card(given: MatrixFile, dataset: str | None) -> Card | None:
     if dataset and given.dataset not in ("", dataset):
         raise InputError(f"{given.path} holds predictions for {given.dataset!r}, not for {dataset!r}")
     if dataset or cards.base(given.dataset) in cards.names():
-        return cards.load(dataset or given.dataset)
+        return cards.load_card(dataset or given.dataset)
     return None
 
 
 def _truth(given: MatrixFile, labels: Path | None, card: Card | None, data: Path) -> MatrixFile:
     if labels:
-        return read(labels, "labels")
+        return read_matrix_file(labels, "labels")
     if "labels" in given.matrices:
         return given
     if card is None:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from bench.base import paths
 from bench.base.errors import InputError, unknown
-from bench.base.method_names import plain
+from bench.base.method_names import normalised
 from bench.base.protocol import TOP3, Top3
 from bench.data import cards
 from bench.scoring import profiles
@@ -33,7 +33,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Row:
+class PublishedRow:
     """One printed row, in percent; what the paper does not print is absent.
 
     source: key of the paper that prints it; cites: the publication that it was taken from, if another.
@@ -66,13 +66,13 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedTable:
     """All that is printed about one data set: its columns, its top-3 rule, and rows in the papers' order."""
 
     title: str
     columns: tuple[str, ...]
     sources: Mapping[str, Source]
-    rows: tuple[Row, ...]
+    rows: tuple[PublishedRow, ...]
     top3: Top3 | None = None
 
     @property
@@ -82,9 +82,9 @@ class Published:
         settings = {row.setting for row in self.rows if row.source == first and not row.cites}
         return settings.pop() if len(settings) == 1 else ""
 
-    def row(self, method: str, *, trunk: str = "", input_size: int | None = None) -> Row | None:
+    def row(self, method: str, *, trunk: str = "", input_size: int | None = None) -> PublishedRow | None:
         """A method's row under any spelling of its name; of that trunk and size, where both sides say."""
-        found = [row for row in self.rows if plain(row.name) == plain(method)]
+        found = [row for row in self.rows if normalised(row.name) == normalised(method)]
         found = [row for row in found if not trunk or _is_trunk(trunk, row.trunk)]
         found = [row for row in found if None in (input_size, row.input_size) or input_size == row.input_size]
         return found[0] if len(found) == 1 else None
@@ -95,8 +95,8 @@ def _is_trunk(timm_name: str, printed: str) -> bool:
 
     A pre-activation ResNet, `resnetv2_101`, is a ResNet in print.
     """
-    name = plain(timm_name.partition(".")[0]).replace("resnetv2", "resnet")
-    return not printed or name.removesuffix("100") == plain(printed).removesuffix("100")
+    name = normalised(timm_name.partition(".")[0]).replace("resnetv2", "resnet")
+    return not printed or name.removesuffix("100") == normalised(printed).removesuffix("100")
 
 
 def names() -> list[str]:
@@ -113,16 +113,16 @@ def full_name(name: str) -> str:
     """The data set's name as its folders have it; InputError lists the data sets there are."""
     if cards.base(name) not in datasets():
         raise unknown("data set", cards.base(name), datasets())
-    return cards.load(name).name if "@" in name else name
+    return cards.load_card(name).name if "@" in name else name
 
 
-def load(name: str) -> Published | None:
+def load(name: str) -> PublishedTable | None:
     """The published numbers of a data set, whatever its options; None if it has none."""
     stem = cards.base(full_name(name))
     return read(paths.PUBLISHED / f"{stem}.toml") if stem in names() else None
 
 
-def read(path: Path) -> Published:
+def read(path: Path) -> PublishedTable:
     """The published numbers in a file; InputError names the file, the row and what does not belong there."""
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -131,11 +131,11 @@ def read(path: Path) -> Published:
         raise InputError(f"{path.name}: {mistake}") from mistake
 
 
-def _published(table: Mapping[str, Any]) -> Published:
-    _check_keys(Published, table, where="the file")
+def _published(table: Mapping[str, Any]) -> PublishedTable:
+    _check_keys(PublishedTable, table, where="the file")
     sources = {key: _source(key, entry) for key, entry in table["sources"].items()}
     rows = tuple(_row(entry, sources, table["columns"]) for entry in table["rows"])
-    return Published(**{**table, "columns": tuple(table["columns"]), "sources": sources, "rows": rows})
+    return PublishedTable(**{**table, "columns": tuple(table["columns"]), "sources": sources, "rows": rows})
 
 
 def _source(key: str, entry: Mapping[str, Any]) -> Source:
@@ -143,10 +143,10 @@ def _source(key: str, entry: Mapping[str, Any]) -> Source:
     return Source(**entry)
 
 
-def _row(entry: Mapping[str, Any], sources: Iterable[str], columns: Iterable[str]) -> Row:
+def _row(entry: Mapping[str, Any], sources: Iterable[str], columns: Iterable[str]) -> PublishedRow:
     where = f"row {entry.get('name')!r}"
-    _check_keys(Row, entry, where=where)
-    row = Row(**entry)
+    _check_keys(PublishedRow, entry, where=where)
+    row = PublishedRow(**entry)
     if row.source not in sources:
         raise unknown(f"source of {where}", row.source, sources)
     if row.f1c not in ("", "mean", "harmonic"):

@@ -78,7 +78,7 @@ def _plain(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9._=,+-]", "_", text)
 
 
-def title(record: Mapping[str, Any], *, seed: bool = True) -> str:
+def record_name(record: Mapping[str, Any], *, seed: bool = True) -> str:
     """The record in words: `srn [budget=equal] seed 0`."""
     variant = f" [{record['variant']}]" if record["variant"] else ""
     return f"{record['method']}{variant}" + (f" seed {record['seed']}" if seed else "")
@@ -144,7 +144,9 @@ def groups(records: Iterable[Record]) -> dict[Group, list[Record]]:
 def scores(record: Record, profile: str) -> dict[tuple[str, str], float]:
     """The numbers of a profile by column, ("all", "mAP") to ("top3", "R-O"), in percent."""
     if profile not in record["metrics"]:
-        raise InputError(f"the record of {title(record)} has no metrics of profile {profile!r}; run it again")
+        raise InputError(
+            f"the record of {record_name(record)} has no metrics of profile {profile!r}; run it again"
+        )
     metrics = record["metrics"][profile]
     top3 = metrics.get("top3", {})
     found = {("all", name): metrics[name] for name in ALL if name in metrics}

@@ -4,7 +4,7 @@
 """
 
 from bench.base.protocol import Evaluation
-from bench.results.record import Record, title
+from bench.results.record import Record, record_name
 
 PARTIAL = "the data set was incomplete; not to be compared with the published numbers"
 ENOUGH = 0.95  # of a data set's images: with fewer a row is not compared with published ones
@@ -15,7 +15,9 @@ def of(members: list[Record], evaluation: Evaluation) -> dict[str, str]:
     found = {"partial": PARTIAL} if any(member["data"]["partial"] for member in members) else {}
     found |= _fewer(members)
     if differing := _differing(members):
-        found["mixed"] = f"the seeds of {title(members[0], seed=False)} differ in {', '.join(differing)}"
+        found["mixed"] = (
+            f"the seeds of {record_name(members[0], seed=False)} differ in {', '.join(differing)}"
+        )
     expected = {"top3": evaluation.top3, "unspecified": evaluation.unspecified}
     if any(member["protocol"][name] != rule for member in members for name, rule in expected.items()):
         found["other protocol"] = "scored by another rule for top-3 or unspecified labels than stated above"

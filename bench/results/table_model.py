@@ -15,7 +15,7 @@ from bench.base.protocol import GROUPS, Column, Values
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """One method as a paper printed it or as its records have it, or a file that was scored; in percent.
 
     n: seeds (None: not known). lines: what stands below the values, by its name in `LINES` of bench.typeset.
@@ -52,7 +52,7 @@ class Table:
     dataset: str
     about: tuple[str, ...]
     columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[TableRow, ...]
     notes: tuple[str, ...]
     records: str
     lines: tuple[str, ...] = ("std", "difference", "tolerance", "verdict")
@@ -103,7 +103,7 @@ def as_json(table: Table) -> str:
     return json.dumps(facts | {"rows": rows}, indent=1, ensure_ascii=False) + "\n"
 
 
-def _object(table: Table, row: Row) -> dict[str, Any]:
+def _object(table: Table, row: TableRow) -> dict[str, Any]:
     names = ("method", "title", "variant", "source", "n")
     head: dict[str, Any] = {name: getattr(row, name) for name in names}
     below = {line: _nested(table, row.lines.get(line, {})) for line in table.lines}

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from tabulate import tabulate
 
 from bench.base.protocol import GROUPS, Column
-from bench.results.table_model import Row, Table
+from bench.results.table_model import Table, TableRow
 
 SECTIONS = {"paper": "Published", "reproduced": "Reproduced", "scored": "Scored"}
 LINES = {  # label and sign of what stands below a row's values
@@ -46,7 +46,7 @@ def as_text(table: Table) -> str:
     return "".join(f"{part.rstrip()}\n" for part in [*parts, rule, *_paragraphs(_notes(table))])
 
 
-def _text_row(table: Table, row: Row, line: Callable[[list[str]], str]) -> list[str]:
+def _text_row(table: Table, row: TableRow, line: Callable[[list[str]], str]) -> list[str]:
     """A row's lines; a long name gets lines of its own, a row without records says how to make them."""
     (name, *cells), *more = _cells(table, row)
     own = _paragraphs([name]) if len(name) > NAME_WIDTH else []
@@ -88,12 +88,12 @@ def _heads(table: Table) -> list[str]:
     return ["", seeds, *(metric for _, metric in table.columns)]
 
 
-def _sections(table: Table) -> dict[str, list[Row]]:
+def _sections(table: Table) -> dict[str, list[TableRow]]:
     found = {name: [row for row in table.rows if row.source == source] for source, name in SECTIONS.items()}
     return {name: rows for name, rows in found.items() if rows}
 
 
-def _cells(table: Table, row: Row) -> list[list[str]]:
+def _cells(table: Table, row: TableRow) -> list[list[str]]:
     """The row's lines of text cells: name, n, numbers; then what stands below them, each with its label."""
     n = "" if row.n is None else str(row.n)
     absent = "" if row.remedy else "-"
@@ -112,7 +112,7 @@ def _number(value: float | str | None, *, sign: str = "", absent: str = "") -> s
     return f"{round(value, 1) + 0.0:{sign}.1f}"  # + 0.0: no "-0.0"
 
 
-def _letter(table: Table, row: Row, column: Column) -> str:
+def _letter(table: Table, row: TableRow, column: Column) -> str:
     return table.letters.get(row.remarks.get(column, ""), "")
 
 

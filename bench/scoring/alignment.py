@@ -27,7 +27,7 @@ MIXED = "The labels hold 0 and -1, and both count as negative; --unspecified mak
 
 
 @dataclass(frozen=True)
-class Subject:
+class AlignedPredictions:
     """Logits and labels (1, 0 or -1) of the same images and labels; notes: what a reader should know of them.
 
     ids: of the images, in order; empty where no file gives them. dataset, title, evaluation: of their data
@@ -49,7 +49,7 @@ class Subject:
 
 def align(
     given: MatrixFile, truth: MatrixFile, labels: tuple[str, ...] = (), *, probabilities: bool = False
-) -> Subject:
+) -> AlignedPredictions:
     """The predictions of one file beside the ground truth of another, or of the same.
 
     labels: the names of the labels in the order wanted; empty: as the files name them. `probabilities`: the
@@ -63,7 +63,7 @@ def align(
     names = known or _numbered(given)
     logits_NC, labels_NC = _columns(given, "logits", names), _columns(truth, "labels", names)
     notes = () if probabilities else _doubts(logits_NC)
-    return Subject(
+    return AlignedPredictions(
         path=given.path,
         logits_NC=as_logits(logits_NC) if probabilities else logits_NC,
         labels_NC=labels_NC[_rows(given, truth)].astype(np.int8),
@@ -74,7 +74,7 @@ def align(
     )
 
 
-def remarks(subject: Subject, evaluation: Evaluation) -> Iterator[str]:
+def remarks(subject: AlignedPredictions, evaluation: Evaluation) -> Iterator[str]:
     """What a reader should know of the labels."""
     positives_C = (subject.labels_NC == 1).sum(axis=0)
     if empty := [name for name, count in zip(subject.names, positives_C, strict=True) if not count]:
@@ -84,7 +84,7 @@ def remarks(subject: Subject, evaluation: Evaluation) -> Iterator[str]:
 
 
 def scores(
-    subject: Subject, rules: Profile, evaluation: Evaluation
+    subject: AlignedPredictions, rules: Profile, evaluation: Evaluation
 ) -> tuple[dict[Column, float], NDArray[np.float64]]:
     """(every column that the profile defines, in percent; every label's AP, NaN without positives)."""
     top3, unspecified = evaluation.top3, evaluation.unspecified
@@ -167,7 +167,7 @@ def _doubts(logits_NC: Array) -> tuple[str, ...]:
     return ()
 
 
-def beside(one: Subject, other: Subject) -> Subject:
+def beside(one: AlignedPredictions, other: AlignedPredictions) -> AlignedPredictions:
     """The other subject with its images and labels in the order of the one; named, if one of them is.
 
     InputError where they do not have the same images, labels and ground truth.

@@ -66,7 +66,7 @@ class MatrixFile:
         return f"{self.path}: label_names[{column}]"
 
 
-def read(path: Path, role: Role) -> MatrixFile:
+def read_matrix_file(path: Path, role: Role) -> MatrixFile:
     """The file, with the matrix of that role; InputError names the place of what is wrong with it."""
     try:
         found = READERS.get(path.suffix.lower(), _text)(path, role)

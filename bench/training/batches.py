@@ -18,8 +18,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from bench.data.store import View
-from bench.training.device import Courier, Sent
-from bench.training.distributed import ALONE, Crew
+from bench.training.device import DeviceCopier, Sent
+from bench.training.distributed import SINGLE_PROCESS, Processes
 from bench.training.stages import Augmentation, Collection, Stage
 
 
@@ -34,7 +34,7 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Pixels:
+class InputTransform:
     """How uint8 pixels become the trunk's input: p / 255, minus mean, divided by std, on a device."""
 
     mean: tuple[float, ...]
@@ -159,7 +159,7 @@ def training(
     stage: Stage | Collection,
     seed: int,
     epoch: int,
-    pixels: Pixels,
+    pixels: InputTransform,
 ) -> Iterator[Batch]:
     """A batch for each list of images, cropped, mirrored and coloured as each image is in this epoch."""
     how = stage.augmentation
@@ -174,12 +174,14 @@ def training(
         yield Batch(pixels.normalise(images), labels_BC)
 
 
-def evaluation(view: View, *, batch_size: int, pixels: Pixels, crew: Crew = ALONE) -> Iterator[Batch]:
+def evaluation(
+    view: View, *, batch_size: int, pixels: InputTransform, processes: Processes = SINGLE_PROCESS
+) -> Iterator[Batch]:
     """Every image of a view once, in the view's order, as it is; the last batch may be smaller.
 
-    Of a crew each process gets whole batches, dealt one by one.
+    Of a processes each process gets whole batches, dealt one by one.
     """
-    chosen = crew.deal(np.split(np.arange(len(view)), range(batch_size, len(view), batch_size)))
+    chosen = processes.deal(np.split(np.arange(len(view)), range(batch_size, len(view), batch_size)))
     for images_BHWC, labels_BC in read_ahead(view, chosen, pixels.device):
         yield Batch(pixels.normalise(images_BHWC.permute(0, 3, 1, 2).float()), labels_BC)
 
@@ -197,17 +199,17 @@ def read_ahead(
     One thread reads, and copies to the device, `depth` batches ahead.
     """
     positive_NC = (view.labels_NC == 1).astype(np.float32)
-    courier = Courier(device)
+    copier = DeviceCopier(device)
 
     def fetch(indices_B: NDArray[np.int64]) -> Sent:
         drawn = draws.of(indices_B) if draws else ()
-        return courier.send(view.images(indices_B), positive_NC[indices_B], *drawn)
+        return copier.send(view.images(indices_B), positive_NC[indices_B], *drawn)
 
     pending: deque[Future[Sent]] = deque()
     with ThreadPoolExecutor(max_workers=1) as thread:
         for indices_B in chosen:
             pending.append(thread.submit(fetch, indices_B))
             if len(pending) > depth:
-                yield courier.receive(pending.popleft().result())
+                yield copier.receive(pending.popleft().result())
         while pending:
-            yield courier.receive(pending.popleft().result())
+            yield copier.receive(pending.popleft().result())

@@ -66,7 +66,7 @@ def peak_memory(device: torch.device) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-class Courier:
+class DeviceCopier:
     """Brings data to the device beside its work: `send` in a thread of its own, `receive` where it is used.
 
     To a GPU they go from pinned memory on a stream of their own, and nobody waits; on the CPU they stay.

@@ -29,21 +29,21 @@ PATIENCE = timedelta(hours=12)  # one process may wait for another that learns t
 
 
 @dataclass(frozen=True)
-class Crew:
+class Processes:
     """The processes of one training, seen from one of them."""
 
     rank: int = 0
     size: int = 1
 
     @property
-    def leads(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this is the process that writes files and speaks."""
         return self.rank == 0
 
     def share(self, images: int) -> slice:
         """The process's part of a global batch; parts differ by one image at most.
 
-        >>> [range(32)[Crew(rank, 3).share(32)] for rank in range(3)]
+        >>> [range(32)[Processes(rank, 3).share(32)] for rank in range(3)]
         [range(0, 10), range(10, 21), range(21, 32)]
         """
         return slice(images * self.rank // self.size, images * (self.rank + 1) // self.size)
@@ -60,7 +60,7 @@ class Crew:
         dist.all_gather_object(parts, dealt)
         return [parts[k % self.size][k // self.size] for k in range(sum(map(len, parts)))]
 
-    def lead(self, value: T) -> T:
+    def broadcast(self, value: T) -> T:
         """The first process's value, for all."""
         if self.size == 1:
             return value
@@ -69,7 +69,7 @@ class Crew:
         found: T = values[0]
         return found
 
-    def highest(self, number: int) -> int:
+    def maximum(self, number: int) -> int:
         """The highest of the processes' numbers, by way of their CPUs: no GPU waits for it."""
         if self.size == 1:
             return number
@@ -91,17 +91,17 @@ class Crew:
                 dist.broadcast(buffer, src=0)
 
     @contextmanager
-    def leader_first(self) -> Iterator[None]:
+    def main_first(self) -> Iterator[None]:
         """The first process goes through the block before the others do."""
-        if self.leads:
+        if self.is_main:
             yield
         if self.size > 1:
             dist.barrier()
-        if not self.leads:
+        if not self.is_main:
             yield
 
 
-ALONE = Crew()
+SINGLE_PROCESS = Processes()
 
 
 class Objective(nn.Module):
@@ -112,35 +112,35 @@ class Objective(nn.Module):
 
     weight: float
 
-    def __init__(self, model: nn.Module, stage: Stage, crew: Crew) -> None:
+    def __init__(self, model: nn.Module, stage: Stage, processes: Processes) -> None:
         super().__init__()
         self.model, self.loss = model, stage.loss
-        own = crew.share(stage.batch_size)
-        self.weight = crew.size * (own.stop - own.start) / stage.batch_size
+        own = processes.share(stage.batch_size)
+        self.weight = processes.size * (own.stop - own.start) / stage.batch_size
 
     def forward(self, images_bCHW: Tensor, labels_bC: Tensor) -> Tensor:
         loss, _ = self.loss(self.model, images_bCHW, labels_bC)
         return loss * self.weight
 
 
-def objective(model: nn.Module, stage: Stage, crew: Crew, *, compiled: bool = False) -> nn.Module:
-    """The stage's loss, compiled where asked, distributed over the crew; InputError where that cannot be."""
-    if stage.batch_size < crew.size:
+def objective(model: nn.Module, stage: Stage, processes: Processes, *, compiled: bool = False) -> nn.Module:
+    """The stage's loss, compiled where asked, distributed over the processes; InputError where impossible."""
+    if stage.batch_size < processes.size:
         raise InputError(
-            f"a batch of {stage.batch_size} cannot be shared by {crew.size} processes: start fewer of them"
+            f"{processes.size} processes cannot share a batch of {stage.batch_size}: start fewer processes"
         )
-    alone: Any = Objective(model, stage, crew)
+    alone: Any = Objective(model, stage, processes)
     if compiled:
         torch.compiler.reset()  # at a function's ninth graph torch would go on without compiling, unsaid
         alone = torch.compile(alone)
-    if crew.size > 1:
+    if processes.size > 1:
         alone = DistributedDataParallel(alone, broadcast_buffers=False, gradient_as_bucket_view=True)
     return cast("nn.Module", alone)
 
 
-def synchronise_statistics(model: nn.Module, on: torch.device, crew: Crew) -> None:
+def synchronise_statistics(model: nn.Module, on: torch.device, processes: Processes) -> None:
     """Batch norm over the global batch: torch's SyncBatchNorm, which needs GPUs, takes the layers' places."""
-    if crew.size > 1:
+    if processes.size > 1:
         if on.type != "cuda":
             raise InputError("batch_norm=sync on several processes needs GPUs; choose local or frozen")
         if not any(isinstance(module, nn.SyncBatchNorm) for module in model.modules()):
@@ -148,19 +148,19 @@ def synchronise_statistics(model: nn.Module, on: torch.device, crew: Crew) -> No
 
 
 @contextmanager
-def joined(name: str) -> Iterator[tuple[Crew, torch.device]]:
-    """(the crew that torchrun started, this process's device); alone where torchrun did not start it.
+def process_group(name: str) -> Iterator[tuple[Processes, torch.device]]:
+    """(the processes that torchrun started, this process's device); alone where torchrun did not start it.
 
     Raises InputError where a machine has fewer GPUs than processes.
     """
     if not dist.is_torchelastic_launched():
-        yield ALONE, device.choose(name)
+        yield SINGLE_PROCESS, device.choose(name)
         return
     on = _own_device(device.choose(name))
     # CPU tensors have a way of their own, on which processes agree without making their GPUs wait.
     dist.init_process_group("cpu:gloo,cuda:nccl" if on.type == "cuda" else "gloo", timeout=PATIENCE)
     try:
-        yield Crew(dist.get_rank(), dist.get_world_size()), on
+        yield Processes(dist.get_rank(), dist.get_world_size()), on
     finally:
         dist.destroy_process_group()
 

@@ -10,21 +10,28 @@ from torch import nn
 
 from bench.data.store import View
 from bench.training import batches, device
-from bench.training.batches import Pixels
-from bench.training.distributed import ALONE, Crew
+from bench.training.batches import InputTransform
+from bench.training.distributed import SINGLE_PROCESS, Processes
 
 
 @torch.no_grad()
 def predict(
-    model: nn.Module, view: View, pixels: Pixels, *, batch_size: int | None = None, crew: Crew = ALONE
+    model: nn.Module,
+    view: View,
+    pixels: InputTransform,
+    *,
+    batch_size: int | None = None,
+    processes: Processes = SINGLE_PROCESS,
 ) -> NDArray[np.float32]:
     """The final logits (N, C) of every image of a view, in its order."""
-    crew.same_statistics(model)
+    processes.same_statistics(model)
     model.eval()
     batch_size = batch_size or device.at_once(pixels.device, side=view.images(np.arange(1)).shape[1])
     dealt = []
-    for batch in batches.evaluation(view, batch_size=batch_size, pixels=pixels, crew=crew):
+    for batch in batches.evaluation(view, batch_size=batch_size, pixels=pixels, processes=processes):
         with device.autocast(pixels.device):
             dealt.append(model.logits(batch.images_BCHW).float())  # type: ignore[operator]
-    logits_NC: NDArray[np.float32] = torch.cat(crew.gather([logits_BC.cpu() for logits_BC in dealt])).numpy()
+    logits_NC: NDArray[np.float32] = torch.cat(
+        processes.gather([logits_BC.cpu() for logits_BC in dealt])
+    ).numpy()
     return logits_NC

@@ -16,10 +16,10 @@ from bench.base import progress
 from bench.data.store import Store
 from bench.scoring import metrics
 from bench.training import batches, device, stage_checkpoint, stages
-from bench.training.batches import Batch, Pixels
-from bench.training.distributed import ALONE, Crew
+from bench.training.batches import Batch, InputTransform
+from bench.training.distributed import SINGLE_PROCESS, Processes
 from bench.training.inference import predict
-from bench.training.loop import Course, train
+from bench.training.loop import StageRun, train
 from bench.training.stages import Collection
 
 
@@ -37,19 +37,19 @@ class Learner(Protocol):
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainingLearner:
     """A stage that the loop trains; its result is what of the model's state it may change."""
 
     model: nn.Module
-    course: Course
+    stage_run: StageRun
 
     def learn(self) -> dict[str, Any]:
-        epochs = train(self.model, self.course)
-        ends = {"last": epochs[-1]["epoch"], "best": stage_checkpoint.best(epochs)}
-        return {"epochs": epochs, "held_out": {**ends, "selected": ends[self.course.stage.select]}}
+        epochs = train(self.model, self.stage_run)
+        ends = {"last": epochs[-1]["epoch"], "best": stage_checkpoint.best_epoch(epochs)}
+        return {"epochs": epochs, "held_out": {**ends, "selected": ends[self.stage_run.stage.select]}}
 
     def result(self) -> Mapping[str, Tensor]:
-        return dict(stages.learned(self.model, self.course.stage))
+        return dict(stages.learned(self.model, self.stage_run.stage))
 
     def take(self, tensors: Mapping[str, Tensor]) -> None:
         state = self.result()
@@ -58,7 +58,7 @@ class Training:
 
 
 @dataclass
-class Collecting:
+class CollectionLearner:
     """A stage that collects; its result is a row and the labels of each image, and the model that made the
     rows.
     """
@@ -66,19 +66,19 @@ class Collecting:
     model: nn.Module
     stage: Collection
     store: Store
-    pixels: Pixels
+    pixels: InputTransform
     title: str
-    crew: Crew = ALONE
+    processes: Processes = SINGLE_PROCESS
     collected: dict[str, Tensor] = field(default_factory=dict, init=False)
 
     def learn(self) -> dict[str, Any]:
         """Facts: how many images were collected, and the model's mAP (percent) on the held-out ones."""
-        rows_ND = collect(self.model, self.stage, self.store, self.pixels, crew=self.crew)
+        rows_ND = collect(self.model, self.stage, self.store, self.pixels, processes=self.processes)
         self.hold(rows_ND)
-        logits_NC = predict(self.model, self.store.held_out, self.pixels, crew=self.crew)
+        logits_NC = predict(self.model, self.store.held_out, self.pixels, processes=self.processes)
         held_out = metrics.evaluate(logits_NC, self.store.held_out.labels_NC)["mAP"]
         facts = {"images": len(rows_ND), "held_out_mAP": held_out if math.isfinite(held_out) else None}
-        if self.crew.leads:
+        if self.processes.is_main:
             progress.say(f"{self.title}: {len(rows_ND)} images collected, held-out mAP {held_out:.2f}")
         return {"epochs": [], "collected": facts}
 
@@ -101,17 +101,17 @@ def collect(
     model: nn.Module,
     stage: Collection,
     store: Store,
-    pixels: Pixels,
+    pixels: InputTransform,
     *,
-    crew: Crew = ALONE,
+    processes: Processes = SINGLE_PROCESS,
     feed: Callable[..., Iterable[Batch]] = batches.training,
 ) -> Tensor:
     """rows_ND of the images that are learned from, in memory: the same for any number of processes."""
-    crew.same_statistics(model)
+    processes.same_statistics(model)
     model.eval()
     chosen = np.split(store.fitted, range(stage.batch_size, len(store.fitted), stage.batch_size))
     dealt = []
-    for batch in feed(store.train, crew.deal(chosen), stage=stage, seed=0, epoch=1, pixels=pixels):
+    for batch in feed(store.train, processes.deal(chosen), stage=stage, seed=0, epoch=1, pixels=pixels):
         with device.autocast(pixels.device):
             dealt.append(stage.row(model, batch.images_BCHW).float())
-    return torch.cat(crew.gather([rows_BD.cpu() for rows_BD in dealt]))
+    return torch.cat(processes.gather([rows_BD.cpu() for rows_BD in dealt]))

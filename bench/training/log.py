@@ -11,7 +11,7 @@ from typing import Any
 
 from bench.base.errors import InputError
 
-Row = dict[str, Any]
+EpochRow = dict[str, Any]
 DRAWN = ("loss", "held_out_loss", "held_out_mAP", "lr", "images_per_second", "memory_bytes")
 
 
@@ -23,7 +23,7 @@ class Log:
         self._known = {_place(row) for row in rows(path)}
         self._board = _board(tensorboard) if tensorboard else None
 
-    def write(self, row: Row) -> None:
+    def write(self, row: EpochRow) -> None:
         """Add a row."""
         self._known.add(_place(row))
         try:
@@ -46,7 +46,7 @@ class Log:
                 self.write(row)
 
 
-def rows(path: Path) -> list[Row]:
+def rows(path: Path) -> list[EpochRow]:
     """The log's latest training, stage after stage and epoch after epoch; none where there is no file.
 
     Of a stage only the rows of its last key count, of an epoch the last one; a line that a killed process
@@ -67,7 +67,7 @@ def _lines(path: Path) -> list[bytes]:
     return path.read_bytes().splitlines() if path.exists() else []
 
 
-def _row(line: bytes) -> Row | None:
+def _row(line: bytes) -> EpochRow | None:
     try:
         return dict(json.loads(line))
     except (ValueError, TypeError):

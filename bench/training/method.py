@@ -85,8 +85,8 @@ class Model(Protocol):
 
 
 @dataclass(frozen=True)
-class Insight:
-    """How a model came to its logits: what `insight(images_BCHW)` of a model that can tell gives.
+class Explanation:
+    """How a model came to its logits: what `explanation(images_BCHW)` of a model that can tell gives.
 
     logits: of each branch by its name, (B, C); the last is the prediction. attention_BCHW: where the model
     looks for each label, 1 in sum over positions; weighted_BCHW: the same, times its confidence at the place.
@@ -101,13 +101,13 @@ class Insight:
 
 
 @runtime_checkable
-class Telling(Protocol):
+class Explainable(Protocol):
     """A model that can tell how it came to its logits; a method needs none of this to be trained."""
 
-    def insight(self, images_BCHW: Tensor) -> Insight:
+    def explain(self, images_BCHW: Tensor) -> Explanation:
         """Maps, neurons and branches of a batch."""
 
-    def influence(self, insight: Insight) -> Tensor:
+    def influence(self, explanation: Explanation) -> Tensor:
         """What each label's map adds to each label's logit, (B, C of the map, C of the logit)."""
 
 
@@ -122,7 +122,7 @@ class Method(Protocol):
         """The training, in order."""
 
 
-def load(name: str) -> Method:
+def load_method(name: str) -> Method:
     """The method's module, for any spelling of its name.
 
     Its code is digested as it is loaded: what is edited afterwards does not run, and must not count.
@@ -171,7 +171,9 @@ def build(method: Method, config: Any, labels: Labels, seed: int) -> nn.Module:
         model = method.Model(
             config,
             labels,
-            trunk.load(config.trunk, weights=str(config.trunk_weights), from_scratch=config.from_scratch),
+            trunk.load_trunk(
+                config.trunk, weights=str(config.trunk_weights), from_scratch=config.from_scratch
+            ),
         )
         for name, module in model.named_modules():
             if not name.startswith("trunk") and callable(reset := getattr(module, "reset_parameters", None)):

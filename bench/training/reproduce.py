@@ -21,7 +21,7 @@ from bench.scoring import metrics, predictions, profiles
 from bench.training import device, inference, method, stage_cache, submission
 from bench.training.log import Log
 from bench.training.method import File
-from bench.training.stage_cache import Workshop
+from bench.training.stage_cache import StageContext
 
 
 @dataclass(frozen=True)
@@ -35,59 +35,61 @@ class Run:
 
     @property
     def title(self) -> str:
-        return f"{method_names.title(self.name)} seed {self.seed}"
+        return f"{method_names.display_name(self.name)} seed {self.seed}"
 
     @cached_property
     def data(self) -> Card:
         """The card with images of the size that the recipe asks for; InputError for a wrong recipe field."""
         return cards.at(
-            self.card, method.recipe(method.load(self.name), self.card.name, self.changes).input_size
+            self.card, method.recipe(method.load_method(self.name), self.card.name, self.changes).input_size
         )
 
 
-def reproduce(wanted: Run, workshop: Workshop, folder: Path, *, tensorboard: bool = False) -> str:
+def reproduce(wanted: Run, context: StageContext, folder: Path, *, tensorboard: bool = False) -> str:
     """Train, predict, score and record one run in the folder; returns what was done, in a line.
 
     Where the data set's owner keeps the test labels, result files for the evaluation server take the place of
     scores and record.
     """
-    module, card, crew = method.load(wanted.name), wanted.card, workshop.crew
+    module, card, processes = method.load_method(wanted.name), wanted.card, context.processes
     config = method.recipe(module, card.name, wanted.changes)
-    keys = stage_cache.keys(module, config, workshop, wanted.seed)
-    head = _head(wanted, module, workshop)
-    code = code_digest.digest(*code_digest.SCORING, module.Model.__module__)
-    key = stage_cache.digest(keys[-1], code, _protocol(card))
+    keys = stage_cache.stage_keys(module, config, context, wanted.seed)
+    head = _head(wanted, module, context)
+    code = code_digest.digest("bench.training.inference", "bench.scoring.metrics", module.Model.__module__)
+    key = stage_cache.content_digest(keys[-1], code, _protocol(card))
     path = folder / record.file_name(head)
-    known = record.read(path) if crew.leads and path.exists() and not workshop.fresh else {"key": None}
-    if (known := crew.lead(known))["key"] == key:
+    known = record.read(path) if processes.is_main and path.exists() and not context.fresh else {"key": None}
+    if (known := processes.broadcast(known))["key"] == key:
         return f"{wanted.title}: unchanged, nothing to train; {_headline(known, path)}"
-    model = method.build(module, config, method.labels_of(workshop.store), wanted.seed)
-    model.to(workshop.device).to(memory_format=torch.channels_last)
+    model = method.build(module, config, method.labels_of(context.store), wanted.seed)
+    model.to(context.device).to(memory_format=torch.channels_last)
     plan = list(zip(module.stages(config), keys, strict=True))
     board = folder / "tensorboard" / path.stem if tensorboard else None
-    log = Log(path.with_suffix(".jsonl"), tensorboard=board) if crew.leads else None
-    done = list(stage_cache.learn(model, plan, workshop, seed=wanted.seed, title=wanted.title, log=log))
+    log = Log(path.with_suffix(".jsonl"), tensorboard=board) if processes.is_main else None
+    done = list(stage_cache.run_stages(model, plan, context, seed=wanted.seed, title=wanted.title, log=log))
     began = time.monotonic()
-    logits_NC = inference.predict(model, workshop.store.test, stage_cache.pixels(model, workshop), crew=crew)
-    if not crew.leads:
+    logits_NC = inference.predict(
+        model, context.store.test, stage_cache.input_transform(model, context), processes=processes
+    )
+    if not processes.is_main:
         return ""
     if card.evaluation.result_files:
-        files = submission.write(folder / "results" / path.stem, card, _ids(workshop), logits_NC)
+        files = submission.write(folder / "results" / path.stem, card, _ids(context), logits_NC)
         where = record.shown(files[0].parent)
         return f"{wanted.title}: {len(files)} files for the evaluation server in {where}"
-    scores = _score(card, workshop, logits_NC, folder / "predictions" / path.name)
-    made = {**head, **_body(card, workshop, config), **_learned(model, done), "metrics": scores, "key": key}
-    record.write({**made, **_circumstances(workshop, done, time.monotonic() - began)}, folder)
+    scores = _score(card, context, logits_NC, folder / "predictions" / path.name)
+    made = {**head, **_body(card, context, config), **_learned(model, done), "metrics": scores, "key": key}
+    record.write({**made, **_circumstances(context, done, time.monotonic() - began)}, folder)
     return f"{wanted.title}: recorded, {_headline(made, path)}"
 
 
-def _head(wanted: Run, module: method.Method, workshop: Workshop) -> dict[str, Any]:
+def _head(wanted: Run, module: method.Method, context: StageContext) -> dict[str, Any]:
     """What names a record and its file."""
     return {
         "schema": record.SCHEMA,
         "dataset": wanted.card.name,
         "method": wanted.name,
-        "variant": _variant(wanted, module, workshop),
+        "variant": _variant(wanted, module, context),
         "seed": wanted.seed,
     }
 
@@ -97,8 +99,8 @@ def _headline(made: dict[str, Any], path: Path) -> str:
     return f"mAP {scores['mAP']:.2f} in {record.shown(path)}"
 
 
-def _ids(workshop: Workshop) -> list[str]:
-    return [str(name) for name in workshop.store.test.column("id")]
+def _ids(context: StageContext) -> list[str]:
+    return [str(name) for name in context.store.test.column("id")]
 
 
 def _protocol(card: Card) -> dict[str, str | None]:
@@ -106,10 +108,10 @@ def _protocol(card: Card) -> dict[str, str | None]:
     return {"profile": rules.profile, "top3": rules.top3, "unspecified": rules.unspecified}
 
 
-def _score(card: Card, workshop: Workshop, logits_NC: NDArray[np.float32], file: Path) -> dict[str, Any]:
+def _score(card: Card, context: StageContext, logits_NC: NDArray[np.float32], file: Path) -> dict[str, Any]:
     """The metrics of every profile; the predictions that they come from are kept in the file."""
-    labels_NC, rules = workshop.store.test.labels_NC, card.evaluation
-    facts = {"dataset": card.name, "label_names": card.labels, "ids": _ids(workshop)}
+    labels_NC, rules = context.store.test.labels_NC, card.evaluation
+    facts = {"dataset": card.name, "label_names": card.labels, "ids": _ids(context)}
     kept = predictions.Predictions(logits_NC, labels_NC, facts)
     predictions.write(file.with_suffix(".safetensors"), kept)
     scores = {}
@@ -134,9 +136,9 @@ def _numbers(found: dict[str, Any]) -> dict[str, Any]:
     return known
 
 
-def _body(card: Card, workshop: Workshop, config: Any) -> dict[str, Any]:
+def _body(card: Card, context: StageContext, config: Any) -> dict[str, Any]:
     """What a record says of the data and the recipe."""
-    store, manifest = workshop.store, workshop.store.manifest
+    store, manifest = context.store, context.store.manifest
     found = {"train": len(store.train), "test": len(store.test)}
     expected = {split: facts["images"] for split, facts in manifest.get("expected", {}).items()}
     return {
@@ -152,9 +154,9 @@ def _body(card: Card, workshop: Workshop, config: Any) -> dict[str, Any]:
     }
 
 
-def _circumstances(workshop: Workshop, done: list[dict[str, Any]], test: float) -> dict[str, Any]:
+def _circumstances(context: StageContext, done: list[dict[str, Any]], test: float) -> dict[str, Any]:
     """What may differ between two runs of one command."""
-    hardware = device.hardware(workshop.device, workshop.crew.size)
+    hardware = device.hardware(context.device, context.processes.size)
     return {
         "timing": {"seconds": {**{stage["name"]: stage["seconds"] for stage in done}, "test": test}},
         "provenance": provenance(hardware, threads=torch.get_num_threads()),
@@ -177,14 +179,14 @@ def _recipe(config: Any) -> dict[str, Any]:
     return {name: value.name if isinstance(value, File) else value for name, value in vars(config).items()}
 
 
-def _variant(wanted: Run, module: method.Method, workshop: Workshop) -> str:
+def _variant(wanted: Run, module: method.Method, context: StageContext) -> str:
     """The changed fields that matter, as `epochs=8,lr=0.01`: those without which the keys would be others."""
     changes, card = wanted.changes, wanted.card.name
     recipe = {name: _named(value) for name, value in vars(method.recipe(module, card, changes)).items()}
 
     def keys(without: str = "") -> list[str]:
         config = method.recipe(module, card, {name: changes[name] for name in changes if name != without})
-        return stage_cache.keys(module, config, workshop, wanted.seed)
+        return stage_cache.stage_keys(module, config, context, wanted.seed)
 
     mine = keys()
     matters = [name for name in changes if keys(without=name) != mine]

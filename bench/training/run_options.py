@@ -28,7 +28,10 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     words = Parser(prog="python -m bench.run", description=description)
     words.add_argument("--dataset", required=True, metavar="NAME", help=f"one of: {', '.join(cards.names())}")
     words.add_argument(
-        "--method", required=True, metavar="NAME", help=f"all, or of: {', '.join(method_names.methods())}"
+        "--method",
+        required=True,
+        metavar="NAME",
+        help=f"all, or of: {', '.join(method_names.method_summaries())}",
     )
     words.add_argument("--seeds", default="0", metavar="LIST", help="as 0,1,2 (default: 0)")
     words.add_argument(
@@ -61,7 +64,7 @@ def _add_fields(words: argparse.ArgumentParser) -> None:
 
     One that is named like another option of the command, as `source`, is reached by `--set` alone.
     """
-    of_methods = {name: method.fields(method.load(name)) for name in method_names.methods()}
+    of_methods = {name: method.fields(method.load_method(name)) for name in method_names.method_summaries()}
     group = words.add_argument_group("recipe fields", _about(of_methods))
     for name, kind in {name: kind for fields in of_methods.values() for name, kind in fields.items()}.items():
         metavar, text = EXPLAINED.get(name, ("VALUE", argparse.SUPPRESS))
@@ -113,7 +116,7 @@ def changes(args: argparse.Namespace) -> dict[str, str]:
 def methods(name: str) -> list[str]:
     """Module names, for `all` or a list of names in any spelling."""
     return (
-        method_names.in_order()
+        method_names.methods_in_order()
         if name == "all"
         else [method_names.find_method(part) for part in name.split(",")]
     )

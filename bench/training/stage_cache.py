@@ -18,20 +18,20 @@ from torch import nn
 from bench.base import code_digest, locks, progress
 from bench.data.store import Store
 from bench.training import device, stages, tensor_file
-from bench.training.batches import Pixels
-from bench.training.distributed import ALONE, Crew
-from bench.training.learners import Collecting, Learner, Training
+from bench.training.batches import InputTransform
+from bench.training.distributed import SINGLE_PROCESS, Processes
+from bench.training.learners import CollectionLearner, Learner, TrainingLearner
 from bench.training.log import Log
-from bench.training.loop import Course
+from bench.training.loop import StageRun
 from bench.training.method import File, Method
 from bench.training.stages import Collection, Stage
 
 # What a model gives to prediction and report: no stage of a model that it extends depends on it.
-OWN = ("forward", "influence", "insight", "logits")
+OWN = ("forward", "influence", "explain", "logits")
 
 
 @dataclass(frozen=True)
-class Workshop:
+class StageContext:
     """Where stages are learned: data, device, and the folder that keeps their results.
 
     fresh: nothing that lies there is taken; `made` are the keys of what this process made itself.
@@ -41,33 +41,37 @@ class Workshop:
     device: torch.device
     folder: Path
     fresh: bool = False
-    crew: Crew = ALONE
+    processes: Processes = SINGLE_PROCESS
     compiled: bool = False
     made: set[str] = field(default_factory=set)
 
 
-def keys(method: Method, config: Any, workshop: Workshop, seed: int) -> list[str]:
+def stage_keys(method: Method, config: Any, context: StageContext, seed: int) -> list[str]:
     """A key for each stage: data, trunk and weights, precision, code, seed, and the recipe up to that
     stage.
     """
-    key = digest(
-        workshop.store.fingerprint,
-        workshop.store.manifest["labels"],
+    key = content_digest(
+        context.store.fingerprint,
+        context.store.manifest["labels"],
         {"trunk": config.trunk, "weights": config.trunk_weights, "scratch": config.from_scratch},
-        [workshop.device.type, str(device.precision(workshop.device))],
-        code_digest.digest(*code_digest.LEARNING),
+        [context.device.type, str(device.precision(context.device))],
+        code_digest.digest(__name__),
         seed,
     )
-    if workshop.compiled:
-        key = digest(key, "compiled")
+    if context.compiled:
+        key = content_digest(key, "compiled")
     found = []
     for stage in method.stages(config):
         facts = {name: value for name, value in vars(stage).items() if not callable(value)}
         calls = [value for value in vars(stage).values() if callable(value)]
         functions = [f"{call.__module__}.{call.__qualname__}" for call in calls]
-        key = digest(key, facts, functions, code_digest.digest(stage.owner), _own_parts(method, stage.owner))
-        if stage.batch_norm == "local" and workshop.crew.size > 1:
-            key = digest(key, workshop.crew.size)  # statistics of a share are others than those of the batch
+        key = content_digest(
+            key, facts, functions, code_digest.digest(stage.owner), _own_parts(method, stage.owner)
+        )
+        if stage.batch_norm == "local" and context.processes.size > 1:
+            key = content_digest(
+                key, context.processes.size
+            )  # statistics of a share are others than those of the batch
         found.append(key)
     return found
 
@@ -90,10 +94,10 @@ def _own_parts(method: Method, owner: str) -> str:
     return code_digest.digest(method.Model.__module__)
 
 
-def learn(
+def run_stages(
     model: nn.Module,
     plan: list[tuple[Stage | Collection, str]],
-    workshop: Workshop,
+    context: StageContext,
     *,
     seed: int,
     title: str,
@@ -104,20 +108,20 @@ def learn(
 
     Of several processes that want the same stage one learns it, the others wait and take its result.
     """
-    crew = workshop.crew
+    processes = context.processes
     for stage, _ in plan:
         stages.check(model, stage)  # before hours are spent on those before it
     for stage, key in plan:
-        finished, what = workshop.folder / f"{key}.safetensors", f"{title} {stage.name}"
+        finished, what = context.folder / f"{key}.safetensors", f"{title} {stage.name}"
         note = _noted(log, stage, key)
-        learner = _learner(model, stage, workshop, finished, seed=seed, title=what, note=note)
-        with _only_one(finished, what, crew):
-            reused = crew.lead(finished.exists() and (not workshop.fresh or key in workshop.made))
+        learner = _learner(model, stage, context, finished, seed=seed, title=what, note=note)
+        with _only_one(finished, what, processes):
+            reused = processes.broadcast(finished.exists() and (not context.fresh or key in context.made))
             if reused:
-                facts = _take(learner, finished, what, crew)
+                facts = _take(learner, finished, what, processes)
             else:
-                facts = _make(learner, finished, stage.name, workshop)
-                workshop.made.add(key)
+                facts = _make(learner, finished, stage.name, context)
+                context.made.add(key)
         if log and reused:
             log.recall(stage.name, key, facts["epochs"])
         yield {**facts, "reused": reused}
@@ -126,7 +130,7 @@ def learn(
 def _learner(
     model: nn.Module,
     stage: Stage | Collection,
-    workshop: Workshop,
+    context: StageContext,
     finished: Path,
     *,
     seed: int,
@@ -136,15 +140,15 @@ def _learner(
     """What learns the stage, by its kind."""
     how: dict[str, Any] = {
         "stage": stage,
-        "store": workshop.store,
-        "pixels": pixels(model, workshop),
+        "store": context.store,
+        "pixels": input_transform(model, context),
         "title": title,
-        "crew": workshop.crew,
+        "processes": context.processes,
     }
     if isinstance(stage, Collection):
-        return Collecting(model, **how)
+        return CollectionLearner(model, **how)
     file = _unfinished(finished)
-    return Training(model, Course(**how, seed=seed, file=file, compiled=workshop.compiled, note=note))
+    return TrainingLearner(model, StageRun(**how, seed=seed, file=file, compiled=context.compiled, note=note))
 
 
 def _unfinished(finished: Path) -> Path:
@@ -152,11 +156,11 @@ def _unfinished(finished: Path) -> Path:
     return finished.with_suffix(".unfinished.safetensors")
 
 
-def _only_one(finished: Path, title: str, crew: Crew) -> AbstractContextManager[None]:
-    """Of all that want the stage, this process or crew alone."""
+def _only_one(finished: Path, title: str, processes: Processes) -> AbstractContextManager[None]:
+    """Of all that want the stage, this process or processes alone."""
     wait = partial(progress.say, f"{title}: another process is learning this stage; waiting for it")
     lock = finished.with_name(f".{finished.stem}.lock")
-    return locks.held(lock, waiting=wait) if crew.leads else nullcontext()
+    return locks.held(lock, waiting=wait) if processes.is_main else nullcontext()
 
 
 def _noted(log: Log | None, stage: Stage | Collection, key: str) -> Callable[[dict[str, Any]], None]:
@@ -164,26 +168,26 @@ def _noted(log: Log | None, stage: Stage | Collection, key: str) -> Callable[[di
     return lambda row: log.write({"stage": stage.name, "key": key[:12], **row}) if log else None
 
 
-def _take(learner: Learner, finished: Path, title: str, crew: Crew) -> dict[str, Any]:
+def _take(learner: Learner, finished: Path, title: str, processes: Processes) -> dict[str, Any]:
     """Give the model what the stage's result holds; returns the stage's facts."""
     tensors, facts = tensor_file.load(finished)
     learner.take(tensors)
-    if crew.leads:
+    if processes.is_main:
         trained = f", {len(facts['epochs'])} epochs" if facts["epochs"] else ""
         progress.say(f"{title}: taken as it was learned before{trained}")
     return facts
 
 
-def _make(learner: Learner, finished: Path, name: str, workshop: Workshop) -> dict[str, Any]:
+def _make(learner: Learner, finished: Path, name: str, context: StageContext) -> dict[str, Any]:
     """Learn the stage and store its result; returns the stage's facts."""
-    crew = workshop.crew
-    if crew.leads:
-        _clear(finished, _unfinished(finished) if workshop.fresh else None)
-    crew.lead(None)  # the others look for a checkpoint when the first is done with its own
+    processes = context.processes
+    if processes.is_main:
+        _clear(finished, _unfinished(finished) if context.fresh else None)
+    processes.broadcast(None)  # the others look for a checkpoint when the first is done with its own
     began = time.monotonic()
     learned = learner.learn()
     facts = {"name": name, "key": finished.stem, **learned, "seconds": time.monotonic() - began}
-    if crew.leads:
+    if processes.is_main:
         tensor_file.save(finished, learner.result(), facts)
         _unfinished(finished).unlink(missing_ok=True)
     return facts
@@ -197,12 +201,12 @@ def _clear(finished: Path, unfinished: Path | None) -> None:
         unfinished.unlink(missing_ok=True)
 
 
-def pixels(model: nn.Module, workshop: Workshop) -> Pixels:
+def input_transform(model: nn.Module, context: StageContext) -> InputTransform:
     """How images become the model's input: as its trunk was pretrained."""
-    return Pixels(model.trunk.mean, model.trunk.std, workshop.device)  # type: ignore[arg-type]
+    return InputTransform(model.trunk.mean, model.trunk.std, context.device)  # type: ignore[arg-type]
 
 
-def digest(*parts: object) -> str:
+def content_digest(*parts: object) -> str:
     """SHA-256 of anything made of JSON's kinds, dataclasses and files, of which the content counts."""
     text = json.dumps(parts, sort_keys=True, default=_plain)
     return hashlib.sha256(text.encode()).hexdigest()

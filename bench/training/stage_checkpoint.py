@@ -18,7 +18,7 @@ SAVING_SHARE = 0.02  # of a stage's time, at most, is spent on saving within it
 
 
 @dataclass
-class Position:
+class StagePosition:
     """Where a stage stands: all that a checkpoint holds beside tensors. `total` is the epoch's loss so
     far.
     """
@@ -31,7 +31,7 @@ class Position:
     history: list[dict[str, Any]] = dataclasses.field(default_factory=list)
 
 
-def best(history: Sequence[Mapping[str, Any]]) -> int:
+def best_epoch(history: Sequence[Mapping[str, Any]]) -> int:
     """The epoch with the highest held-out mAP; of equals, and where there is none, with the lowest loss.
 
     >>> best([{"epoch": n, "held_out_mAP": m, "held_out_loss": 2.0} for n, m in ((1, 60.0), (2, 70.0))])
@@ -41,7 +41,7 @@ def best(history: Sequence[Mapping[str, Any]]) -> int:
     return int(row["epoch"])
 
 
-class Keeper:
+class Checkpointer:
     """Keeps a stage's checkpoint in a file, so seldom that saving takes its share of the time at most."""
 
     def __init__(self, file: Path, stage: Stage, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
@@ -65,7 +65,7 @@ class Keeper:
         for name, tensor in self.best.items():
             named[name].copy_(tensor)
 
-    def save(self, at: Position) -> None:
+    def save(self, at: StagePosition) -> None:
         """Put the stage's tensors and its position into the file."""
         began = time.monotonic()
         tensors = {f"model.{name}": tensor for name, tensor in stages.learned(self.model, self.stage)}
@@ -77,10 +77,10 @@ class Keeper:
         self._saved = time.monotonic()
         self._took = self._saved - began
 
-    def resume(self) -> Position:
+    def resume(self) -> StagePosition:
         """Weights, momentum and position from the file; the stage's beginning where there is none."""
         if not self.file.exists():
-            return Position(Plateau(lr=self.stage.schedule.lr))
+            return StagePosition(Plateau(lr=self.stage.schedule.lr))
         tensors, facts = tensor_file.load(self.file)
         named = dict(self.model.state_dict())
         for name, tensor in tensors.items():
@@ -93,7 +93,7 @@ class Keeper:
             if f"momentum.{number}" in tensors:
                 buffer = torch.empty_like(parameter).copy_(tensors[f"momentum.{number}"])
                 self.optimizer.state[parameter]["momentum_buffer"] = buffer
-        return Position(**{**facts, "plateau": Plateau(**facts["plateau"])})
+        return StagePosition(**{**facts, "plateau": Plateau(**facts["plateau"])})
 
     def _parameters(self) -> Iterator[tuple[int, Tensor]]:
         return enumerate(p for group in self.optimizer.param_groups for p in group["params"])

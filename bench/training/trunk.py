@@ -107,7 +107,7 @@ def x_side(input_size: int) -> int:
     return math.ceil(input_size / REDUCTION)
 
 
-def load(name: str, *, weights: str = "", from_scratch: bool = False) -> Trunk:
+def load_trunk(name: str, *, weights: str = "", from_scratch: bool = False) -> Trunk:
     """A trunk by timm's name, with the weights of a file, of timm's tag, or none where asked.
 
     Raises InputError for a name that is no ResNet of timm's, for weights that do not fit, and where weights

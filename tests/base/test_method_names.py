@@ -1,0 +1,55 @@
+from pathlib import Path
+
+import pytest
+
+from bench.base import method_names
+from bench.base.errors import InputError
+
+
+@pytest.mark.parametrize("spelling", ["SRN-att", "srn-att", "srn_att", "Srn Att", "ResNet-SRN-att"])
+def test_any_spelling_of_a_name_finds_the_method(spelling: str):
+    assert method_names.find_method(spelling) == "srn_att"
+
+
+def test_the_papers_name_of_srn_is_an_alias():
+    assert method_names.find_method("ResNet-SRN") == "srn"
+
+
+def test_a_wrong_name_lists_the_right_ones():
+    with pytest.raises(InputError, match=r"unknown method 'snr'; choose from: .*resnet101.*srn_att"):
+        method_names.find_method("snr")
+
+
+def test_titles_are_those_of_the_papers_tables_in_their_order():
+    titles = [method_names.display_name(name) for name in method_names.methods_in_order()[:7]]
+    assert titles[:2] == ["KNN", "WARP"]
+    assert titles[2:] == ["ResNet-101", "ResNet-107", "ResNet-101-semantic", "SRN-att", "SRN"]
+
+
+class TestWhatAFileTells:
+    """Without being imported: these files could not be."""
+
+    @pytest.fixture(autouse=True)
+    def _files(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        texts = {
+            "later": "ORDER = (2020, 1)",
+            "second": "ORDER = (2019, 2)",
+            "first": 'ORDER = (2019, 1)\nMARKS = {"small": "on half of the data"}',
+            "silent": "",
+            "also_silent": "def f(): ORDER = (1900, 1)",
+            "_shared": "ORDER = (1800, 1)",
+        }
+        for name, text in texts.items():
+            head = f'"""{name.title()}: what it is."""\nimport no_such_package\n'
+            (tmp_path / f"{name}.py").write_text(f"{head}{text}\n", encoding="utf-8")
+        monkeypatch.setattr(method_names, "METHODS", tmp_path)
+
+    def test_methods_stand_by_year_then_by_row_and_last_those_that_do_not_say(self):
+        assert method_names.methods_in_order() == ["first", "second", "later", "also_silent", "silent"]
+
+    def test_marks_are_its_own(self):
+        assert method_names.marks("first") == {"small": "on half of the data"}
+        assert method_names.marks("silent") == method_names.marks("no such method") == {}
+
+    def test_its_title_is_its_docstrings(self):
+        assert method_names.display_name("first") == "First"

@@ -1,0 +1,71 @@
+from pathlib import Path
+
+import pytest
+
+from bench.base.errors import InputError
+from bench.data import cards
+from bench.data.cards import Split
+
+GOOD = """
+title = "Two things"
+summary = "a small card"
+format = "digit-scenes"
+labels = ["a", "b"]
+source = "here"
+licence = "none"
+train = {images = 4}
+test = {images = 2, positives = 3}
+"""
+
+
+def card(tmp_path: Path, text: str) -> cards.Card:
+    path = tmp_path / "mine.toml"
+    path.write_text(text, encoding="utf-8")
+    return cards.read(path)
+
+
+def test_a_card_is_read_with_the_papers_defaults(tmp_path: Path):
+    mine = card(tmp_path, GOOD)
+    assert (mine.name, mine.labels, mine.test) == ("mine", ("a", "b"), Split(2, 3))
+    assert (mine.sizes.train, mine.sizes.test) == (256, 224)
+    assert (mine.evaluation.profile, mine.evaluation.top3, mine.evaluation.unspecified) == (
+        "srn2017",
+        None,
+        None,
+    )
+
+
+@pytest.mark.parametrize("name", cards.names())
+def test_every_card_of_the_checkout_loads(name: str):
+    assert cards.load_card(name).name == name
+    assert len(cards.load_card(name).summary) <= 90
+
+
+def test_an_unknown_card_lists_the_cards():
+    with pytest.raises(InputError, match="unknown data set 'imagenet'; choose from: .*demo"):
+        cards.load_card("imagenet")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("licence", "license"), "mine.toml: unknown key 'license'; choose from: name, title"),
+        (('licence = "none"', ""), "mine.toml: missing: licence"),
+        (("images = 4", "image = 4"), "mine.toml: unknown key 'train.image'; choose from: images, positives"),
+        (("images = 4", 'images = "4"'), "mine.toml: train.images must be a whole number, not '4'"),
+        (('"here"', "3"), "mine.toml: source must be text, not 3"),
+        (('["a", "b"]', '"ab"'), "mine.toml: labels must be a list of names"),
+        (('["a", "b"]', '["a", "a"]'), "mine.toml: labels must be a list of different names"),
+        (("train = {images = 4}", "train = 4"), "mine.toml: train must be a table"),
+        (("[", "[["), "mine.toml: "),
+        (("train =", "options = 3\ntrain ="), "mine.toml: options must be a table"),
+        (
+            ("train =", 'evaluation = {top3 = "some"}\ntrain ='),
+            "unknown evaluation.top3 'some'; choose from: forced",
+        ),
+    ],
+)
+def test_a_malformed_card_is_refused_by_file_and_key(tmp_path: Path, change: tuple[str, str], message: str):
+    with pytest.raises(InputError) as caught:
+        card(tmp_path, GOOD.replace(*change))
+    assert message in str(caught.value)

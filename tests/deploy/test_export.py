@@ -1,0 +1,302 @@
+"""bench.export: what it writes gives the same logits to the bit, and says to all readers what it is."""
+
+import copy
+import json
+import re
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import huggingface_hub as hub
+import numpy as np
+import onnxruntime
+import pytest
+import safetensors
+import torch
+from PIL import Image
+
+from bench import export, predict
+from bench.base import method_names
+from bench.base.errors import InputError
+from bench.data.cards import Card
+from bench.data.store import Store
+from bench.deploy import load_model, onnx_model
+from bench.deploy.load_model import LoadedModel
+from tests.records import refused
+from tests.runs import finished
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def run(small_card: Card, store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return finished("srn", card=small_card, store=store, folder=tmp_path_factory.mktemp("r") / "demo")
+
+
+@pytest.fixture(scope="module")
+def original(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that the command writes."""
+    folder = tmp_path_factory.mktemp("exported") / "model"
+    assert export.main(["--run", str(run), "--output", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture
+def exported(original: Path, tmp_path: Path) -> Path:
+    """An exported model that a test may spoil."""
+    return shutil.copytree(original, tmp_path / "model")
+
+
+def test_it_holds_weights_configuration_and_card_and_no_pickle(exported: Path):
+    assert {path.name for path in exported.iterdir()} == {"README.md", "config.json", "model.safetensors"}
+    with safetensors.safe_open(exported / "model.safetensors", framework="pt") as file:
+        assert "classifier.weight" in file.keys()  # noqa: SIM118 (no mapping)
+
+
+def test_bench_predict_says_the_same_by_the_run_and_by_the_exported_folder(
+    run: Path, exported: Path, store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    Image.fromarray(store.test.images(np.arange(1))[0]).save(tmp_path / "scene.png")
+    said = []
+    for source in (run, exported):
+        words = ["--images", str(tmp_path / "scene.png"), "--format", "json", "--device", "cpu"]
+        assert predict.main(["--run", str(source), *words]) == 0
+        said.append(json.loads(capsys.readouterr().out))
+    assert said[0] == said[1]
+    assert len(said[0][0]["labels"]) == 5
+
+
+def test_the_configuration_has_the_record_and_what_other_programs_look_for(run: Path, exported: Path):
+    found = json.loads((exported / "config.json").read_text(encoding="utf-8"))
+    made = json.loads(run.read_text(encoding="utf-8"))
+    assert found["record"] == made
+    assert found["architectures"] == ["SRN"]
+    assert found["id2label"]["9"] == "nine"
+    assert found["label2id"]["nine"] == 9
+    assert (found["image_size"], found["image_mean"][0], found["image_std"][2]) == (64, 0.485, 0.225)
+
+
+def test_labels_keep_their_logits_when_a_program_sorts_the_keys(found: LoadedModel, exported: Path):
+    path = exported / "config.json"
+    table = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(table, sort_keys=True), encoding="utf-8")
+    assert load_model.load_model(exported, CPU).labels == found.labels != tuple(sorted(found.labels))
+
+
+def test_the_hub_reads_the_cards_front_matter_and_the_scores_are_the_records(run: Path, exported: Path):
+    card = hub.ModelCard.load(exported / "README.md")
+    made = json.loads(run.read_text(encoding="utf-8"))["metrics"]["srn2017"]
+    scores = {result.metric_type: result.metric_value for result in card.data.eval_results}
+    assert scores["mAP"] == pytest.approx(made["mAP"], abs=1e-4)
+    assert scores["top-3 F1-O"] == pytest.approx(made["top3"]["F1-O"], abs=1e-4)
+    assert {result.dataset_name for result in card.data.eval_results} == {"Digit scenes"}
+    assert card.data.pipeline_tag == "image-classification"
+    assert f"| {made['mAP']:.2f} |" in re.sub(" +", " ", card.text)
+    for words in ("# SRN [", "python -m bench.predict --run DIR", "zero, one, two", "CC BY 4.0"):
+        assert words in card.text
+    assert "model.onnx" not in card.text
+
+
+@pytest.fixture(scope="module")
+def found(run: Path) -> LoadedModel:
+    return load_model.load_model(run, CPU)
+
+
+@pytest.fixture(scope="module")
+def with_onnx(found: LoadedModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that has the model in ONNX as well."""
+    folder = tmp_path_factory.mktemp("onnx") / "model"
+    export.export(found, folder, onnx=True)
+    return folder
+
+
+class TestOnnx:
+    @pytest.mark.parametrize("number", [1, 2, 7])
+    def test_onnxruntime_finds_the_same_logits_for_any_number_of_images(
+        self, found: LoadedModel, with_onnx: Path, store: Store, number: int
+    ):
+        images_BHWC = store.test.images(np.arange(number))
+        session = onnxruntime.InferenceSession(with_onnx / "model.onnx", providers=["CPUExecutionProvider"])
+        (logits_BC,) = session.run(["logits"], {"images": images_BHWC})
+        np.testing.assert_allclose(logits_BC, found.logits(images_BHWC), rtol=1e-4, atol=1e-4)
+        assert logits_BC.shape == (number, 10)
+
+    def test_the_card_says_what_goes_in_and_comes_out(self, with_onnx: Path):
+        card = (with_onnx / "README.md").read_text(encoding="utf-8")
+        assert "its input `images` is uint8 (B, 64, 64, 3), its\noutput `logits` is (B, 10)" in card
+
+    def test_a_package_that_is_not_there_is_named_with_the_command_that_brings_it(
+        self, found: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setitem(sys.modules, "onnxscript", None)
+        command = "pip install onnx onnxruntime onnxscript"
+        with pytest.raises(InputError, match=f"--onnx needs a package that is not there .*: {command}"):
+            export.export(found, tmp_path / "model", onnx=True)
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_model_that_onnx_cannot_express_is_refused_in_one_line_and_nothing_is_written(
+        self, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    ):
+        """As MCAR's cummax, which the exporter has no function for."""
+
+        def logits(self: torch.nn.Module, images_BCHW: torch.Tensor) -> torch.Tensor:
+            return plain(self, images_BCHW).cummax(dim=1).values
+
+        model = type(load_model.load_model(run, CPU).model)
+        plain = model.logits
+        monkeypatch.setattr(model, "logits", logits)
+        capfd.readouterr()
+        words = ["--run", str(run), "--output", str(tmp_path / "model"), "--onnx"]
+        line = refused(export.main, words, capfd)
+        assert line.startswith(
+            "error: ONNX cannot express SRN (No ONNX function found for <OpOverload(op='aten."
+        )
+        assert line.endswith("; leave --onnx out\n")
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_model_that_onnx_has_for_one_number_of_images_only_is_refused(
+        self, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        def logits(self: torch.nn.Module, images_BCHW: torch.Tensor) -> torch.Tensor:
+            return plain(self, images_BCHW) + torch.zeros(len(images_BCHW), 1)
+
+        found = load_model.load_model(run, CPU)
+        plain = type(found.model).logits
+        monkeypatch.setattr(type(found.model), "logits", logits)
+        with pytest.raises(InputError, match=r"ONNX cannot express SRN \(for any number of images\); leave"):
+            export.export(found, tmp_path / "model", onnx=True)
+        assert list(tmp_path.iterdir()) == []
+
+    def test_logits_that_differ_are_refused_and_nothing_is_written(
+        self, found: LoadedModel, with_onnx: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        content = (with_onnx / "model.onnx").read_bytes()
+        monkeypatch.setattr(onnx_model, "_exported", lambda *_: content)
+        other = replace(found, model=copy.deepcopy(found.model))
+        with torch.no_grad():
+            other.model.get_parameter("classifier.bias").add_(0.01)
+        with pytest.raises(InputError, match=r"ONNX: logits differ by \d\S* from the model's; nothing was"):
+            export.export(other, tmp_path / "model", onnx=True)
+        assert list(tmp_path.iterdir()) == []
+
+
+class TestFaults:
+    def test_a_folder_that_holds_anything_is_not_written_to(
+        self, run: Path, exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ):
+        (tmp_path / "file").touch()
+        for place in (exported, tmp_path / "file"):
+            line = refused(export.main, ["--run", str(run), "--output", str(place)], capsys)
+            assert f"--output {place}: not an empty folder; give a new one" in line
+
+    def test_a_folder_without_a_configuration_is_no_exported_model(self, exported: Path):
+        (exported / "config.json").unlink()
+        with pytest.raises(InputError, match="model: not an exported model: no config.json in it"):
+            load_model.load_model(exported, CPU)
+
+    @pytest.mark.parametrize(
+        ("content", "reason"),
+        [
+            ("{", "Expecting property name"),
+            ("[]", "its schema is not 'multilabel-bench/model/1'"),
+            ('{"schema": "multilabel-bench/model/1"}', "not an object"),
+            ('{"schema": "multilabel-bench/model/1", "record": {}}', "its schema is None"),
+        ],
+    )
+    def test_a_configuration_of_another_kind_is_refused(self, exported: Path, content: str, reason: str):
+        (exported / "config.json").write_text(content, encoding="utf-8")
+        with pytest.raises(InputError, match=f"not the configuration of an exported model: .*{reason}"):
+            load_model.load_model(exported, CPU)
+
+    @pytest.mark.parametrize(
+        ("names", "reason"),
+        [
+            (None, "its id2label does not number 10 labels from 0"),
+            ({"1": "one"}, "its id2label does not number 10 labels from 0"),
+            ({str(n): f"{n}" for n in range(10)}, "label '0' is not in both id2label and the AP of its rec"),
+            ({str(n): "one" for n in range(10)}, "label 'eight' is not in both id2label and the AP of its r"),
+        ],
+    )
+    def test_label_names_that_are_not_those_of_the_record_are_refused(
+        self, exported: Path, names: object, reason: str
+    ):
+        path = exported / "config.json"
+        table = json.loads(path.read_text(encoding="utf-8"))
+        path.write_text(json.dumps(table | {"id2label": names}), encoding="utf-8")
+        with pytest.raises(InputError, match=f"config.json: not the configuration of .*: {reason}"):
+            load_model.load_model(exported, CPU)
+
+    @pytest.mark.parametrize(
+        ("field", "value", "shown"),
+        [
+            ("trunk", 5, "trunk=5"),
+            ("input_size", "abc", 'input_size="abc"'),
+            ("alpha", "abc", 'alpha="abc"'),
+            ("alpha", None, "alpha=null"),
+            ("mirror", 1, "mirror=1"),
+            ("crops", [64, "b"], r'crops=\[64, "b"\]'),
+            ("joint_loss", "both", 'joint_loss="both"'),
+            ("patience", 1.5, "patience=1.5"),
+        ],
+    )
+    def test_a_recipe_of_wrong_types_is_refused(self, exported: Path, field: str, value: object, shown: str):
+        path = exported / "config.json"
+        table = json.loads(path.read_text(encoding="utf-8"))
+        table["record"]["recipe"][field] = value
+        path.write_text(json.dumps(table), encoding="utf-8")
+        with pytest.raises(InputError, match=f"model: its recipe has a value of another type: {shown}$"):
+            load_model.load_model(exported, CPU)
+
+    @pytest.mark.parametrize(
+        ("width", "message"),
+        [
+            (-1, "model: its recipe: relation_width=-1: give 1 or more"),
+            (7, "its tensors do not fit this code"),
+        ],
+    )
+    def test_sizes_that_its_network_has_not_are_refused(self, width: int, message: str, exported: Path):
+        path = exported / "config.json"
+        table = json.loads(path.read_text(encoding="utf-8"))
+        table["record"]["recipe"]["relation_width"] = width
+        path.write_text(json.dumps(table), encoding="utf-8")
+        with pytest.raises(InputError, match=message):
+            load_model.load_model(exported, CPU)
+
+    def test_a_record_without_labels_is_refused(self, exported: Path):
+        path = exported / "config.json"
+        table = json.loads(path.read_text(encoding="utf-8"))
+        del table["record"]["metrics"]["srn2017"]["AP"]
+        path.write_text(json.dumps(table), encoding="utf-8")
+        with pytest.raises(InputError, match="config.json: .*: no metrics.srn2017.AP$"):
+            load_model.load_model(exported, CPU)
+
+    def test_damaged_and_missing_weights_are_named(self, exported: Path):
+        path = exported / "model.safetensors"
+        content = bytearray(path.read_bytes())
+        content[-1] ^= 1
+        path.write_bytes(content)
+        with pytest.raises(InputError, match="model.safetensors is damaged"):
+            load_model.load_model(exported, CPU)
+        path.unlink()
+        with pytest.raises(InputError, match="model.safetensors cannot be read"):
+            load_model.load_model(exported, CPU)
+
+    def test_a_run_that_is_not_there_is_named(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+        words = ["--run", "srn-seed0", "--runs", str(tmp_path), "--output", str(tmp_path / "out")]
+        assert "--run srn-seed0: neither a path nor a run" in refused(export.main, words, capsys)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in method_names.methods_in_order() if name != "srn"])
+def test_onnx_has_every_method_but_the_one_whose_operator_it_lacks(
+    name: str, small_card: Card, store: Store, tmp_path: Path
+):
+    """The file is written only if onnxruntime finds the same logits, for another number of images too."""
+    run = finished(name, card=small_card, store=store, folder=tmp_path / "demo")
+    if name == "mcar":  # the maximum so far of a row, by which regions end
+        with pytest.raises(InputError, match=r"ONNX cannot express MCAR .*cummax"):
+            export.export(load_model.load_model(run, CPU), tmp_path / "model", onnx=True)
+    else:
+        export.export(load_model.load_model(run, CPU), tmp_path / "model", onnx=True)
+        assert (tmp_path / "model" / "model.onnx").stat().st_size > 0

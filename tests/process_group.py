@@ -1,0 +1,90 @@
+"""What a test has several processes do under torchrun: train in float64, and predict."""
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from bench.data.store import Store, open_store
+from bench.training import distributed, inference, loop, method, stage_cache, tensor_file
+from bench.training.distributed import Processes
+from bench.training.stage_cache import StageContext
+from tests.conftest import small_recipe
+from tests.killing import stage_run
+
+
+def loss64(model: Any, images_BCHW: Tensor, labels_BC: Tensor) -> tuple[Tensor, Tensor]:
+    logits_BC = model.main_logits(images_BCHW.double())
+    total = F.binary_cross_entropy_with_logits(logits_BC, labels_BC.double(), reduction="sum")
+    return total / len(labels_BC), logits_BC
+
+
+def steps_in_float64(store: Store, folder: Path, processes: Processes) -> None:
+    """20 steps with frozen norms; the last checkpoint stays in the folder."""
+    model, usual = stage_run(store, folder / f"float64-{processes.size}.safetensors", epochs=5)
+    stage = replace(usual.stage, loss=loss64, batch_norm="frozen")
+    loop.train(model.double(), replace(usual, stage=stage, processes=processes))
+
+
+def all_stages(store: Store, folder: Path, processes: Processes) -> None:
+    """SRN's stages, and what it then predicts; every process writes its own view of the result."""
+    context = StageContext(
+        store, torch.device("cpu"), folder / f"stages-{processes.size}", processes=processes
+    )
+    module, config = method.load_method("srn"), small_recipe("srn", crops=(256, 128))
+    model = method.build(module, config, method.labels_of(store), 0).to(memory_format=torch.channels_last)
+    plan = list(zip(module.stages(config), stage_cache.stage_keys(module, config, context, 0), strict=True))
+    facts = list(stage_cache.run_stages(model, plan, context, seed=0, title="SRN"))
+    logits_NC = inference.predict(
+        model, store.test, stage_cache.input_transform(model, context), batch_size=20, processes=processes
+    )
+    epochs = [stage["epochs"] for stage in facts]
+    tensors = {"logits": torch.from_numpy(logits_NC), **model.state_dict()}
+    tensor_file.save(
+        folder / f"view-{processes.size}-{processes.rank}.safetensors", tensors, {"epochs": epochs}
+    )
+
+
+def same_weights(store: Store, folder: Path, processes: Processes) -> None:
+    """Validation and prediction of an untrained model."""
+    model, usual = stage_run(store, folder / "none", batch_size=3)
+    found = loop.validate(model, replace(usual, processes=processes))
+    logits_NC = inference.predict(model, store.test, usual.pixels, batch_size=20, processes=processes)
+    text = json.dumps([*found, logits_NC.tolist()])
+    (folder / f"same-{processes.size}-{processes.rank}.json").write_text(text, encoding="utf-8")
+
+
+def collected(store: Store, folder: Path, processes: Processes) -> None:
+    """What KNN collects on an untrained trunk, taken once made and once stored, and what it then predicts."""
+    context = StageContext(
+        store, torch.device("cpu"), folder / f"collected-{processes.size}", processes=processes
+    )
+    module, config = method.load_method("knn"), small_recipe("knn", features="trunk", batch_size=20)
+    plan = list(zip(module.stages(config), stage_cache.stage_keys(module, config, context, 0), strict=True))
+    for _ in range(2):
+        model = method.build(module, config, method.labels_of(store), 0).to(memory_format=torch.channels_last)
+        list(stage_cache.run_stages(model, plan, context, seed=0, title="KNN"))
+        logits_NC = inference.predict(
+            model, store.test, stage_cache.input_transform(model, context), batch_size=20, processes=processes
+        )
+    tensors = {"logits": torch.from_numpy(logits_NC), "rows": model.get_buffer("features_ND")}
+    tensor_file.save(folder / f"voters-{processes.size}-{processes.rank}.safetensors", tensors, {})
+
+
+def main(prepared: str, folder: str, *todo: str) -> None:
+    torch.set_num_threads(1)
+    with distributed.process_group("cpu") as (processes, _):
+        for name in todo:
+            DOES[name](open_store(Path(prepared)), Path(folder), processes)
+
+
+DOES = {"steps": steps_in_float64, "stages": all_stages, "same": same_weights, "collected": collected}
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,392 @@
+"""The numbers behind the report's figures, each against a plain transcription of what it says."""
+
+import doctest
+import importlib
+import itertools
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.metrics import precision_recall_curve
+
+from bench.base.errors import InputError
+from bench.data import cards
+from bench.data.formats import Box
+from bench.report import evidence, headline
+from bench.report.attention import _covered, finding, found_only_by
+from bench.report.curves import precision_recall, rows_of
+from bench.report.evidence import Evidence
+from bench.report.gain import Gain, chosen, companions, gain
+from bench.report.label_gains import gained, rank_correlation
+from bench.report.label_relations import lift, relation
+from bench.report.model_outputs import ModelOutputs, centres, centres_of_mass
+from bench.report.neurons import correlations, means, sensitive
+from bench.report.top_images import excited, likeness
+from bench.results.record import Record
+from bench.scoring import metrics, predictions
+from bench.scoring.average_precision import average_precision
+from bench.scoring.predictions import Predictions
+from tests import records
+
+PAIR = (("srn", ""), ("resnet101", ""))
+CARD = replace(cards.load_card("demo"), labels=records.LABELS)
+
+
+@pytest.mark.parametrize("name", ["top_images", "curves", "gain", "neurons", "model_outputs"])
+def test_the_doctests_hold(name: str):
+    assert doctest.testmod(importlib.import_module(f"bench.report.{name}")).failed == 0
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """The same draws for a test whichever others run before it."""
+    return np.random.default_rng(5)
+
+
+def of(*members: Record, folder: Any = None) -> Evidence:
+    """Evidence of made-up records."""
+    found = evidence.groups(members)
+    return Evidence(CARD, folder, "here", found, *PAIR)
+
+
+def statement(**changes: Any) -> ModelOutputs:
+    """Six images of 8 x 8 with three labels, maps of 2 x 2, and four neurons."""
+    usual: dict[str, Any] = {
+        "rows_M": np.arange(6),
+        "ids": tuple("abcdef"),
+        "pixels_MSS3": np.zeros((6, 8, 8, 3), np.uint8),
+        "labels_MC": np.array([[1, 0, 0], [1, 1, 0], [-1, 1, 0], [1, -1, 1], [0, 0, 1], [0, 0, 0]]),
+        "logits": {"y": np.eye(6, 3)},
+        "attention_MCHW": np.full((6, 3, 2, 2), 0.25),
+        "weighted_MCHW": np.full((6, 3, 2, 2), 0.125),
+        "neurons_MK": np.eye(6, 4),
+        "influence_CC": np.eye(3),
+    }
+    return ModelOutputs(**usual | changes)
+
+
+class TestGain:
+    def test_is_the_difference_of_the_means_over_seeds(self):
+        shifts = {"resnet101": (0.0, 1.0), "srn": (2.0, 5.0, 5.0)}
+        made = [records.fake(m, seed, shift=s) for m in shifts for seed, s in enumerate(shifts[m])]
+        found = gain(of(*made, folder=Path("none")), *PAIR)
+        assert found.mAP == pytest.approx(4.0 - 0.5)
+        assert found.AP_C[[0, 2]] == pytest.approx([3.5, 0.0])
+        assert np.isnan(found.AP_C[1])
+
+    def test_its_interval_is_that_of_replicates_scored_one_by_one(self, tmp_path, rng: np.random.Generator):
+        labels_NC = np.where(rng.random((40, 3)) < 0.4, 1, -1).astype(np.int8)
+        made, logits = [], {}
+        for name, seed in itertools.product(("resnet101", "srn"), (0, 1)):
+            logits[name, seed] = (rng.normal(size=(40, 3)) + (1 + (name == "srn")) * labels_NC).astype("f4")
+            made.append(predicted(tmp_path, name, seed, logits[name, seed], labels_NC))
+        found = gain(of(*made, folder=tmp_path), *PAIR, replicates=50)
+        plain = [replicate(number, logits, labels_NC) for number in range(50)]
+        assert found.seeds == (0, 1)
+        assert found.ends == pytest.approx(np.percentile(plain, [2.5, 97.5]))
+        assert found.is_clear == (found.ends[0] > 0 or found.ends[1] < 0)
+
+    def test_point_and_interval_are_of_the_same_seeds(self, tmp_path, rng: np.random.Generator):
+        """A third seed without predictions would move the point out of its interval."""
+        labels_NC = np.where(rng.random((40, 3)) < 0.4, 1, -1).astype(np.int8)
+        made = [records.fake("srn", 2, metrics=scored(0.0)), records.fake("resnet101", 2)]
+        for name, seed in itertools.product(("resnet101", "srn"), (0, 1)):
+            logits_NC = (rng.normal(size=(40, 3)) + (1 + (name == "srn")) * labels_NC).astype("f4")
+            made.append(predicted(tmp_path, name, seed, logits_NC, labels_NC))
+        both = of(*made, folder=tmp_path)
+        found = gain(both, *PAIR, replicates=50)
+        assert found.mAP == pytest.approx(both.mAP(PAIR[0], (0, 1)) - both.mAP(PAIR[1], (0, 1)))
+        assert found.ends[0] < found.mAP < found.ends[1]
+        assert found.ends_2C[0, 0] <= found.AP_C[0] <= found.ends_2C[1, 0]
+        text = headline.does_it_help(both, PAIR, found, None)
+        assert f"SRN has mAP {both.mAP(PAIR[0], (0, 1)):.1f} %" in text
+        assert text.endswith(", means of the seeds that both have predictions of: 0, 1.")
+
+    def test_predictions_of_another_run_than_the_records_are_left_out(self, tmp_path):
+        logits_NC, labels_NC = np.eye(4, 3, dtype="f4"), np.where(np.eye(4, 3) > 0, 1, -1).astype(np.int8)
+        made = [predicted(tmp_path, name, 0, logits_NC, labels_NC) for name in ("srn", "resnet101")]
+        assert gain(of(*made, folder=tmp_path), *PAIR, replicates=5).seeds == (0,)
+        both = of(made[0], records.fake("resnet101"), folder=tmp_path)
+        assert gain(both, *PAIR, replicates=5).ends is None
+        assert both.strays == [tmp_path / "predictions/resnet101-seed0.safetensors"]
+
+    def test_predictions_of_different_test_sets_are_refused(self, tmp_path):
+        labels_NC = np.where(np.eye(4, 3) > 0, 1, -1).astype(np.int8)
+        made = [
+            predicted(tmp_path, name, 0, np.zeros((4, 3), "f4"), labels)
+            for name, labels in (("resnet101", labels_NC), ("srn", labels_NC[::-1].copy()))
+        ]
+        both = of(*made, folder=tmp_path)
+        with pytest.raises(InputError, match="two runs on demo predict different test sets; run one of them"):
+            gain(both, *PAIR)
+
+
+def predicted(folder: Path, name: str, seed: int, logits_NC: Any, labels_NC: Any) -> Record:
+    """The record of predictions that lie in the folder."""
+    predictions.write(
+        folder / f"predictions/{name}-seed{seed}.safetensors", Predictions(logits_NC, labels_NC, {})
+    )
+    found = metrics.evaluate(logits_NC, labels_NC)
+    AP = dict(zip(records.LABELS, found["AP"].tolist(), strict=True))
+    return records.fake(name, seed, metrics=scored(found["mAP"], AP=AP))
+
+
+def scored(mAP: float, **more: Any) -> dict[str, Any]:
+    return {"srn2017": records.fake()["metrics"]["srn2017"] | {"mAP": mAP, **more}}
+
+
+def replicate(number: int, logits: Any, labels_NC: Any) -> float:
+    """The mean gain of one replicate, its images copied and scored as a file of their own."""
+    drawn = np.sort(np.random.default_rng([0, number]).integers(40, size=40))
+
+    def mAP(name: str, seed: int) -> float:
+        return metrics.evaluate(logits[name, seed][drawn], labels_NC[drawn])["mAP"]
+
+    return float(np.mean([mAP("srn", seed) - mAP("resnet101", seed) for seed in (0, 1)]))
+
+
+def test_labels_are_sorted_by_their_gain_and_correlated_with_their_companions():
+    found = Gain(1.0, np.array([1.0, np.nan, 3.0]))
+    rows = gained(of(), found, np.array([2.0, np.nan, 1.0]))
+    assert rows == [
+        {"label": "two", "gain": 3.0, "companions": 1.0},
+        {"label": "zero", "gain": 1.0, "companions": 2.0},
+    ]
+    falling = [{"gain": float(-n), "companions": float(n)} for n in range(5)]
+    assert rank_correlation(falling).r == pytest.approx(-1.0)
+    assert rank_correlation(falling[:3]) is None
+    assert rank_correlation([{**row, "companions": 2.0} for row in falling]) is None
+
+
+def test_companions_are_counted_image_by_image(rng: np.random.Generator):
+    labels_NC = rng.integers(-1, 2, (30, 5))
+    plain = []
+    for c in range(5):
+        others = [sum(1 for d in range(5) if d != c and row[d] == 1) for row in labels_NC if row[c] == 1]
+        plain.append(sum(others) / len(others))
+    assert companions(labels_NC) == pytest.approx(plain)
+
+
+def test_precision_and_recall_are_those_of_scikit_learn(rng: np.random.Generator):
+    scores_N, labels_N = rng.permutation(50).astype(float), np.where(rng.random(50) < 0.3, 1, -1)
+    recall_P, precision_P = precision_recall(scores_N, labels_N)
+    precision, recall, _ = precision_recall_curve(labels_N == 1, scores_N)
+    known = {(round(r, 9), round(p, 9)) for r, p in zip(100 * recall, 100 * precision, strict=True)}
+    mine = [(round(r, 9), round(p, 9)) for r, p in zip(recall_P, precision_P, strict=True)]
+    assert set(mine) <= known
+    assert len(mine) == (labels_N == 1).sum()
+    assert precision_P.mean() == pytest.approx(
+        100 * average_precision(scores_N, labels_N == 1, area="at positives")
+    )
+
+
+def test_the_epochs_of_all_stages_stand_in_their_order():
+    stages = [
+        {"name": name, "epochs": [{"epoch": n, "loss": 1.0, "held_out_loss": 2.0} for n in (1, 2)]}
+        for name in ("main", "joint")
+    ]
+    rows = rows_of(records.fake(stages=stages))
+    assert [(row["stage"], row["epoch"]) for row in rows] == [
+        ("main", 1),
+        ("main", 2),
+        ("joint", 1),
+        ("joint", 2),
+    ]
+    assert rows[0]["held_out_mAP"] is None
+
+
+class TestPlaces:
+    def test_a_label_that_is_there_twice_has_no_place(self):
+        there = [[Box(0, 0.0, 0.5, 0.5, 0.5), Box(1, 0.5, 0, 0.5, 1), Box(1, 0, 0, 1, 1)], []]
+        found = centres(there, 3)
+        assert found[0, 0].tolist() == [75.0, 25.0]
+        assert np.isnan(found[0, 1:]).all()
+        assert np.isnan(found[1]).all()
+
+    def test_the_centre_of_mass_is_the_mean_over_positions(self, rng: np.random.Generator):
+        maps_MCHW = rng.random((3, 2, 4, 5))
+        plain = np.zeros((3, 2, 2))
+        for m, c in itertools.product(range(3), range(2)):
+            for y, x in itertools.product(range(4), range(5)):
+                middle = np.array([100 * (y + 0.5) / 4, 100 * (x + 0.5) / 5])
+                plain[m, c] += maps_MCHW[m, c, y, x] / maps_MCHW[m, c].sum() * middle
+        labels_MC = np.array([[1, 1], [1, 0], [-1, 1]])
+        found = centres_of_mass(maps_MCHW, labels_MC)
+        assert np.allclose(found[labels_MC == 1], plain[labels_MC == 1])
+        assert np.isnan(found[labels_MC != 1]).all()
+
+    def test_positions_on_a_box_are_those_in_it_and_the_one_with_its_middle(self):
+        on_HW = _covered([Box(0, 0.0, 0.0, 0.5, 0.25)], (4, 4))
+        assert np.argwhere(on_HW).tolist() == [[0, 0], [0, 1]]
+        tiny_HW = _covered([Box(0, 0.95, 0.95, 0.05, 0.05)], (4, 4))
+        assert np.argwhere(tiny_HW).tolist() == [[3, 3]]
+
+    def test_attention_that_finds_its_label_or_a_companion_is_told_from_chance(self):
+        boxes = [[Box(0, 0, 0, 0.5, 0.5), Box(1, 0.5, 0.5, 0.5, 0.5)]]
+        attention = np.zeros((1, 2, 2, 2))
+        attention[0, 0, 0, 0] = attention[0, 1, 0, 0] = 1  # label 0 on itself, label 1 on label 0
+        found = finding(attention, boxes)
+        assert (found.own, found.companion) == (50.0, 50.0)
+        assert (found.own_by_chance, found.companion_by_chance) == (25.0, 25.0)
+
+
+def test_images_are_those_that_the_other_model_misses_and_none_twice():
+    told = statement(logits={"y": np.array([[1.0, 1, 1]] * 6)})
+    other_MC = np.array([[1.0, 1, 1], [-1, -1, 1], [1, -1, 1], [1, 1, -1], [1, 1, -1], [1, 1, 1]])
+    assert found_only_by(told, other_MC, [0, 1, 2]) == [1, 2, 3]
+    assert found_only_by(told, None, [0, 0, 0, 0]) == [0, 1, 3]
+
+
+class TestNeurons:
+    def test_correlations_are_numpys_and_0_for_a_silent_neuron(self, rng: np.random.Generator):
+        neurons_MK, place_M = rng.random((30, 5)), rng.random(30)
+        neurons_MK[:, 2] = 0.1
+        plain = [0.0 if k == 2 else np.corrcoef(neurons_MK[:, k], place_M)[0, 1] for k in range(5)]
+        assert correlations(neurons_MK, place_M) == pytest.approx(plain)
+
+    def test_a_neuron_that_follows_a_place_is_found_and_holds_on_unseen_images(
+        self, rng: np.random.Generator
+    ):
+        places_MC2 = rng.random((200, 1, 2))
+        neurons_MK = rng.random((200, 300))
+        neurons_MK[:, 7] -= 3 * places_MC2[:, 0, 1]
+        vertical, horizontal = sensitive(neurons_MK, places_MC2)
+        assert horizontal.neuron == 7
+        assert horizontal.chosen < -0.9
+        assert horizontal.unseen > 0.9
+        # The best of 300 neurons correlates by chance in the half that chose it, and not in the other.
+        assert abs(vertical.chosen) > 0.2
+        assert abs(vertical.unseen) < 0.25
+        for one in (vertical, horizontal):
+            assert one.control_chosen > 0.2
+            assert abs(one.control) < 0.1
+        mean = means([vertical, horizontal])
+        assert mean["p"] == 0.25 if vertical.unseen > vertical.control else 0.75
+        assert mean["unseen"] == (vertical.unseen + horizontal.unseen) / 2
+        assert mean["chosen"] == (abs(vertical.chosen) - horizontal.chosen) / 2
+
+    def test_labels_with_few_images_are_left_out(self, rng: np.random.Generator):
+        places_MC2 = np.full((100, 2, 2), np.nan)
+        places_MC2[:39, 0] = rng.random((39, 2))
+        places_MC2[:40, 1] = rng.random((40, 2))
+        assert {one.label for one in sensitive(rng.random((100, 3)), places_MC2)} == {1}
+
+
+class TestCompany:
+    def test_likeness_is_the_mean_jaccard_index_of_all_pairs(self, rng: np.random.Generator):
+        labels_TC = np.where(rng.random((6, 8)) < 0.5, 1, 0)
+        sets = [set(np.flatnonzero(row)) for row in labels_TC]
+        plain = [len(a & b) / len(a | b) for a, b in itertools.combinations(sets, 2)]
+        assert likeness(labels_TC) == pytest.approx(np.mean(plain))
+
+    def test_the_neuron_of_a_group_of_labels_is_chosen_on_one_half_and_shown_on_the_other(
+        self, rng: np.random.Generator
+    ):
+        labels_MC = np.where(rng.random((200, 6)) < [0.7, 0.7, 0.7, 0.3, 0.3, 0.3], 1, 0)
+        neurons_MK = rng.random((200, 20))
+        neurons_MK[:, 3] += 5 * (labels_MC[:, :3] == 1).all(axis=1)
+        best, _ = excited(neurons_MK, labels_MC)
+        assert best.neuron == 3
+        assert all(image % 2 for image in best.images)
+        strongest = sorted(range(1, 200, 2), key=lambda image: -neurons_MK[image, 3])[:6]
+        assert list(best.images) == strongest
+        assert best.likeness == likeness(labels_MC[strongest])
+
+
+class TestRelations:
+    def test_lift_is_how_much_more_often_labels_meet_than_by_chance(self):
+        together_CC = np.array([[10, 5, 0], [5, 20, 0], [0, 0, 0]])
+        found = lift(together_CC, 100)
+        assert found[0, 1] == pytest.approx(np.log2(5.5 / (10 * 20 / 100)))
+        assert np.isnan(found[2]).all()
+
+    def test_influence_that_follows_co_occurrence_is_told_from_chance(self, rng: np.random.Generator):
+        labels_NC = (rng.random((500, 8)) < 0.3).astype(np.int64)
+        labels_NC[:, 1::2] |= labels_NC[:, ::2] & (rng.random((500, 4)) < 0.7)
+        together_CC = labels_NC.T @ labels_NC
+        follows = lift(together_CC, 500)
+        found, other = (relation(it, together_CC, 500) for it in (3 * follows - 1, rng.normal(size=(8, 8))))
+        pairs = np.triu_indices(8, 1)
+        assert found.lift == pytest.approx(1.0)
+        assert found.p < 0.05
+        assert found.log_count == pytest.approx(
+            np.corrcoef(follows[pairs], np.log2(together_CC + 0.5)[pairs])[0, 1]
+        )
+        assert other.p > 0.05
+
+
+class TestAnswer:
+    def test_says_no_and_not_clearly_where_that_is_so(self):
+        both = of(records.fake("srn"), records.fake("resnet101", shift=1.0))
+        for found, word in (
+            (
+                Gain(-1.0, np.zeros(3), (0,), (-2.0, -0.5)),
+                "Does it help? No: SRN has mAP 80.0 %, ResNet-101 81.0 %: -1.00 points (95 %",
+            ),
+            (Gain(1.0, np.zeros(3), (0,), (0.5, 2.0)), "Does it help? Yes: "),
+            (Gain(1.0, np.zeros(3), (0,), (-0.5, 2.0)), "Does it help? Not clearly: "),
+        ):
+            assert headline.does_it_help(both, PAIR, found, None).startswith(word)
+
+    def test_takes_the_spread_of_the_seeds_where_there_is_no_interval(self):
+        shifts = (0.0, 0.25, 1.0)
+        baseline = [records.fake("resnet101", seed, shift=shift) for seed, shift in enumerate(shifts)]
+        for shift, word in ((0.5, "Not clearly"), (1.5, "Yes"), (-1.5, "No")):
+            mine = [records.fake("srn", seed, shift=shift + seed / 8) for seed in range(3)]
+            text = headline.does_it_help(of(*baseline, *mine), PAIR, Gain(shift, np.zeros(3)), None)
+            assert text.startswith(f"Does it help? {word}: ")
+            too_few = headline.does_it_help(of(*baseline, *mine[1:]), PAIR, Gain(shift, np.zeros(3)), None)
+            words = "It cannot be told without predictions and with fewer than 3 seeds of each: SRN has"
+            assert too_few.startswith(f"Does it help? {words}")
+            assert too_few.endswith(", means of 2 and 3 seeds.")
+
+    def test_states_the_control_with_its_interval(self):
+        both = of(records.fake("srn"), records.fake("resnet101"))
+        longer = Gain(0.5, np.zeros(3), (0,), (0.25, 0.75))
+        text = headline.does_it_help(both, PAIR, Gain(1, np.zeros(3), (0,), (0.5, 2.0)), longer)
+        assert text.endswith("for as many epochs it is +0.50 (95 % interval +0.25 to +0.75).")
+        text = headline.does_it_help(both, PAIR, Gain(1, np.zeros(3)), longer)
+        assert text.endswith("to +0.75), over the seeds that both have predictions of: 0.")
+
+    def test_a_control_is_one_that_was_trained_for_as_many_epochs(self):
+        both = records.fake("srn", epochs=34), records.fake("resnet101", epochs=20)
+        for epochs, control in ((34, ("resnet101", "budget=equal")), (20, None)):
+            assert (
+                of(*both, records.fake("resnet101", variant="budget=equal", epochs=epochs)).control()
+                == control
+            )
+        assert of(*both).control() is None
+
+    def test_calls_a_correlation_by_what_chance_allows(self):
+        rows = [{"label": "a", "gain": float(-n), "companions": float(n)} for n in range(8)]
+        assert "gain less (rank correlation -1.00, p < 0.001)" in headline.where_does_it_help(rows)
+        mixed = [{**row, "companions": float(n * 3 % 8)} for n, row in enumerate(rows)]
+        assert "as far as can be told" in headline.where_does_it_help(mixed)
+
+    def test_is_silent_on_what_was_not_measured(self):
+        assert headline.why({}) == []
+        assert headline.why({"branches": {"run": "SRN seed 0", "mAP": {"y": 50.0}}}) == []
+        assert headline.why({"branches": {"run": "SRN seed 0", "mAP": {"y_sr": 40.0, "y": 50.0}}}) == [
+            "Why? In SRN seed 0: by itself each branch would score y_sr 40.0 %, the prediction y 50.0 %."
+        ]
+
+    @pytest.mark.parametrize(
+        ("p", "follow", "goes"),
+        [(0.04, "follow", "goes"), (0.06, "are not shown to follow", "is not shown to go")],
+    )
+    def test_asserts_no_effect_that_chance_would_bring(self, p: float, follow: str, goes: str):
+        facts = {"run": "SRN seed 1", "p": p}
+        places = facts | {"unseen": 0.1, "control": -0.001, "places": "those of annotations"}
+        relations = facts | {"correlation": 0.2}
+        (text,) = headline.why({"fig5-places": places, "relations": relations})
+        assert text == (
+            f"Why? In SRN seed 1: neurons {follow} the middle of a label's attention (correlation 0.10; 0.00 "
+            f"with places dealt out anew; p = {p}); what labels do to each other {goes} with how often "
+            f"they meet (correlation +0.20, p = {p})."
+        )
+
+
+def test_labels_without_a_gain_are_never_chosen():
+    assert chosen([5.0, np.nan, 1.0]) == [0, 2]

@@ -1,0 +1,179 @@
+"""Anybody's matrix files: each form gives the same matrix, and damage is named by its place."""
+
+import io
+import pickle
+
+import numpy as np
+import pytest
+
+from bench.base.errors import InputError
+from bench.scoring import prediction_files, predictions
+from bench.scoring.predictions import Predictions
+from tests.scoring.test_predictions import Trap
+
+LOGITS = np.array([[0.5, -1.25, 3.0], [2.0, 0.0, -0.75]])
+NAMES, IDS = ("cat", "dog", "größer"), ("a.jpg", "b.jpg")
+
+
+def text(matrix=LOGITS):
+    return "".join(" ".join(f"{value:.6f}" for value in row) + "\n" for row in matrix)
+
+
+def table(*, header="id,cat,dog,größer", matrix=LOGITS):
+    rows = [f"{name}," + ",".join(map(str, row)) for name, row in zip(IDS, matrix, strict=True)]
+    return "\n".join([header, *rows]) + "\n"
+
+
+def write(folder, name):
+    """LOGITS in the form that the name's suffix stands for, with names and ids where it has room."""
+    path = folder / name
+    if path.suffix == ".npz":
+        np.savez(path, logits=LOGITS, label_names=np.array(NAMES), ids=np.array(IDS), more=np.zeros(9))
+    elif path.suffix == ".npy":
+        np.save(path, LOGITS)
+    elif path.suffix == ".safetensors":
+        facts = {"label_names": NAMES, "ids": IDS, "dataset": "demo"}
+        labels = np.zeros(LOGITS.shape, np.int8)
+        predictions.write(path, Predictions(LOGITS.astype(np.float32), labels, facts))
+    else:
+        path.write_text(table() if path.suffix == ".csv" else text(), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("name", ["p.npz", "p.npy", "p.csv", "p.txt", "scores", "P.CSV", "p.safetensors"])
+def test_every_form_holds_the_same_matrix(name, tmp_path):
+    path = write(tmp_path, name) if name != "P.CSV" else write(tmp_path, "p.csv").rename(tmp_path / name)
+    found = prediction_files.read_matrix_file(path, "logits")
+    assert found.matrices["logits"].tolist() == LOGITS.tolist()
+    has_names = path.suffix.lower() in (".npz", ".csv", ".safetensors")
+    assert (found.names, found.ids) == ((NAMES, IDS) if has_names else ((), ()))
+    assert found.dataset == ("demo" if path.suffix == ".safetensors" else "")
+
+
+def test_ids_and_names_may_be_numbers_or_bytes(tmp_path):
+    np.savez(tmp_path / "p.npz", logits=LOGITS, ids=[7, 8], label_names=np.array([b"a", b"b", b"c"]))
+    found = prediction_files.read_matrix_file(tmp_path / "p.npz", "logits")
+    assert (found.ids, found.names) == (("7", "8"), ("a", "b", "c"))
+
+
+def test_a_spreadsheets_mark_and_line_ends_and_empty_last_lines_do_no_harm(tmp_path):
+    content = "\ufeff" + table().replace("\n", "\r\n") + "\r\n\r\n"
+    (tmp_path / "p.csv").write_bytes(content.encode())
+    found = prediction_files.read_matrix_file(tmp_path / "p.csv", "logits")
+    assert found.names == NAMES
+    assert found.matrices["logits"].tolist() == LOGITS.tolist()
+
+
+def test_the_id_column_may_stand_anywhere_and_places_are_those_of_the_file(tmp_path):
+    (tmp_path / "p.csv").write_text("cat,id,dog\n1,x,2\n3,y,4\n", encoding="utf-8")
+    found = prediction_files.read_matrix_file(tmp_path / "p.csv", "logits")
+    assert (found.names, found.ids) == (("cat", "dog"), ("x", "y"))
+    assert found.place(1, 1) == f"{tmp_path}/p.csv: line 3, column 3 (dog)"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "is empty"),
+        ("\n \n", "is empty"),
+        ("1 2\n3 x\n", "line 2, column 2: 'x' is no number"),
+        ("1 2\n3\n", "line 2 has 1 values, not 2"),
+        ("1 2\n\n3 4\n", "line 2 has 0 values, not 2"),
+        ("1,2\n", "line 1, column 1: '1,2' is no number"),
+        ("cat dog\n1 2\n", "line 1, column 1: 'cat' is no number"),
+    ],
+)
+def test_damaged_text_is_named_by_line_and_column(content, message, tmp_path):
+    (tmp_path / "p.txt").write_text(content, encoding="utf-8")
+    with pytest.raises(InputError, match=f"p.txt.* {message}"):
+        prediction_files.read_matrix_file(tmp_path / "p.txt", "logits")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "p.csv is empty"),
+        ("cat,dog\n", r"p.csv: logits have shape \(0, 2\) and type float64; numbers, images x labels"),
+        ("id\n1\n", r"p.csv: logits have shape \(1, 0\)"),
+        ("cat,dog\n1,\n", "p.csv: line 2, column 2: '' is no number"),
+        ("cat,dog\n1,2,3\n", "p.csv: line 2 has 3 values, not 2"),
+        ("cat,cat\n1,2\n", "p.csv: line 1, column 2: label names must be different: 'cat'"),
+        ("cat,\n1,2\n", "p.csv: line 1, column 2: label names must be different: ''"),
+        ("0.5,-1.5\n1,2\n", "p.csv: line 1, column 1: a label's name is expected, not 0.5"),
+        ('cat,dog\n"1,2\n', "p.csv: line 2: unexpected end of data"),
+    ],
+)
+def test_a_damaged_csv_is_named_by_line_and_column(content, message, tmp_path):
+    (tmp_path / "p.csv").write_text(content, encoding="utf-8")
+    with pytest.raises(InputError, match=message):
+        prediction_files.read_matrix_file(tmp_path / "p.csv", "logits")
+
+
+def npz(**arrays):
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def npy(array):
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=True)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("p.npz", b"", "p.npz is no .npz file that can be read: "),
+        ("p.npz", b"x" * 50, "p.npz is no .npz file that can be read: "),
+        ("p.npz", npz(logits=LOGITS)[:-30], "p.npz is no .npz file that can be read: "),
+        ("p.npz", npz(logits=LOGITS).replace(b"\x00\x00\xe0?", b"\x00\x00\xe1?"), "Bad CRC-32"),
+        ("p.npz", pickle.dumps(Trap()), "p.npz is no .npz file that can be read: .*pickle"),
+        ("p.npz", npy(LOGITS), "p.npz is one array without a name; call it .npy"),
+        ("p.npz", npz(scores=LOGITS), "p.npz has no array logits; known are: logits, labels"),
+        ("p.npz", npz(labels=LOGITS), "p.npz has no array logits; known are: logits, labels"),
+        ("p.npz", npz(logits=LOGITS[0]), r"p.npz: logits have shape \(3,\) and type float64"),
+        ("p.npz", npz(logits=LOGITS.astype(str)), "p.npz: logits have shape .2, 3. and type <U32"),
+        ("p.npz", npz(logits=LOGITS, ids=["a"]), r"p.npz: 1 ids for logits of shape \(2, 3\)"),
+        ("p.npz", npz(logits=LOGITS, label_names=["a", "b"]), "p.npz: 2 label names for logits of shape"),
+        ("p.npz", npz(logits=LOGITS, label_names=list("aba")), r"p.npz: label_names\[2\]: .*different: 'a'"),
+        (
+            "p.npz",
+            npz(logits=LOGITS, ids=LOGITS),
+            "p.npz: ids have shape .2, 3. and type float64; give a list",
+        ),
+        ("p.npz", npz(logits=LOGITS, ids=np.array(["a", None])), "p.npz is no .npz .*allow_pickle=False"),
+        ("p.npy", b"", "p.npy is no .npy file that can be read: "),
+        ("p.npy", npy(LOGITS)[:-1], "p.npy is no .npy file that can be read: "),
+        ("p.npy", npy(np.array([Trap()])), "p.npy is no .npy file that can be read: "),
+        ("p.npy", npy(LOGITS * 1j), r"p.npy: logits have shape \(2, 3\) and type complex128"),
+        ("p.png", b"\x89PNG\r\n", "p.png is no text; other kinds of files are known as .safetensors, .npz"),
+        ("p.safetensors", b"", "p.safetensors is no predictions file"),
+    ],
+)
+def test_damaged_files_are_refused_with_the_reason_and_nothing_is_executed(name, content, message, tmp_path):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        prediction_files.read_matrix_file(tmp_path / name, "logits")
+
+
+@pytest.mark.parametrize("suffix", ["npz", "npy", "csv", "txt"])
+def test_a_file_that_is_not_there_is_named(suffix, tmp_path):
+    with pytest.raises(InputError, match=f"p.{suffix} cannot be read: No such file or directory"):
+        prediction_files.read_matrix_file(tmp_path / f"p.{suffix}", "logits")
+
+
+def test_places_in_arrays_are_counted_as_numpy_counts(tmp_path):
+    found = prediction_files.read_matrix_file(write(tmp_path, "p.npz"), "logits")
+    assert found.place(1, 2) == f"{tmp_path}/p.npz: row 1, column 2 (größer), counted from 0"
+    assert found.heading(1) == f"{tmp_path}/p.npz: label_names[1]"
+
+
+def test_a_npy_file_whose_header_is_damaged_is_refused_in_a_line(tmp_path):
+    """numpy reads it as Python, and fails as Python does."""
+    path = tmp_path / "p.npy"
+    np.save(path, np.array(LOGITS, np.float32))
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b")", b" ", 1))
+    with pytest.raises(InputError, match=r"p.npy is no .npy file that can be read"):
+        prediction_files.read_matrix_file(path, "logits")

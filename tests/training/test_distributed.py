@@ -1,0 +1,172 @@
+"""Several processes learn what one would have learned, and say of the same weights exactly the same."""
+
+import doctest
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from bench.base.errors import InputError
+from bench.base.paths import ROOT
+from bench.data.store import Store
+from bench.training import distributed, method, stage_cache, stages, tensor_file, trunk
+from bench.training.distributed import SINGLE_PROCESS, Processes, objective
+from bench.training.stage_cache import StageContext
+from tests import process_group as work
+from tests.base.test_signals import COMMAND
+from tests.conftest import small_recipe
+from tests.killing import stage_run
+
+
+@pytest.fixture(scope="module")
+def made(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which 1, 2 and 3 processes have left what they made."""
+    folder = tmp_path_factory.mktemp("processes")
+    for size in (2, 3):
+        launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={size}"]
+        words = ["-m", "tests.processes", str(store.folder), str(folder), "steps", "same", "collected"]
+        done = subprocess.run(
+            [*launch, *words, *(["stages"] * (size == 2))],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+    for todo in (work.steps_in_float64, work.same_weights, work.collected):
+        todo(store, folder, SINGLE_PROCESS)
+    return folder
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_in_float64_with_frozen_norms_20_steps_agree_within_1e_12(size: int, made: Path):
+    """A batch of 32 over three processes is an uneven split: 10, 11 and 11."""
+    one, _ = tensor_file.load(made / "float64-1.safetensors")
+    other, facts = tensor_file.load(made / f"float64-{size}.safetensors")
+    assert len(facts["history"]) * 4 == 20
+    assert one.keys() == other.keys()
+    assert any(name.startswith("momentum.") for name in one)
+    for name, tensor in one.items():
+        torch.testing.assert_close(other[name], tensor, atol=1e-12, rtol=0)
+    assert not torch.equal(one["model.classifier.bias"], torch.zeros_like(one["model.classifier.bias"]))
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_with_the_same_weights_validation_and_predictions_are_exactly_equal(size: int, made: Path):
+    (one,) = made.glob("same-1-*.json")
+    found = [json.loads(path.read_text()) for path in made.glob(f"same-{size}-*.json")]
+    assert len(found) == size
+    assert all(other == json.loads(one.read_text()) for other in found)
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_a_stage_without_gradients_collects_the_same(size: int, made: Path):
+    (one, _), *others = (
+        tensor_file.load(made / f"voters-{processes}-{rank}.safetensors")
+        for processes, rank in [(1, 0), *((size, rank) for rank in range(size))]
+    )
+    assert len(others) == size
+    assert all(torch.equal(other[name], one[name]) for other, _ in others for name in ("rows", "logits"))
+
+
+def test_all_stages_of_a_method_end_alike_on_every_process(made: Path):
+    """Statistics of local batch norm included, which are the first process's."""
+    (one, facts), (other, others) = (tensor_file.load(made / f"view-2-{rank}.safetensors") for rank in (0, 1))
+    assert facts == others
+    assert [len(epochs) for epochs in facts["epochs"]] == [2, 1, 1, 1]
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert len(list((made / "stages-2").iterdir())) == 4
+
+
+@pytest.mark.slow
+def test_sigterm_to_the_launcher_saves_and_the_same_command_goes_on(small_cards: Path, tmp_path: Path):
+    (tmp_path / "command.py").write_text(COMMAND, encoding="utf-8")
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    launch += [str(tmp_path / "command.py"), str(small_cards), "--dataset", "demo", "--method", "resnet101"]
+    launch += ["--set", "batch_size=32", "--set", "epochs=6", "--device", "cpu"]
+    launch += ["--data", str(tmp_path / "data"), "--runs", str(tmp_path / "runs")]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(
+        launch, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+    ) as process:
+        assert process.stdout
+        while "main 1/6" not in process.stdout.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        said = process.stdout.read()
+    assert said.count("stopped by SIGTERM; the same command goes on where it was") == 1
+    assert len(list((tmp_path / "runs" / "demo" / "stages").glob("*.unfinished.safetensors"))) == 1
+    again = subprocess.run(launch, capture_output=True, text=True, check=True, env=environment)
+    assert "main 1/6" not in again.stderr
+    assert again.stdout.count("recorded, mAP") == 1
+
+
+class TestNorms:
+    def test_frozen_statistics_stand_still_while_their_weights_learn(self, store: Store, tmp_path: Path):
+        model, usual = stage_run(store, tmp_path / "c")
+        stages.prepare(model, replace(usual.stage, batch_norm="frozen"))
+        before = {name: tensor.clone() for name, tensor in model.named_buffers()}
+        usual.stage.loss(model, torch.randn(4, 3, 64, 64), torch.ones(4, 10))[0].backward()
+        assert all(torch.equal(tensor, before[name]) for name, tensor in model.named_buffers())
+        assert all(parameter.grad is not None for parameter in model.parameters())
+
+    def test_synchronised_ones_need_gpus_on_several_processes(self, store: Store, tmp_path: Path):
+        model, _ = stage_run(store, tmp_path / "c")
+        with pytest.raises(InputError, match="batch_norm=sync on several processes needs GPUs; choose local"):
+            distributed.synchronise_statistics(model, torch.device("cpu"), Processes(0, 2))
+
+    def test_synchronised_ones_take_the_layers_places_and_keep_their_tensors(
+        self, store: Store, tmp_path: Path
+    ):
+        model, _ = stage_run(store, tmp_path / "c")
+        before = dict(model.named_parameters())
+        names = list(model.state_dict())
+        distributed.synchronise_statistics(model, torch.device("cuda"), Processes(0, 2))
+        assert any(isinstance(module, torch.nn.SyncBatchNorm) for module in model.modules())
+        assert all(parameter is before[name] for name, parameter in model.named_parameters())
+        assert list(model.state_dict()) == names
+
+    @pytest.mark.parametrize(("kind", "differ"), [("local", True), ("sync", False), ("frozen", False)])
+    def test_only_under_local_ones_the_number_of_processes_makes_another_result(
+        self, kind: str, differ: bool, context: StageContext
+    ):
+        module, config = method.load_method("srn"), small_recipe("srn", batch_norm=kind)
+        one, two = (
+            stage_cache.stage_keys(module, config, replace(context, processes=processes), 0)
+            for processes in (SINGLE_PROCESS, Processes(1, 2))
+        )
+        assert all((a != b) == differ for a, b in zip(one, two, strict=True))
+
+
+def test_more_processes_than_images_in_a_batch_are_refused(store: Store, tmp_path: Path):
+    model, usual = stage_run(store, tmp_path / "c", batch_size=2)
+    with pytest.raises(InputError, match="3 processes cannot share a batch of 2: start fewer processes"):
+        objective(model, usual.stage, Processes(0, 3))
+
+
+def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(InputError, match="more processes than GPUs: --nproc-per-node=2 at most"):
+        distributed._own_device(torch.device("cuda"))
+
+
+def test_the_doctests_hold():
+    assert doctest.testmod(distributed).failed == 0
+
+
+def test_norms_are_made_synchronous_once_and_keep_their_activation():
+    """Every stage asks for it; a second conversion would take timm's norm's own ReLU away."""
+    model = trunk.load_trunk("resnetv2_50", from_scratch=True).eval()
+    images = torch.randn(1, 3, 64, 64)
+    expected = model.features(images)
+    for _ in range(2):
+        distributed.synchronise_statistics(model, torch.device("cuda"), Processes(0, 2))
+        assert any(isinstance(module, torch.nn.SyncBatchNorm) for module in model.modules())
+        torch.testing.assert_close(model.features(images), expected)

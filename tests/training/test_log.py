@@ -1,0 +1,162 @@
+"""The log: a line for every epoch of every stage, whole whatever happened to the process; and its curves."""
+
+import builtins
+import doctest
+import importlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench import plot, run
+from bench.base.errors import InputError
+from bench.report import run_curves
+from bench.training import log
+from bench.training.log import Log
+from tests.training.test_run import FEW
+
+
+def row(stage: str = "main", key: str = "k", epoch: int = 1, **more: Any) -> dict[str, Any]:
+    usual = {"lr": 0.1, "loss": 2.0, "held_out_loss": 2.5, "held_out_mAP": None}
+    return {"stage": stage, "key": key, "epoch": epoch, **usual, **more}
+
+
+def trained(tmp_path: Path, *words: str) -> Path:
+    places = ["--data", str(tmp_path / "data"), "--runs", str(tmp_path / "runs")]
+    assert run.main(["--dataset", "demo", *FEW, *places, *words]) == 0
+    return tmp_path / "runs" / "demo"
+
+
+def test_a_run_logs_every_epoch_of_every_stage(small_cards: Path, tmp_path: Path):
+    assert small_cards.exists()
+    trained(tmp_path, "--method", "resnet101")
+    folder = trained(tmp_path, "--method", "srn")
+    (path,) = folder.glob("srn@*.jsonl")
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [line["stage"] for line in lines] == ["main", "attention", "regularization", "joint"]
+    assert "images_per_second" not in lines[0]  # learned by ResNet-101's run
+    for line in lines[1:]:
+        assert line["images_per_second"] > 0
+        assert line["memory_bytes"] > 10**8
+        assert line["processes"] == 1
+        assert {"epoch", "lr", "loss", "held_out_loss", "held_out_mAP", "seconds", "key"} <= line.keys()
+    trained(tmp_path, "--method", "srn", "--set", "joint_epochs=1")
+    assert len(path.read_text().splitlines()) == 4
+
+
+def test_the_latest_training_counts_and_a_torn_line_does_not(tmp_path: Path):
+    path = tmp_path / "r.jsonl"
+    one = Log(path)
+    for epoch in (1, 2, 3):
+        one.write(row(epoch=epoch))
+    with path.open("a") as file:
+        file.write('{"stage": "main", "ke')
+    other = Log(path)
+    other.write(row(epoch=3, loss=1.0))  # done again after the process was killed
+    other.write(row("joint", epoch=1))
+    assert [(r["stage"], r["epoch"], r["loss"]) for r in log.rows(path)] == [
+        ("main", 1, 2.0),
+        ("main", 2, 2.0),
+        ("main", 3, 1.0),
+        ("joint", 1, 2.0),
+    ]
+    other.write(row(key="another recipe", epoch=1))
+    assert [(r["stage"], r["epoch"]) for r in log.rows(path)] == [("main", 1), ("joint", 1)]
+
+
+def test_what_was_learned_before_is_recalled_once(tmp_path: Path):
+    for _ in range(2):
+        Log(tmp_path / "r").recall("main", "k" * 64, [{"epoch": 1, "loss": 2.0}, {"epoch": 2, "loss": 1.0}])
+    assert [r["epoch"] for r in log.rows(tmp_path / "r")] == [1, 2]
+    assert len((tmp_path / "r").read_text().splitlines()) == 2
+
+
+def test_a_log_that_cannot_be_written_is_named(tmp_path: Path):
+    (tmp_path / "folder").mkdir()
+    fresh = Log(tmp_path / "r")
+    fresh.path = tmp_path / "folder"
+    with pytest.raises(InputError, match="cannot write .*folder: Is a directory"):
+        fresh.write(row())
+
+
+def missing(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
+    real = builtins.__import__
+
+    def importing(name: str, *args: Any, **kwargs: Any) -> Any:
+        if name.startswith(package):
+            raise ImportError(name)
+        return real(name, *args, **kwargs)
+
+    for name in [name for name in sys.modules if name.startswith(package)]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(builtins, "__import__", importing)
+
+
+def test_tensorboard_that_is_not_there_is_said_with_its_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    missing(monkeypatch, "torch.utils.tensorboard")
+    with pytest.raises(InputError, match="--tensorboard needs a package more: pip install tensorboard"):
+        Log(tmp_path / "r", tensorboard=tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the package itself
+def test_tensorboard_gets_the_same_numbers(tmp_path: Path):
+    reader = importlib.import_module("tensorboard.backend.event_processing.event_accumulator")
+    Log(tmp_path / "r", tensorboard=tmp_path / "board").write(row(epoch=3, held_out_mAP=50.0))
+    events = reader.EventAccumulator(str(tmp_path / "board")).Reload()
+    assert [(event.step, event.value) for event in events.Scalars("main/held_out_mAP")] == [(3, 50.0)]
+    assert "main/images_per_second" not in events.Tags()["scalars"]
+
+
+class TestPlot:
+    def logs(self, tmp_path: Path) -> Path:
+        folder = tmp_path / "demo"
+        for name in ("srn-seed0", "srn@epochs=2-seed1", "srn_att-seed0"):
+            for stage in ("main", "joint"):
+                Log(folder / f"{name}.jsonl").write(row(stage))
+        return folder
+
+    @pytest.mark.parametrize("kind", ["png", "svg", "pdf"])
+    def test_writes_a_picture_of_each_kind(
+        self, kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ):
+        self.logs(tmp_path)
+        output = tmp_path / f"curves.{kind}"
+        words = ["--dataset", "demo", "--runs", str(tmp_path), "--output", str(output)]
+        assert plot.main(words) == 0
+        assert capsys.readouterr().out == f"{output}\n"
+        starts = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}
+        assert output.read_bytes().startswith(starts[kind])
+
+    def test_draws_every_run_of_the_method_and_no_other(self, tmp_path: Path):
+        runs = run_curves.read(self.logs(tmp_path), ["srn"])
+        assert list(runs) == ["srn-seed0", "srn@epochs=2-seed1"]
+        losses, maps = run_curves.draw(runs, title="demo").axes
+        assert [
+            line.get_ydata().tolist() if hasattr(line.get_ydata(), "tolist") else line.get_ydata()
+            for line in losses.lines[:2]
+        ] == [[2.0, 2.0], [2.5, 2.5]]
+        assert len(losses.lines) == 4
+        assert len(maps.lines) == 4  # a curve and where the joint stage begins, for both
+        assert [text.get_text() for text in maps.get_legend().get_texts()] == list(runs)
+
+    def test_no_log_is_said(self, tmp_path: Path):
+        with pytest.raises(InputError, match="no log of srn in .*demo: run python -m bench.run first"):
+            plot.main(["--dataset", "demo", "--method", "SRN", "--runs", str(tmp_path)])
+
+    def test_another_kind_of_file_is_refused(self, tmp_path: Path):
+        words = ["--dataset", "demo", "--runs", str(tmp_path), "--output", "a.xls"]
+        with pytest.raises(InputError, match=r"--output a.xls: .* ends in one of: .pdf, .png, .svg"):
+            plot.main(words)
+
+    def test_a_folder_that_is_not_there_is_said(self, tmp_path: Path):
+        self.logs(tmp_path)
+        output = str(tmp_path / "none" / "a.png")
+        with pytest.raises(InputError, match=r"cannot write .*a.png: No such file or directory"):
+            plot.main(["--dataset", "demo", "--runs", str(tmp_path), "--output", output])
+
+    def test_the_doctests_hold(self):
+        assert doctest.testmod(plot).failed == 0

@@ -1,0 +1,217 @@
+"""The commands as a user types them: the same twice, unchanged is left alone, and mistakes in one line."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench import __main__ as listing
+from bench import run
+from bench.base.errors import InputError
+from bench.base.paths import ROOT
+from bench.data import cards, store
+from bench.results import record
+from bench.scoring import metrics, predictions
+
+FEW = ["--set", "epochs=1", "--set", "joint_epochs=1", "--set", "attention_epochs=1"]
+FEW += ["--set", "regularization_epochs=1", "--set", "batch_size=32", "--device", "cpu"]
+
+
+@pytest.fixture
+def command(small_cards: Path, tmp_path: Path) -> Any:
+    """`bench.run` on the small demo; returns the records it left."""
+    assert small_cards.exists()
+
+    def go(*words: str, runs: str = "runs") -> list[dict[str, Any]]:
+        places = ["--data", str(tmp_path / "data"), "--runs", str(tmp_path / runs)]
+        assert run.main(["--dataset", "demo", *FEW, *places, *words]) == 0
+        return record.read_folder(tmp_path / runs / "demo", dataset="demo")
+
+    return go
+
+
+def test_the_same_command_twice_gives_the_same_records_but_for_timing_and_provenance(command: Any):
+    one, other = (command("--method", "SRN", "--seeds", "0,1", runs=runs) for runs in ("a", "b"))
+    assert len(one) == 2
+    for first, second in zip(one, other, strict=True):
+        assert {key: first[key] for key in first if key not in record.VOLATILE} == {
+            key: second[key] for key in second if key not in record.VOLATILE
+        }
+    assert one[0]["metrics"] != one[1]["metrics"]
+
+
+def test_running_again_with_nothing_changed_trains_nothing_and_says_so(
+    command: Any, capsys: pytest.CaptureFixture[str]
+):
+    before = command("--method", "resnet101")
+    capsys.readouterr()
+    after = command("--method", "resnet-101")
+    printed = capsys.readouterr()
+    assert after == before
+    assert "ResNet-101 seed 0: unchanged, nothing to train" in printed.out
+    assert printed.err == ""
+
+
+def test_fresh_trains_again_what_is_stored(command: Any, capsys: pytest.CaptureFixture[str]):
+    (before,) = command("--method", "resnet101")
+    capsys.readouterr()
+    (after,) = command("--method", "resnet101", "--fresh")
+    assert "loss" in capsys.readouterr().err
+    assert after["metrics"] == before["metrics"]
+
+
+def test_a_changed_field_makes_a_variant_beside_the_usual_run(command: Any):
+    command("--method", "resnet101")
+    made = command("--method", "resnet101", "--set", "lr=0.01")
+    assert [("lr=0.01" in one["variant"], one["recipe"]["lr"]) for one in made] == [
+        (False, 0.05),
+        (True, 0.01),
+    ]
+
+
+def test_a_methods_own_file_is_an_option_and_the_record_has_its_name(command: Any, tmp_path: Path):
+    (tmp_path / "glove.txt").write_text(
+        "".join(f"{label} {number} 1\n" for number, label in enumerate(cards.load_card("demo").labels)),
+        encoding="utf-8",
+    )
+    (made,) = command(
+        "--method", "msrn", "--word-vectors", str(tmp_path / "glove.txt"), "--word-size", "2", "--hidden=8"
+    )
+    assert re.fullmatch(r"epochs=1,hidden=8,word_size=2,word_vectors=glove.txt~[0-9a-f]{8}", made["variant"])
+    assert made["recipe"]["word_vectors"] == "glove.txt"
+
+
+def test_another_input_size_gets_images_of_that_size(command: Any, tmp_path: Path):
+    (small,) = command("--method", "resnet101", "--set", "input_size=32")
+    assert "input_size=32" in small["variant"]
+    stored = store.open_store(tmp_path / "data" / "demo@size=32")
+    assert stored.fingerprint == small["data"]["fingerprint"]
+    assert stored.test.images(np.arange(2)).shape == (2, 32, 32, 3)
+    assert not (tmp_path / "data" / "demo").exists()
+
+
+def test_a_field_set_to_what_it_is_makes_no_variant(command: Any):
+    (made,) = command("--method", "resnet101", "--set", "lr=0.05")
+    assert "lr=" not in made["variant"]
+
+
+def test_the_budget_is_a_variant_of_a_baseline_and_no_change_to_srn(command: Any):
+    (baseline,) = command("--method", "resnet101", "--budget", "equal", runs="a")
+    (srn,) = command("--method", "srn", "--budget", "equal", runs="b")
+    assert "budget=equal" in baseline["variant"]
+    assert [stage["name"] for stage in baseline["stages"]] == ["main", "further"]
+    assert baseline["epochs"] == srn["epochs"] == 4
+    assert [stage["name"] for stage in srn["stages"]] == ["main", "attention", "regularization", "joint"]
+
+
+def test_equal_terms_are_no_change_to_the_papers_own_methods(
+    command: Any, capsys: pytest.CaptureFixture[str]
+):
+    (before,) = command("--method", "resnet101")
+    (after,) = command("--method", "resnet101", "--terms", "equal")
+    assert after == before
+    assert "unchanged, nothing to train" in capsys.readouterr().out
+
+
+def test_equal_terms_are_a_variant_of_a_method_whose_paper_has_terms_of_its_own(command: Any):
+    (made,) = command("--method", "msrn", "--terms", "equal", "--set", "weight_decay=0.0005")
+    assert "terms=equal" in made["variant"]
+    assert "weight_decay" not in made["variant"]  # these terms have it
+    assert (made["recipe"]["terms"], made["recipe"]["reduction"]) == ("equal", "sum")
+
+
+def test_the_records_scores_are_those_of_its_predictions_file(command: Any, tmp_path: Path):
+    (made,) = command("--method", "srn_att")
+    file = (
+        tmp_path / "runs" / "demo" / "predictions" / Path(record.file_name(made)).with_suffix(".safetensors")
+    )
+    found = predictions.read(file)
+    scores = metrics.evaluate(found.logits_NC, found.labels_NC, top3="thresholded")
+    assert made["metrics"]["srn2017"]["top3"] == scores["top3"]
+    assert list(made["metrics"]["srn2017"]["AP"].values()) == scores["AP"].tolist()
+    assert found.facts["label_names"] == list(cards.load_card("demo").labels)
+    assert found.facts["ids"][:2] == ["test-00000", "test-00001"]
+
+
+def test_several_methods_by_a_list_of_names(command: Any):
+    made = command("--method", "resnet101,resnet107")
+    assert [one["method"] for one in made] == ["resnet101", "resnet107"]
+
+
+def test_without_test_labels_the_evaluation_servers_files_take_the_place_of_scores(
+    command: Any, small_cards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    card = small_cards / "demo.toml"
+    text = card.read_text(encoding="utf-8")
+    card.write_text(
+        text.replace("[evaluation]", '[evaluation]\nresult_files = "{label}.txt"'), encoding="utf-8"
+    )
+    assert command("--method", "resnet101") == []
+    assert "ResNet-101 seed 0: 10 files for the evaluation server in" in capsys.readouterr().out
+    (folder,) = (tmp_path / "runs" / "demo" / "results").iterdir()
+    assert {path.stem for path in folder.iterdir()} == set(cards.load_card("demo").labels)
+    assert len((folder / "nine.txt").read_text(encoding="utf-8").splitlines()) == 48
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--dataset", "imagenet", "--method", "srn"], "unknown data set 'imagenet'; choose from: .*demo"),
+        (["--dataset", "demo", "--method", "snr"], "unknown method 'snr'; choose from: .*srn"),
+        (["--dataset", "demo", "--method", "srn", "--set", "lr"], "--set lr: give it as field=value"),
+        (
+            ["--dataset", "demo", "--method", "srn", "--set", "rate=1"],
+            "unknown recipe field 'rate'; choose from",
+        ),
+        (["--dataset", "demo", "--method", "srn", "--seeds", "a"], "--seeds a: whole numbers expected"),
+        (["--dataset", "demo", "--method", "srn", "--seeds", "-1"], "--seeds -1: whole numbers expected"),
+        (["--dataset", "demo", "--method", "srn", "--device", "tpu"], "device 'tpu' cannot be used"),
+        (["--dataset", "demo"], "required: --method"),
+        (
+            ["--dataset", "demo", "--method", "srn", "--budget", "double"],
+            "budget=double: choose from: paper, equal",
+        ),
+        (
+            ["--dataset", "demo", "--method", "srn", "--hidden", "8"],
+            "unknown recipe field 'hidden'; choose from: .*lr",
+        ),
+        (["--dataset", "demo", "--method", "srn", "--lr"], "argument --lr: expected one argument"),
+    ],
+)
+def test_a_mistake_is_named_before_any_work(words: list[str], message: str, tmp_path: Path):
+    with pytest.raises(InputError, match=message):
+        run.main([*words, "--runs", str(tmp_path / "runs"), "--data", str(tmp_path / "data")])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_record_that_is_damaged_is_named_and_left_alone(command: Any, tmp_path: Path):
+    (made,) = command("--method", "resnet101")
+    path = tmp_path / "runs" / "demo" / record.file_name(made)
+    path.write_text("{}", encoding="utf-8")
+    with pytest.raises(InputError, match=f"{path.name}.*not a record"):
+        command("--method", "resnet101")
+    assert path.read_text(encoding="utf-8") == "{}"
+
+
+@pytest.mark.parametrize("module", ["bench.run", "bench.table", "bench.prepare", "bench.check"])
+def test_a_command_ends_a_mistake_with_one_line_and_status_2(module: str):
+    words = [sys.executable, "-m", module, "--dataset", "imagenet"] + ["--method", "srn"] * (
+        module == "bench.run"
+    )
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: unknown data set 'imagenet'; choose from:")
+    assert done.stderr.count("\n") == 1
+
+
+def test_the_list_names_every_command_method_and_card(capsys: pytest.CaptureFixture[str]):
+    assert listing.main([]) == 0
+    printed = capsys.readouterr().out
+    for name in ("bench.run", "bench.table", "bench.check", "bench.prepare", "srn_att", "resnet107", "demo"):
+        assert f"  {name} " in printed
+    assert all(len(line) <= 150 for line in printed.splitlines())

@@ -1,0 +1,62 @@
+"""The options of `bench.run`: every recipe field is one, and the last word on a field counts."""
+
+from pathlib import Path
+
+import pytest
+
+from bench.base import method_names
+from bench.base.errors import InputError
+from bench.training import method, run_options
+
+USUAL = ["--dataset", "demo", "--method", "srn"]
+
+
+PARSER = run_options.parser(None)
+
+
+def changes(*words: str) -> dict[str, str]:
+    return run_options.changes(PARSER.parse_args([*USUAL, *words]))
+
+
+def test_every_field_of_every_method_is_an_option():
+    for name in method_names.method_summaries():
+        for field in method.fields(method.load_method(name)):
+            assert changes(f"--{field.replace('_', '-')}", "1") == {field: "1"}
+
+
+def test_an_option_of_a_field_is_the_same_as_set():
+    assert changes("--batch-size=8") == changes("--set", "batch_size=8") == {"batch_size": "8"}
+
+
+def test_of_a_field_given_twice_the_last_counts():
+    assert changes("--lr", "1", "--set", "lr=2") == {"lr": "2"}
+    assert changes("--set", "lr=2", "--lr", "1") == {"lr": "1"}
+
+
+def test_a_field_that_is_true_or_false_may_stand_alone():
+    assert changes("--from-scratch", "--fresh") == {"from_scratch": "true"}
+    assert changes("--mirror", "false") == {"mirror": "false"}
+    assert changes() == {}
+
+
+def test_help_lists_the_fields_of_all_methods_and_of_each(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit):
+        run_options.parser("What it does.").parse_args(["--help"])
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "--lr 0.02 is --set lr=0.02. all: attention_epochs, batch_norm" in printed
+    assert "resnet107: extra_blocks srn: alpha," in printed
+
+
+def test_an_unknown_option_is_answered_with_those_there_are():
+    with pytest.raises(InputError, match="unrecognized arguments: --rate 1; choose from: --help, .*--lr"):
+        changes("--rate", "1")
+
+
+def test_a_field_named_like_an_option_of_the_command_is_reached_by_set(monkeypatch: pytest.MonkeyPatch):
+    real = method.fields
+    monkeypatch.setattr(method, "fields", lambda found: {**real(found), "source": str})
+    args = run_options.parser(None).parse_args(
+        [*USUAL, "--set", "source=web", "--lr", "1", "--source", "files"]
+    )
+    assert run_options.changes(args) == {"source": "web", "lr": "1"}
+    assert args.source == Path("files")

@@ -1,0 +1,80 @@
+"""A stored stage is taken only for what would be learned anew: data, names, recipe and code are its key."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+
+from bench.data.store import Store
+from bench.training import method, stage_cache
+from bench.training.stage_cache import StageContext
+from methods import srn
+from tests.conftest import small_recipe
+
+
+def keys(model: type[Any], context: StageContext) -> list[str]:
+    """Those of SRN's stages under another model."""
+    found: Any = SimpleNamespace(Model=model, stages=srn.stages)
+    return stage_cache.stage_keys(found, small_recipe("srn"), context, 0)
+
+
+class Flat(srn.Model):
+    """SRN that looks everywhere alike."""
+
+    def maps(self, x_BDHW: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        attention_BCHW, confidence_BCHW = super().maps(x_BDHW)
+        return torch.full_like(attention_BCHW, 1 / attention_BCHW[0, 0].numel()), confidence_BCHW
+
+
+class Voting(srn.Model):
+    """SRN that adds to what it extends, and predicts otherwise."""
+
+    def more(self) -> int:
+        return 1
+
+    def logits(self, images_BCHW: torch.Tensor) -> torch.Tensor:
+        return self.main_logits(images_BCHW)
+
+
+def test_a_model_that_replaces_a_part_of_another_methods_shares_no_stage_that_may_use_it(
+    context: StageContext,
+):
+    """ResNet-101's stage, which knows nothing of maps, stays shared."""
+    same = [one == other for one, other in zip(keys(srn.Model, context), keys(Flat, context), strict=True)]
+    assert same == [True, False, False, False]
+
+
+def test_one_that_only_adds_to_it_or_predicts_otherwise_shares_them_all(context: StageContext):
+    assert keys(srn.Model, context) == keys(Voting, context)
+
+
+def test_a_stage_of_an_owner_without_a_model_counts_the_methods_own_code(context: StageContext):
+    found: Any = SimpleNamespace(
+        Model=srn.Model, stages=lambda config: (replace(srn.stages(config)[0], owner="methods._recipe"),)
+    )
+    (key,) = stage_cache.stage_keys(found, small_recipe("srn"), context, 0)
+    assert key not in keys(srn.Model, context)
+
+
+def test_other_names_of_the_labels_are_other_data(context: StageContext):
+    """The numbers by label, and what word vectors stand for, depend on them."""
+    names = context.store.manifest["labels"]
+    swapped = Store(context.store.folder, {**context.store.manifest, "labels": [*names[1::-1], *names[2:]]})
+    module, config = method.load_method("resnet101"), small_recipe("resnet101")
+    one, other = (
+        stage_cache.stage_keys(module, config, replace(context, store=it), 0)
+        for it in (context.store, swapped)
+    )
+    assert one != other
+
+
+def test_what_a_killed_save_left_is_swept_up(context: StageContext):
+    context.folder.mkdir(parents=True)
+    finished = context.folder / "ab.safetensors"
+    torn = [context.folder / f".ab{middle}.safetensors.x1" for middle in ("", ".unfinished")]
+    other = context.folder / ".cd.safetensors.x1"
+    for file in (*torn, other):
+        file.touch()
+    stage_cache._clear(finished, None)
+    assert [file.exists() for file in (*torn, other)] == [False, False, True]
