@@ -10,9 +10,10 @@ from pathlib import Path
 from tabulate import tabulate
 
 from bench.base import paths
-from bench.base.cli import Parser, run_command
+from bench.base.cli import Parser, add_dataset, add_runs, run_command
 from bench.base.errors import InputError
 from bench.base.protocol import Column
+from bench.base.run_folder import RunFolder
 from bench.data import cards
 from bench.results import published
 from bench.results.drift import CONFIDENCE, LEAST, WITHOUT_SPREAD, Comparison, Groups, compare, samples
@@ -181,7 +182,7 @@ def _mean_ap(record: Record) -> float:
 def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     dataset = published.full_name(args.dataset)
-    source = args.records or (args.runs or paths.RUNS) / dataset
+    source = args.records or RunFolder.of(dataset, args.runs).path
     folder = paths.REPRODUCED / dataset
     fresh, accepted = (read_folder(place, dataset=dataset) for place in (source, folder))
     if not fresh and (accepted or args.accept or args.records):
@@ -203,8 +204,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="python -m bench.check", description=__doc__)
-    parser.add_argument("--dataset", required=True, metavar="NAME", help=", ".join(published.datasets()))
-    parser.add_argument("--runs", type=Path, metavar="DIR", help="where runs write (default: runs)")
+    add_dataset(parser, published.datasets())
+    add_runs(parser)
     parser.add_argument(
         "--records", type=Path, metavar="DIR", help="records made elsewhere, to check instead"
     )

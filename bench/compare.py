@@ -17,8 +17,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from bench.base.atomic_files import write_atomically
-from bench.base.cli import Parser, run_command
+from bench.base.cli import Parser, add_output, deliver, run_command
 from bench.base.errors import InputError
 from bench.base.protocol import GROUPS, Evaluation
 from bench.results import ground_truth
@@ -183,7 +182,7 @@ def main(argv: list[str] | None = None) -> int:
         replicates=args.bootstrap,
     )
     text = FORMATS[args.format](found)
-    print(f"written: {write_atomically(args.output, text)}\n" if args.output else text, end="")
+    deliver(text, args.output)
     return 0
 
 
@@ -201,8 +200,7 @@ def _parser() -> argparse.ArgumentParser:
     known = ", ".join(profiles.PROFILES)
     parser.add_argument("--profile", metavar="NAME", help=f"one of: {known} (default: the data set's)")
     parser.add_argument("--bootstrap", type=int, default=1000, metavar="N", help="replicates (default: 1000)")
-    parser.add_argument("--format", choices=FORMATS, default="text", help="default: text")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="write it there instead")
+    add_output(parser, FORMATS)
     return parser
 
 

@@ -14,9 +14,8 @@ import torch
 
 from bench.base import method_names
 from bench.base.atomic_files import write_atomically
-from bench.base.cli import Parser, run_command
+from bench.base.cli import Parser, add_runs, run_command, written
 from bench.base.errors import InputError
-from bench.base.paths import RUNS
 from bench.deploy import load_model, model_card
 from bench.deploy.load_model import CONFIG, MODEL, WEIGHTS, LoadedModel
 from bench.training import tensor_file
@@ -67,13 +66,11 @@ def main(argv: list[str] | None = None) -> int:
         action="store_true",
         help="add the model in ONNX, if ONNX can express it (not MCAR)",
     )
-    parser.add_argument(
-        "--runs", type=Path, default=RUNS, metavar="DIR", help="where runs lie (default: runs)"
-    )
+    add_runs(parser)
     args = parser.parse_args(argv)
     found = load_model.load_model(load_model.find_run(args.run, args.runs), torch.device("cpu"))
     for path in export(found, args.output, onnx=args.onnx):
-        print(f"written: {path} ({path.stat().st_size:,} bytes)")
+        print(f"{written(path)} ({path.stat().st_size:,} bytes)")
     return 0
 
 

@@ -7,9 +7,9 @@ import argparse
 from pathlib import Path
 
 from bench.base import method_names
-from bench.base.cli import Parser, run_command
+from bench.base.cli import Parser, add_dataset, add_runs, run_command, written
 from bench.base.errors import InputError
-from bench.base.paths import RUNS
+from bench.base.run_folder import RunFolder
 from bench.data import cards
 from bench.report.run_curves import KINDS, draw, read
 
@@ -20,8 +20,8 @@ def main(argv: list[str] | None = None) -> int:
     methods = (
         method_names.methods_in_order() if args.method == "all" else [method_names.find_method(args.method)]
     )
-    folder = args.runs / card.name
-    output = args.output or folder / "curves.png"
+    folder = RunFolder.of(card.name, args.runs)
+    output = args.output or folder.curves
     if output.suffix not in KINDS:
         raise InputError(f"--output {output}: choose a name that ends in one of: {', '.join(KINDS)}")
     figure = draw(read(folder, methods), title=card.name)
@@ -29,20 +29,16 @@ def main(argv: list[str] | None = None) -> int:
         figure.savefig(output)
     except OSError as fault:
         raise InputError(f"cannot write {output}: {fault.strerror}") from fault
-    print(output)
+    print(written(output))
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="python -m bench.plot", description=__doc__)
-    parser.add_argument(
-        "--dataset", required=True, metavar="NAME", help="one of: " + ", ".join(cards.names())
-    )
+    add_dataset(parser, cards.names())
     parser.add_argument("--method", default="all", metavar="NAME", help="default: all that have a log")
     parser.add_argument("--output", type=Path, metavar="FILE", help="default: runs/NAME/curves.png")
-    parser.add_argument(
-        "--runs", type=Path, default=RUNS, metavar="DIR", help="where runs write (default: runs)"
-    )
+    add_runs(parser)
     return parser
 
 

@@ -18,10 +18,8 @@ from scipy.special import expit
 from tqdm import tqdm
 
 from bench.base import progress
-from bench.base.atomic_files import write_atomically
-from bench.base.cli import Parser, run_command
+from bench.base.cli import Parser, add_device, add_output, add_runs, deliver, run_command
 from bench.base.errors import InputError
-from bench.base.paths import RUNS
 from bench.deploy import attention_maps, image_files, load_model
 from bench.deploy.answers import FORMATS, USUAL, Answer, Choice, Labels
 from bench.deploy.image_files import ImageBatch
@@ -92,7 +90,7 @@ def main(argv: list[str] | None = None) -> int:
         _watched(predict(found, paths, choice, batch_size=args.batch_size, maps=args.maps), len(paths))
     )
     text = FORMATS[args.format](answers)
-    print(f"written: {write_atomically(args.output, text)}\n" if args.output else text, end="")
+    deliver(text, args.output)
     return 1 if any(answer.error for answer in answers) else 0
 
 
@@ -122,13 +120,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--maps", type=Path, metavar="DIR", help="where the model looked, as a picture for each image"
     )
-    parser.add_argument("--format", choices=FORMATS, default="text", help="default: text")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="write the answers there instead")
+    add_output(parser, FORMATS)
     parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="images at a time: 32")
-    parser.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda, cuda:1")
-    parser.add_argument(
-        "--runs", type=Path, default=RUNS, metavar="DIR", help="where runs lie (default: runs)"
-    )
+    add_device(parser)
+    add_runs(parser)
     return parser
 
 

@@ -9,8 +9,7 @@ import argparse
 from pathlib import Path
 
 from bench.base import signals
-from bench.base.cli import Parser, run_command
-from bench.base.paths import DATA
+from bench.base.cli import Parser, add_data, add_dataset, run_command
 from bench.data import cards
 from bench.data.download import fetch
 from bench.data.preparation import fetched_folder, prepare
@@ -36,9 +35,9 @@ def main(argv: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="python -m bench.prepare", description=__doc__)
     add = parser.add_argument
-    add("--dataset", required=True, metavar="NAME", help=f"one of: {', '.join(cards.names())}")
+    add_dataset(parser, cards.names())
     add("--source", type=Path, metavar="DIR", help="the owner's files, in the owner's layout")
-    add("--data", type=Path, default=DATA, metavar="DIR", help="where stores lie (default: data)")
+    add_data(parser)
     add("--allow-partial", action="store_true", help="leave out what is missing or wrong, and say so")
     add("--download", action="store_true", help="first fetch the owner's archives, where they are offered")
     add("--verify", action="store_true", help="only check the store against its checksums")

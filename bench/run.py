@@ -11,6 +11,7 @@ from functools import partial
 from bench.base import signals
 from bench.base.cli import run_command
 from bench.base.errors import InputError
+from bench.base.run_folder import RunFolder
 from bench.data import cards, preparation
 from bench.training import distributed, jobs, run_options
 from bench.training.reproduce import Run, reproduce
@@ -34,12 +35,12 @@ def main(argv: list[str] | None = None) -> int:
         for data in needed.values():
             make(data)
         return jobs.run([_alone(one, words) for one in wanted], jobs=args.jobs)
-    folder = args.runs / card.name
+    folder = RunFolder.of(card.name, args.runs)
     with distributed.process_group(args.device) as (processes, on):
         with processes.main_first():
             stores = {name: make(data) for name, data in needed.items()}
         place = partial(StageContext, fresh=args.fresh, processes=processes, compiled=args.compile)
-        contexts = {name: place(store, on, folder / "stages") for name, store in stores.items()}
+        contexts = {name: place(store, on, folder.stages) for name, store in stores.items()}
         for one in wanted:
             done = reproduce(one, contexts[one.data.name], folder, tensorboard=args.tensorboard)
             if processes.is_main:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench.base.cli import Parser, run_command
+from bench.base.cli import Parser, add_output, deliver, run_command
 from bench.base.errors import InputError
 from bench.base.protocol import ALL, TOP3, Column, Evaluation
 from bench.results import ground_truth, output
@@ -180,7 +180,7 @@ def main(argv: list[str] | None = None) -> int:
         oracle=args.oracle_thresholds,
         replicates=args.bootstrap,
     )
-    print(output.deliver(table, form=args.format, output=args.output), end="")
+    deliver(output.FORMATS[args.format](table), args.output)
     return 0
 
 
@@ -207,7 +207,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--bootstrap", type=int, default=0, metavar="N", help="intervals of N replicates: 1000"
     )
-    output.add_options(parser)
+    add_output(parser, output.FORMATS)
     return parser
 
 

@@ -4,11 +4,9 @@ The reproduced rows are means over seeds of the fresh records (`runs/<dataset>`)
 the accepted ones (`results/reproduced/<dataset>`); the table says which.
 """
 
-from pathlib import Path
-
-from bench.base import paths
-from bench.base.cli import Parser, run_command
+from bench.base.cli import Parser, add_dataset, add_output, add_runs, deliver, run_command
 from bench.base.errors import InputError
+from bench.base.run_folder import RunFolder
 from bench.results import output, published
 from bench.results.comparison_table import build
 from bench.scoring import profiles
@@ -16,21 +14,21 @@ from bench.scoring import profiles
 
 def main(argv: list[str] | None = None) -> int:
     parser = Parser(prog="python -m bench.table", description=__doc__.splitlines()[0])
-    parser.add_argument("--dataset", required=True, metavar="NAME", help=", ".join(published.datasets()))
+    add_dataset(parser, published.datasets())
     known = ", ".join(profiles.PROFILES)
     parser.add_argument("--profile", default="", metavar="NAME", help=f"of the reproduced rows: {known}")
     parser.add_argument("--tolerance", type=float, metavar="POINTS", help="what counts as agreement at least")
-    parser.add_argument("--runs", type=Path, metavar="DIR", help="where runs write (default: runs)")
-    output.add_options(parser)
+    add_runs(parser)
+    add_output(parser, output.FORMATS)
     args = parser.parse_args(argv)
     if args.profile:
         profiles.find(args.profile)
     if args.tolerance is not None and not 0 <= args.tolerance <= 100:
         raise InputError(f"--tolerance {args.tolerance}: give points, from 0 to 100")
     dataset = published.full_name(args.dataset)
-    runs = (args.runs or paths.RUNS) / dataset
+    runs = RunFolder.of(dataset, args.runs).path
     table = build(dataset, runs, profile=args.profile, tolerance=args.tolerance)
-    print(output.deliver(table, form=args.format, output=args.output), end="")
+    deliver(output.FORMATS[args.format](table), args.output)
     return 0
 
 

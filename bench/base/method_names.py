@@ -19,7 +19,7 @@ LAST = (9999, 0)  # where a method stands that does not say
 def normalised(name: str) -> str:
     """The form in which names are compared.
 
-    >>> plain("ResNet-SRN-att") == plain("srn_att") == "srnatt"
+    >>> normalised("ResNet-SRN-att") == normalised("srn_att") == "srnatt"
     True
     """
     squeezed = name.lower().replace("-", "").replace("_", "").replace(" ", "")
@@ -46,6 +46,37 @@ def marks(method: str) -> dict[str, str]:
     """What stands beside the method's name in tables, word -> meaning; none of a method that is gone."""
     trees = _trees()
     return dict(_constant(trees[method], "MARKS", {})) if method in trees else {}
+
+
+def recipe_fields(method: str) -> dict[str, str]:
+    """The fields of a method's recipe with their types as they are written, those of its bases first.
+
+    Read without importing the method, which would import torch; `bench.training.method.recipe` checks values.
+    """
+    return _fields(parse(METHODS / f"{method}.py"), "Config")
+
+
+def _fields(tree: ast.Module, name: str) -> dict[str, str]:
+    """The annotated fields of a class, of its bases too; a base is imported from a file in `methods/`."""
+    fields: dict[str, str] = {}
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef) and node.name == name:
+            for base in node.bases:
+                fields |= _base_fields(tree, base)
+            for line in node.body:
+                if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name):
+                    fields[line.target.id] = ast.unparse(line.annotation)
+    return fields
+
+
+def _base_fields(tree: ast.Module, base: ast.expr) -> dict[str, str]:
+    """Those of `srn.Config`, of `Recipe` imported from `methods._recipe`, or of a class of the same file."""
+    module, _, name = ast.unparse(base).rpartition(".")
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and name in [alias.name for alias in node.names]:
+            module = (node.module or "").rpartition(".")[2]
+    path = METHODS / f"{module}.py"
+    return _fields(parse(path) if module and path.exists() else tree, name)
 
 
 def find_method(name: str) -> str:

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from tabulate import tabulate
 
 from bench.base.atomic_files import write_atomically
-from bench.base.cli import Parser, run_command
+from bench.base.cli import Parser, add_data, add_dataset, run_command
 from bench.base.errors import InputError
-from bench.base.paths import DATA
 from bench.data import cards, contact_sheet
 from bench.data.store import VIEWS, Store, View, open_store
 from bench.data.summary import describe_manifest
@@ -98,8 +97,8 @@ def main(argv: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="python -m bench.data", description=__doc__)
     add = parser.add_argument
-    add("--dataset", required=True, metavar="NAME", help=f"one of: {', '.join(cards.names())}")
-    add("--data", type=Path, default=DATA, metavar="DIR", help="where stores lie (default: data)")
+    add_dataset(parser, cards.names())
+    add_data(parser)
     add("--output", type=Path, metavar="FILE", help="write a sheet of random images with labels (.png)")
     add("--view", choices=VIEWS, default="train", help="whose images (default: train)")
     add("--images", type=int, default=24, metavar="N", help="how many (default: 24)")

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from bench.base.errors import InputError
 from bench.base.paths import RUNS
+from bench.base.run_folder import RunFolder
 from bench.results import record
 from bench.results.record import Record
 from bench.training import device, method, tensor_file
@@ -155,7 +156,7 @@ def _numbered(names: object, known: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _result(path: Path, facts: Record, stage: Mapping[str, Any]) -> dict[str, Tensor]:
-    file = path.parent / "stages" / f"{stage['key']}.safetensors"
+    file = RunFolder(path.parent).stages / f"{stage['key']}.safetensors"
     if not file.exists():
         command = f"python -m bench.run --dataset {facts['dataset']} --method {facts['method']}"
         raise InputError(

@@ -22,7 +22,7 @@ import torch
 from torch import nn
 
 from bench.base.atomic_files import write_atomically
-from bench.base.cli import Parser, run_command
+from bench.base.cli import Parser, add_device, run_command
 from bench.base.errors import InputError
 from bench.base.paths import ROOT
 from bench.base.provenance import provenance
@@ -236,7 +236,7 @@ def record(found: dict[str, dict[str, Any]], size: Size, where: dict[str, Any]) 
 
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="python -m bench.perf train", description=__doc__)
-    parser.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda")
+    add_device(parser)
     parser.add_argument("--method", default="all", metavar="NAME", help="all, or some of them: resnet101,srn")
     parser.add_argument("--steps", type=int, metavar="N", help="of an epoch (default: 50, CPU: 6)")
     parser.add_argument("--compile", action="store_true", help="measure torch.compile's step as well")

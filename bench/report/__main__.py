@@ -10,9 +10,9 @@ import argparse
 from pathlib import Path
 
 from bench.base.atomic_files import write_atomically
-from bench.base.cli import Parser, run_command
+from bench.base.cli import Parser, add_data, add_dataset, add_runs, run_command, written
 from bench.base.errors import InputError
-from bench.base.paths import DATA, RUNS
+from bench.base.run_folder import RunFolder
 from bench.data import cards
 from bench.report import figure, html_page, sections
 from bench.report.evidence import Evidence, gather, run_name
@@ -27,9 +27,10 @@ def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     if args.images < FEWEST:
         raise InputError(f"--images {args.images}: give at least {FEWEST}")
-    runs, figures = args.runs / args.dataset, args.output / "figures"
-    evidence = gather(args.dataset, runs, subject=args.method, baseline=args.baseline)
-    rows = comparison_table.build(args.dataset, runs)
+    dataset = cards.load_card(args.dataset).name
+    runs, figures = RunFolder.of(dataset, args.runs), args.output / "figures"
+    evidence = gather(dataset, runs, subject=args.method, baseline=args.baseline)
+    rows = comparison_table.build(dataset, runs.path)
     # Written first, so that a folder that refuses is told at once.
     write_atomically(figures / "table.csv", as_csv(rows))
     write_atomically(figures / "table.json", as_json(rows))
@@ -40,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
     text = html_page.build(
         _title(evidence), answer=found.answer, table=rows, drawn=drawn, lacking=found.lacking
     )
-    print(write_atomically(args.output / "index.html", text))
+    print(written(write_atomically(args.output / "index.html", text)))
     return 0
 
 
@@ -53,14 +54,14 @@ def _title(evidence: Evidence) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="python -m bench.report", description=__doc__)
     add = parser.add_argument
-    add("--dataset", required=True, metavar="NAME", help="one of: " + ", ".join(cards.names()))
+    add_dataset(parser, cards.names())
     add("--output", required=True, type=Path, metavar="DIR", help="index.html and figures/ are written there")
     add("--method", default="", metavar="NAME", help="what it is about (default: the first with a BASELINE)")
     add("--baseline", default="", metavar="NAME", help="what it is compared with (default: its BASELINE)")
     add("--images", type=int, default=2000, metavar="N", help="test images to look into (default: 2000)")
     add("--source", type=Path, metavar="DIR", help="the owner's files, for the boxes of their annotations")
-    add("--data", type=Path, default=DATA, metavar="DIR", help="where stores lie (default: data)")
-    add("--runs", type=Path, default=RUNS, metavar="DIR", help="where runs write (default: runs)")
+    add_data(parser)
+    add_runs(parser)
     return parser
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from bench.base import method_names
 from bench.base.errors import InputError
+from bench.base.run_folder import RunFolder
 from bench.data import cards
 from bench.data.cards import Card
 from bench.results import comparison_table
@@ -34,7 +35,7 @@ class Evidence:
     """
 
     card: Card
-    folder: Path
+    folder: RunFolder
     origin: str
     members: Mapping[Group, list[Record]]
     subject: Group | None
@@ -75,7 +76,7 @@ class Evidence:
 
     def _read(self, group: Group) -> Iterator[tuple[int, Predictions]]:
         for record in self.members[group]:
-            file = (self.folder / "predictions" / file_name(record)).with_suffix(".safetensors")
+            file = self.folder.predictions(Path(file_name(record)).stem)
             if file.exists() and _is_of(found := predictions.read(file), record):
                 yield record["seed"], found
             elif file.exists():
@@ -93,14 +94,14 @@ class Evidence:
         return sorted(self.members, key=lambda group: (_place(order, group[0]), group))
 
 
-def gather(dataset: str, runs: Path, *, subject: str = "", baseline: str = "") -> Evidence:
+def gather(dataset: str, runs: RunFolder, *, subject: str = "", baseline: str = "") -> Evidence:
     """The evidence for a data set; InputError where it has no records at all.
 
     subject: the method that the report is about (the first that names a `BASELINE` and has records);
     baseline: what it is compared with (that one). Both in any spelling.
     """
     card = cards.load_card(dataset)
-    records, origin = comparison_table.records(dataset, runs)
+    records, origin = comparison_table.records(dataset, runs.path)
     if not records:
         command = f"python -m bench.run --dataset {dataset} --method all"
         raise InputError(f"there is nothing to report: {origin}; run: {command}")

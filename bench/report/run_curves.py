@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.base.errors import InputError
+from bench.base.run_folder import RunFolder
 from bench.training import log
 from bench.training.log import EpochRow
 
@@ -42,14 +43,14 @@ def _number(value: float | None) -> float:
     return float("nan") if value is None else value
 
 
-def read(folder: Path, methods: list[str]) -> dict[str, list[EpochRow]]:
+def read(folder: RunFolder, methods: list[str]) -> dict[str, list[EpochRow]]:
     """The rows of the methods' runs by the run's name; InputError where there is none."""
-    paths = [path for path in sorted(folder.glob("*.jsonl")) if _method(path) in methods]
+    paths = [path for path in folder.logs if _method(path) in methods]
     runs = {path.stem: rows for path in paths if (rows := log.rows(path))}
     if not runs:
         wanted = ", ".join(methods)
         remedy = "run python -m bench.run first (stages without epochs leave none)"
-        raise InputError(f"no log of {wanted} in {folder}: {remedy}")
+        raise InputError(f"no log of {wanted} in {folder.path}: {remedy}")
     return runs
 
 

@@ -138,10 +138,10 @@ def _inside(
 
 
 def _path(evidence: Evidence, record: Record) -> Path:
-    path = evidence.folder / file_name(record)
+    path = evidence.folder.record(Path(file_name(record)).stem)
     if not path.exists():
         command = f"python -m bench.run --dataset {evidence.card.name} --method {record['method']}"
-        raise InputError(f"its weights are not in {shown(evidence.folder)}; run: {command}")
+        raise InputError(f"its weights are not in {shown(evidence.folder.path)}; run: {command}")
     return path
 
 

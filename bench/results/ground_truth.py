@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
-from bench.base.cli import Parser
+from bench.base.cli import Parser, add_data, add_dataset
 from bench.base.errors import InputError
 from bench.base.paths import DATA
 from bench.base.protocol import Evaluation, Top3, Unspecified
@@ -41,11 +41,11 @@ def load(
 def add_options(parser: Parser) -> None:
     """What every command asks that scores a file: where the ground truth is, and how it is to be read."""
     parser.add_argument("--labels", type=Path, metavar="FILE", help="the ground truth, if it is elsewhere")
-    parser.add_argument("--dataset", metavar="NAME", help=f"one of: {', '.join(cards.names())}")
+    add_dataset(parser, cards.names(), required=False)
     parser.add_argument("--top3", choices=("none", *get_args(Top3)), help="default: as the data set's paper")
     choices = get_args(Unspecified)
     parser.add_argument("--unspecified", choices=("none", *choices), help="what F1 makes of labels 0")
-    parser.add_argument("--data", type=Path, default=DATA, metavar="DIR", help="where stores lie")
+    add_data(parser)
 
 
 def protocol(subject: AlignedPredictions, *, top3: str | None, unspecified: str | None) -> Evaluation:

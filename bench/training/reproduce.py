@@ -14,6 +14,7 @@ from torch import nn
 
 from bench.base import code_digest, method_names
 from bench.base.provenance import provenance
+from bench.base.run_folder import RunFolder
 from bench.data import cards
 from bench.data.cards import Card
 from bench.results import record
@@ -45,7 +46,7 @@ class Run:
         )
 
 
-def reproduce(wanted: Run, context: StageContext, folder: Path, *, tensorboard: bool = False) -> str:
+def reproduce(wanted: Run, context: StageContext, folder: RunFolder, *, tensorboard: bool = False) -> str:
     """Train, predict, score and record one run in the folder; returns what was done, in a line.
 
     Where the data set's owner keeps the test labels, result files for the evaluation server take the place of
@@ -57,15 +58,16 @@ def reproduce(wanted: Run, context: StageContext, folder: Path, *, tensorboard: 
     head = _head(wanted, module, context)
     code = code_digest.digest("bench.training.inference", "bench.scoring.metrics", module.Model.__module__)
     key = stage_cache.content_digest(keys[-1], code, _protocol(card))
-    path = folder / record.file_name(head)
+    name = Path(record.file_name(head)).stem
+    path = folder.record(name)
     known = record.read(path) if processes.is_main and path.exists() and not context.fresh else {"key": None}
     if (known := processes.broadcast(known))["key"] == key:
         return f"{wanted.title}: unchanged, nothing to train; {_headline(known, path)}"
     model = method.build(module, config, method.labels_of(context.store), wanted.seed)
     model.to(context.device).to(memory_format=torch.channels_last)
     plan = list(zip(module.stages(config), keys, strict=True))
-    board = folder / "tensorboard" / path.stem if tensorboard else None
-    log = Log(path.with_suffix(".jsonl"), tensorboard=board) if processes.is_main else None
+    board = folder.tensorboard(name) if tensorboard else None
+    log = Log(folder.log(name), tensorboard=board) if processes.is_main else None
     done = list(stage_cache.run_stages(model, plan, context, seed=wanted.seed, title=wanted.title, log=log))
     began = time.monotonic()
     logits_NC = inference.predict(
@@ -74,12 +76,12 @@ def reproduce(wanted: Run, context: StageContext, folder: Path, *, tensorboard: 
     if not processes.is_main:
         return ""
     if card.evaluation.result_files:
-        files = submission.write(folder / "results" / path.stem, card, _ids(context), logits_NC)
+        files = submission.write(folder.result_files(name), card, _ids(context), logits_NC)
         where = record.shown(files[0].parent)
         return f"{wanted.title}: {len(files)} files for the evaluation server in {where}"
-    scores = _score(card, context, logits_NC, folder / "predictions" / path.name)
+    scores = _score(card, context, logits_NC, folder.predictions(name))
     made = {**head, **_body(card, context, config), **_learned(model, done), "metrics": scores, "key": key}
-    record.write({**made, **_circumstances(context, done, time.monotonic() - began)}, folder)
+    record.write({**made, **_circumstances(context, done, time.monotonic() - began)}, folder.path)
     return f"{wanted.title}: recorded, {_headline(made, path)}"
 
 
@@ -113,7 +115,7 @@ def _score(card: Card, context: StageContext, logits_NC: NDArray[np.float32], fi
     labels_NC, rules = context.store.test.labels_NC, card.evaluation
     facts = {"dataset": card.name, "label_names": card.labels, "ids": _ids(context)}
     kept = predictions.Predictions(logits_NC, labels_NC, facts)
-    predictions.write(file.with_suffix(".safetensors"), kept)
+    predictions.write(file, kept)
     scores = {}
     for profile in profiles.PROFILES:
         found = metrics.evaluate(

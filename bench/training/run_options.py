@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.base import method_names
-from bench.base.cli import Parser
+from bench.base.cli import Parser, add_data, add_dataset, add_device, add_runs
 from bench.base.errors import InputError
-from bench.base.paths import DATA, RUNS
 from bench.data import cards
-from bench.training import method
 
 EXPLAINED = {  # recipe fields that every method has and most users need
     "budget": ("paper|equal", "equal: SRN's further epochs on top, as many in all on equal terms"),
@@ -26,7 +24,7 @@ EXPLAINED = {  # recipe fields that every method has and most users need
 def parser(description: str | None) -> argparse.ArgumentParser:
     """The options, each with its help."""
     words = Parser(prog="python -m bench.run", description=description)
-    words.add_argument("--dataset", required=True, metavar="NAME", help=f"one of: {', '.join(cards.names())}")
+    add_dataset(words, cards.names())
     words.add_argument(
         "--method",
         required=True,
@@ -45,16 +43,12 @@ def parser(description: str | None) -> argparse.ArgumentParser:
         "--tensorboard", action="store_true", help="TensorBoard's files as well, under runs/NAME/tensorboard"
     )
     words.add_argument("--compile", action="store_true", help="torch.compile the training step")
-    words.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda, cuda:1")
+    add_device(words)
     words.add_argument(
         "--source", type=Path, metavar="DIR", help="the owner's files, if they are not prepared yet"
     )
-    words.add_argument(
-        "--data", type=Path, default=DATA, metavar="DIR", help="where stores lie (default: data)"
-    )
-    words.add_argument(
-        "--runs", type=Path, default=RUNS, metavar="DIR", help="where runs write (default: runs)"
-    )
+    add_data(words)
+    add_runs(words)
     _add_fields(words)
     return words
 
@@ -64,11 +58,11 @@ def _add_fields(words: argparse.ArgumentParser) -> None:
 
     One that is named like another option of the command, as `source`, is reached by `--set` alone.
     """
-    of_methods = {name: method.fields(method.load_method(name)) for name in method_names.method_summaries()}
+    of_methods = {name: method_names.recipe_fields(name) for name in method_names.method_summaries()}
     group = words.add_argument_group("recipe fields", _about(of_methods))
     for name, kind in {name: kind for fields in of_methods.values() for name, kind in fields.items()}.items():
         metavar, text = EXPLAINED.get(name, ("VALUE", argparse.SUPPRESS))
-        alone: dict[str, Any] = {"nargs": "?", "const": "true"} if kind is bool else {}
+        alone: dict[str, Any] = {"nargs": "?", "const": "true"} if kind == "bool" else {}
         with suppress(argparse.ArgumentError):
             group.add_argument(
                 f"--{name.replace('_', '-')}",
@@ -85,7 +79,7 @@ def _change(field: str, value: str) -> str:
     return f"{field}={value}"
 
 
-def _about(of_methods: dict[str, dict[str, Any]]) -> str:
+def _about(of_methods: dict[str, dict[str, str]]) -> str:
     """The fields by name: those that all methods have, then each method's own."""
     shared = set.intersection(*map(set, of_methods.values()))
     lines = [

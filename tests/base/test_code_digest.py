@@ -86,7 +86,7 @@ ROOTS = ("bench.training.stage_cache", "bench.training.inference", "methods.srn"
 
 
 def test_what_a_stages_result_depends_on_is_in_its_key_unless_it_is_exempt_with_a_reason():
-    """Every import of what counts is followed: nothing has to be remembered, a new module counts by itself."""
+    """Every import of what counts is followed, so a new module counts without being listed."""
     reached = code_digest.closure(*ROOTS)
     for module in reached:
         left_out = set(code_digest.imported(module)) - reached

@@ -15,6 +15,7 @@ import torch
 
 from bench import run
 from bench.base import paths
+from bench.base.run_folder import RunFolder
 from bench.data import cards, preparation
 from bench.data.store import Store
 from bench.deploy import load_model
@@ -68,7 +69,7 @@ def told(folder: Path, *words: str, output: str = "out") -> list[str]:
 
 def collected(folder: Path, *, runs: Path | None = None, **choice: str) -> Sections:
     """What a report would show, without the drawing."""
-    evidence = gather("demo", (runs or folder / "runs") / "demo", **choice)
+    evidence = gather("demo", RunFolder.of("demo", runs or folder / "runs"), **choice)
     return collect(evidence, Places(folder / "data", None, 1000))
 
 

@@ -55,7 +55,7 @@ def same(subject, *, names=NAMES):
 def test_one_file_may_hold_everything(folder):
     subject = load(npz(folder / "p.npz", logits=LOGITS, labels=LABELS, label_names=NAMES, ids=IDS))
     same(subject)
-    assert (subject.ids, subject.card, subject.notes) == (tuple(IDS), None, ())
+    assert (subject.ids, subject.dataset, subject.notes) == (tuple(IDS), "", ())
 
 
 def test_labels_are_matched_by_name_and_images_by_id_not_by_position(folder):
@@ -89,10 +89,10 @@ def test_the_card_gives_names_and_order_and_how_to_score(folder):
     )
     subject = load(path, dataset="pets")
     same(subject)
-    assert subject.card
+    assert subject.dataset
     assert protocol(subject, top3=None, unspecified=None) == Evaluation(top3="forced")
     assert protocol(subject, top3="none", unspecified="excluded") == Evaluation(unspecified="excluded")
-    assert protocol(replace(subject, card=None), top3=None, unspecified=None) == Evaluation()
+    assert protocol(replace(subject, evaluation=Evaluation()), top3=None, unspecified=None) == Evaluation()
 
 
 @pytest.mark.parametrize("named", ["pets", "of-another-checkout"])
@@ -102,7 +102,7 @@ def test_the_suites_own_file_names_its_data_set_itself(named, folder):
     predictions.write(folder / "p.safetensors", kept)
     subject = load(folder / "p.safetensors")
     same(subject)
-    assert (subject.card.name if subject.card else "") == ("pets" if named == "pets" else "")
+    assert subject.dataset == ("pets" if named == "pets" else "")
 
 
 def test_the_truth_of_a_prepared_data_set_is_found_in_its_store(store, tmp_path):

@@ -164,7 +164,7 @@ def test_precision_per_class_and_overall_differ_under_forced_top3_on_unbalanced_
 
 
 def test_of_equal_logits_the_lower_class_is_among_the_highest():
-    assert metrics.maximum([[1, 1, 1, 1], [0, 1, 0, 1]], k=3).tolist() == [[1, 1, 1, 0], [1, 1, 0, 1]]
+    assert metrics.highest([[1, 1, 1, 1], [0, 1, 0, 1]], k=3).tolist() == [[1, 1, 1, 0], [1, 1, 0, 1]]
 
 
 def test_memory_beyond_the_input_is_less_than_three_times_the_input():

@@ -1,0 +1,53 @@
+"""What lies where under `runs/<dataset>/`; nothing else joins these paths."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.base.paths import RUNS
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The runs of one data set. A run's name is that of its record without `.json`: `srn-seed0`."""
+
+    path: Path
+
+    @classmethod
+    def of(cls, dataset: str, runs: Path = RUNS) -> "RunFolder":
+        """The folder of a data set; dataset: its canonical name, as in `nuswide@keep=all`."""
+        return cls(runs / dataset)
+
+    @property
+    def stages(self) -> Path:
+        """Finished stages and checkpoints of unfinished ones, shared by all runs."""
+        return self.path / "stages"
+
+    @property
+    def logs(self) -> list[Path]:
+        """The logs of all runs."""
+        return sorted(self.path.glob("*.jsonl"))
+
+    @property
+    def curves(self) -> Path:
+        """Where `bench.plot` draws, unless told otherwise."""
+        return self.path / "curves.png"
+
+    def record(self, run: str) -> Path:
+        """A run's record."""
+        return self.path / f"{run}.json"
+
+    def log(self, run: str) -> Path:
+        """A run's log, a line for each epoch."""
+        return self.path / f"{run}.jsonl"
+
+    def predictions(self, run: str) -> Path:
+        """A run's logits of the test images."""
+        return self.path / "predictions" / f"{run}.safetensors"
+
+    def result_files(self, run: str) -> Path:
+        """The folder of a run's files for an evaluation server."""
+        return self.path / "results" / run
+
+    def tensorboard(self, run: str) -> Path:
+        """The folder of a run's TensorBoard files."""
+        return self.path / "tensorboard" / run
