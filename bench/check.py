@@ -1,6 +1,6 @@
 """Compare fresh records with the accepted ones and say what moved; `--accept` makes the fresh ones accepted.
 
-What counts as a move is defined in `bench/spread.py`. This command alone writes `results/reproduced`.
+What counts as a move is defined in `bench/results/drift.py`. This command alone writes `results/reproduced`.
 """
 
 import argparse

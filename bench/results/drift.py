@@ -6,7 +6,7 @@ and if nothing else is fresh the difference is 0. Any other record counts as a n
 too, for rounding on another processor leads the same seed elsewhere. Pairing the k common seeds would then
 have to allow for sqrt(2 / k) standard deviations; the two means allow for sqrt(1 / m + 1 / n), never more, as
 k is at most m and n. A method's standard deviation is its own, moderated by that of all: as far as few seeds
-tell it (`bench/moderation.py`), one comparison in a thousand passes its tolerance by chance.
+tell it (`bench/results/seed_spread.py`), one comparison in a thousand passes its tolerance by chance.
 """
 
 import math

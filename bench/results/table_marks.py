@@ -1,6 +1,6 @@
 """What a reader must know of a reproduced row before comparing it: a word beside its name, and its meaning.
 
-`bench/verdict.py` says which of them take a row's verdict.
+`bench/results/agreement.py` says which of them take a row's verdict.
 """
 
 from bench.base.protocol import Evaluation

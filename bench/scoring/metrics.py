@@ -3,7 +3,7 @@
 Shapes: N images, C classes (labels), B images of a block of rows.
 Counts: tp, pp, gp = true positives, predicted positives, ground-truth positives.
 Every number is one of the whole file; nothing is averaged over batches, nothing guesses whether it was handed
-probabilities. What differs from paper to paper is data: `bench.profiles`.
+probabilities. What differs from paper to paper is data: `bench.scoring.profiles`.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""Weights + view -> the logits of every image; `bench/predictions.py` is the file they are kept in.
+"""Weights + view -> the logits of every image; `bench/scoring/predictions.py` is the file they are kept in.
 
 Legend: N images, C labels.
 """

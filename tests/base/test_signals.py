@@ -21,10 +21,12 @@ from tests.killing import content, stage_run
 
 COMMAND = """
 import sys, pathlib
-from bench import cards, command, run, signals
+from bench import run
+from bench.base import cli, signals
+from bench.data import cards
 cards.CARDS = pathlib.Path(sys.argv[1])
 signals.exit_on_sigterm()
-command.run(lambda: run.main(sys.argv[2:]))
+cli.run_command(lambda: run.main(sys.argv[2:]))
 """
 
 

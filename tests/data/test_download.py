@@ -215,7 +215,8 @@ def test_a_process_that_is_killed_midway_is_gone_on_with(tmp_path: Path):
     with serving(content, server.slowly) as at:
         wanted = archive(at, content)
         code = (
-            "from pathlib import Path\nfrom bench.data import download\nfrom bench.data.cards import Archive\n"
+            "from pathlib import Path\nfrom bench.data import download\n"
+            "from bench.data.cards import Archive\n"
             f"download.CHUNK = 1 << 16; download.download({wanted!r}, Path({str(tmp_path)!r}))"
         )
         with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT) as process:
