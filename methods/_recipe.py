@@ -18,10 +18,10 @@ class Recipe:
     """A method's settings; every field can be changed with `--set field=value`.
 
     trunk: timm's name with its tag; trunk_weights: a file instead; from_scratch: no pretrained weights.
-    crops, max_distort, mirror, jitter: see bench.training.stages.Augmentation.
-    patience, threshold, milestones: see bench.training.schedule.Schedule; milestones are shares of a stage's epochs.
-    batch_norm: see bench.training.stages.Stage; the paper's Caffe keeps statistics on each GPU ("local").
-    select: see bench.training.stages.Stage; the paper names no selection.
+    crops, max_distort, mirror, jitter: see bench.training.Augmentation.
+    patience, threshold, milestones: see bench.training.Schedule; milestones are shares of a stage's epochs.
+    batch_norm: see bench.training.Stage; the paper's Caffe keeps statistics on each GPU ("local").
+    select: see bench.training.Stage; the paper names no selection.
     new_layers_lr: factor on the learning rate of layers that begin at random.
     epochs: the first stage; the other three are SRN's further stages.
     budget: "equal" trains a method without these stages on, whole and at its own rate, for as many epochs;

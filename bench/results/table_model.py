@@ -18,7 +18,7 @@ from bench.base.protocol import GROUPS, Column, Values
 class TableRow:
     """One method as a paper printed it or as its records have it, or a file that was scored; in percent.
 
-    n: seeds (None: not known). lines: what stands below the values, by its name in `LINES` of bench.results.typeset.
+    n: seeds (None: not known). lines: what stands below the values, by its name in `typeset.LINES`.
     marks: word beside the name -> what it means. remarks: what is to be known of a single number.
     remedy: the command that makes the records where there are none. facts: what else JSON states.
     """

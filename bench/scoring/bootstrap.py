@@ -64,7 +64,7 @@ def resample(
     """The metrics of every replicate; a column that the profile does not define is absent.
 
     `weights`: blocks of replicates, N x R, as `draws` makes them. The same blocks for two predictions of the
-    same images make their replicates pairs. The matrices are those of `bench.scoring.metrics.evaluate`, as arrays.
+    same images make their replicates pairs. The matrices are those of `metrics.evaluate`, as arrays.
     """
     scores_NC = as_floats(logits_NC)
     classes = zip(scores_NC.T, labels_NC.T, strict=True)

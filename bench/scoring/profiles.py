@@ -1,4 +1,4 @@
-"""The conventions behind published tables: one small frozen description each, evaluated by `bench.scoring.metrics`.
+"""The conventions behind published tables: one small frozen description each, evaluated by `metrics`.
 
 One fixed set of predictions moves by up to six points between them, so a number is compared only with another
 of the same profile. A convention that is missing here is one more entry of `PROFILES`.

@@ -28,7 +28,7 @@ class Sample:
 
     `image` is a file, which need not exist, or uint8 pixels (H, W, 3). `box` (left, top, width, height, in
     pixels) is the part of it that is meant, as its owner gives it: it may reach beyond the image and is to be
-    clipped to it; None: all of it. `labels_C` holds 1, 0 or -1 (bench.scoring.metrics says what they mean). Images of
+    clipped to it; None: all of it. `labels_C` holds 1, 0 or -1 (bench.scoring says what they mean). Images of
     one `group` stay together when training images are held out; "" stands for the id.
     """
 
