@@ -1,8 +1,9 @@
-"""Make the store of a data set from its card and its owner's files: count, resize once, fingerprint.
+"""Prepare a data set for training: check the original files, resize every image once and store the result.
 
 `python -m bench.prepare --dataset coco --source DIR`
 
-What was interrupted goes on where it was; a store that is replaced stays until the new one is whole.
+After an interruption, run the same command again to resume. An existing store is replaced only when the new
+one is complete.
 """
 
 import argparse
@@ -28,7 +29,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.download:
         source = fetch(card, source or fetched_folder(card, args.data))
     store = prepare(card, source=source, data=args.data, allow_partial=args.allow_partial)
-    print("\n".join([*describe_manifest(store.manifest), f"ready in {store.folder}"]))
+    print("\n".join([*describe_manifest(store.manifest), f"ready: {store.folder}"]))
     return 0
 
 
@@ -36,11 +37,15 @@ def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="python -m bench.prepare", description=__doc__)
     add = parser.add_argument
     add_dataset(parser, cards.names())
-    add("--source", type=Path, metavar="DIR", help="the owner's files, in the owner's layout")
+    add("--source", type=Path, metavar="DIR", help="folder of the original files, in their original layout")
     add_data(parser)
-    add("--allow-partial", action="store_true", help="leave out what is missing or wrong, and say so")
-    add("--download", action="store_true", help="first fetch the owner's archives, where they are offered")
-    add("--verify", action="store_true", help="only check the store against its checksums")
+    add(
+        "--allow-partial",
+        action="store_true",
+        help="leave out missing, unreadable and duplicate images instead of stopping; report them",
+    )
+    add("--download", action="store_true", help="first download the archives, if the owner publishes them")
+    add("--verify", action="store_true", help="only compare the stored images with their checksums")
     return parser
 
 

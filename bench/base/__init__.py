@@ -1,1 +1,1 @@
-"""Small tools that every floor uses; imports nothing else of the suite."""
+"""Tools that every other package of the suite uses: files, processes, signals, progress, command lines."""

@@ -1,4 +1,4 @@
-"""Files that are either whole or not there."""
+"""Write files atomically: a reader sees the old content or the new content, never a part of it."""
 
 import os
 import tempfile
@@ -8,19 +8,17 @@ from bench.base.errors import InputError
 
 
 def write_atomically(path: Path, content: str | bytes) -> Path:
-    """Put content at path (text as UTF-8): a temporary file in the same folder, flushed to the disk, then
-    renamed.
+    """Write content (text as UTF-8) to a temporary file in the same folder, flush it to disk, then rename it.
 
-    What was there before stays until then. Raises InputError naming path and bytes where it cannot be
-    written.
+    Missing folders are created. Returns path. Raises InputError with path and size if it cannot be written.
     """
-    whole = content.encode() if isinstance(content, str) else content
+    data = content.encode() if isinstance(content, str) else content
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
             temporary = Path(file.name)
             try:
-                file.write(whole)
+                file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
                 temporary.chmod(0o644)
@@ -29,5 +27,5 @@ def write_atomically(path: Path, content: str | bytes) -> Path:
                 temporary.unlink(missing_ok=True)
                 raise
     except OSError as fault:
-        raise InputError(f"cannot write {path} ({len(whole):,} bytes): {fault.strerror}") from fault
+        raise InputError(f"cannot write {path} ({len(data):,} bytes): {fault.strerror}") from fault
     return path

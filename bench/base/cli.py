@@ -1,4 +1,4 @@
-"""Shared command-line entry point: the parser, the options that several commands have, the exit status."""
+"""What all commands share: argument parser, common options, output and exit status."""
 
 import argparse
 import os
@@ -13,10 +13,10 @@ from bench.base.errors import InputError
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser that reports a mistake in one line, as InputError."""
+    """An argument parser that raises InputError for a wrong command line, instead of printing its usage."""
 
     def __init__(self, *, prog: str, description: str | None) -> None:
-        layout = argparse.RawDescriptionHelpFormatter  # a module's docstring is laid out already
+        layout = argparse.RawDescriptionHelpFormatter  # keeps the line breaks of the module's docstring
         super().__init__(prog=prog, description=description, formatter_class=layout, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:
@@ -26,73 +26,76 @@ class Parser(argparse.ArgumentParser):
         raise InputError(message)
 
 
-def add_dataset(parser: argparse.ArgumentParser, known: Iterable[str], *, required: bool = True) -> None:
-    """`--dataset NAME`; known: the names that the help lists."""
-    parser.add_argument("--dataset", required=required, metavar="NAME", help=f"one of: {', '.join(known)}")
+def add_dataset(parser: argparse.ArgumentParser, names: Iterable[str], *, required: bool = True) -> None:
+    """Add `--dataset NAME`; names: what the help lists."""
+    parser.add_argument("--dataset", required=required, metavar="NAME", help=f"one of: {', '.join(names)}")
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:
-    """`--data DIR`, the folder of prepared stores."""
+    """Add `--data DIR`, the folder of prepared data sets."""
     parser.add_argument(
         "--data",
         type=Path,
         default=paths.DATA,
         metavar="DIR",
-        help="folder of prepared stores (default: data)",
+        help="folder of prepared data sets (default: data)",
     )
 
 
 def add_runs(parser: argparse.ArgumentParser) -> None:
-    """`--runs DIR`, the folder in which runs write."""
+    """Add `--runs DIR`, the folder of training runs."""
     parser.add_argument(
-        "--runs", type=Path, default=paths.RUNS, metavar="DIR", help="folder of runs (default: runs)"
+        "--runs", type=Path, default=paths.RUNS, metavar="DIR", help="folder of training runs (default: runs)"
     )
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:
-    """`--device NAME`."""
-    text = "auto (a GPU if there is one), cpu, cuda or cuda:1"
-    parser.add_argument("--device", default="auto", metavar="NAME", help=text)
+    """Add `--device NAME`."""
+    names = "auto (a GPU if there is one), cpu, cuda or cuda:1"
+    parser.add_argument("--device", default="auto", metavar="NAME", help=f"{names} (default: auto)")
 
 
 def add_output(parser: argparse.ArgumentParser, forms: Iterable[str]) -> None:
-    """`--format NAME` and `--output FILE`, for `deliver`."""
-    parser.add_argument("--format", choices=tuple(forms), default="text", help="default: text")
+    """Add `--format NAME` and `--output FILE`; forms: the formats to choose from. Print with `deliver`."""
+    parser.add_argument(
+        "--format", choices=tuple(forms), default="text", help="format of the output (default: text)"
+    )
     parser.add_argument(
         "--output", type=Path, metavar="FILE", help="write to this file instead of the terminal"
     )
 
 
 def deliver(text: str, output: Path | None) -> None:
-    """Print the text, or write it to the file and say so."""
+    """Print the text, or write it to the file and print the file's path."""
     print(written(write_atomically(output, text)) if output else text, end="\n" if output else "")
 
 
 def written(path: Path) -> str:
-    """What a command says of a file that it wrote."""
+    """The line that a command prints after writing a file."""
     return f"written: {path}"
 
 
-def goes_on() -> str:
-    """What a command that was stopped tells its user; `--fresh` would begin again."""
+def resume_hint() -> str:
+    """How to resume a command that was stopped; `--fresh` would start it from the beginning."""
     without = " without --fresh" if "--fresh" in sys.argv else ""
-    return f"the same command{without} goes on where it was"
+    return f"run the same command again{without} to resume"
 
 
 def run_command(main: Callable[[], int | None]) -> NoReturn:
-    """Run a command and leave: 0 or what it returned; 2 for a user's mistake, 130 for Ctrl-C, one line
-    each.
+    """Run a command and exit with its status: the one that main returns, or 0.
+
+    2 for InputError and 130 for Ctrl-C, each with one line on standard error instead of a traceback.
     """
     try:
         status = main() or 0
         sys.stdout.flush()
-    except InputError as mistake:
-        print(f"error: {mistake}", file=sys.stderr)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
         status = 2
     except KeyboardInterrupt:
-        print(f"interrupted; {goes_on()}", file=sys.stderr)
+        print(f"interrupted; {resume_hint()}", file=sys.stderr)
         status = 130
-    except BrokenPipeError:  # the reader of a pipe (head, less) has left: nothing more to say
+    except BrokenPipeError:  # the program that reads the output (head, less) has ended: stop quietly
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 0
     sys.exit(status)

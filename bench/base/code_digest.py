@@ -1,4 +1,4 @@
-"""A digest of the code that determines a result, so that nothing made by other code is taken for it."""
+"""Compute a digest of the code that determines a result, so that results of other code are not reused."""
 
 import ast
 import hashlib
@@ -8,22 +8,22 @@ from pathlib import Path
 
 from bench.base.paths import ROOT
 
-SUITE = ("bench", "methods")  # the packages whose imports are followed
-# What results depend on is followed through all imports, but for these modules, each with the reason why it
-# cannot change a result. A new module counts until it is put here.
+SUITE = ("bench", "methods")  # imports of other packages are not followed
+# All imported modules are part of the digest except these, each with the reason why it cannot change a
+# result. A new module is part of the digest unless it is added here.
 EXEMPT = {
-    "bench.base.code_digest": "makes the key",
-    "bench.base.errors": "words of refusals",
-    "bench.base.locks": "keeps processes apart",
+    "bench.base.code_digest": "computes the digest itself",
+    "bench.base.errors": "wording of error messages",
+    "bench.base.locks": "only makes processes wait",
     "bench.base.method_names": "finds a method by its name",
-    "bench.base.progress": "what is said while work goes on",
-    "bench.base.signals": "when a process leaves; what is resumed is the same to the bit",
-    "bench.data.cards": "the parts of a card that count are in the store's fingerprint",
-    "bench.training.log": "what is written beside the result",
+    "bench.base.progress": "progress messages only",
+    "bench.base.signals": "stops a process; a resumed training gives identical results",
+    "bench.data.cards": "the relevant parts of a card are in the store's fingerprint",
+    "bench.training.log": "writes a log beside the result",
     "bench.training.tensor_file": "a file of tensors with a checksum of its contents",
 }
 
-PARSING = threading.Lock()  # Python 3.11's parser is not for several threads at once
+PARSING = threading.Lock()  # the parser of Python 3.11 is not safe to call from several threads at once
 MAY_CHANGE = ("BASELINE", "MARKS", "ORDER", "RECIPES")
 
 
@@ -35,50 +35,51 @@ def parse(path: Path) -> ast.Module:
 
 @cache
 def digest(*modules: str) -> str:
-    """SHA-256 of the syntax trees of the modules and of all they import of the suite, but for `EXEMPT`.
+    """SHA-256 of the syntax trees of the modules and of everything they import from the suite, but `EXEMPT`.
 
-    Comments, docstrings and layout may change, and so may what determines nothing or is counted elsewhere:
-    ORDER, MARKS and BASELINE, which tables and the report read, and RECIPES, whose values are part of what
-    they determine.
+    Comments, docstrings and layout do not change it. Neither do assignments to the names in MAY_CHANGE: only
+    tables and the report read ORDER, MARKS and BASELINE, and the values in RECIPES are part of a stage's key.
     """
     text = "\n".join(ast.dump(_tree(module)) for module in sorted(closure(*modules)))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def closure(*modules: str) -> set[str]:
-    """The modules and what they import of the suite, directly or not, but for `EXEMPT` and what only it
-    imports.
+    """The modules and all that they import from the suite, directly or indirectly.
+
+    Imports are not followed into the modules of `EXEMPT`.
     """
     reached: set[str] = set()
-    ahead = list(modules)
-    while ahead:
-        if (module := ahead.pop()) not in reached:
+    queue = list(modules)
+    while queue:
+        if (module := queue.pop()) not in reached:
             reached.add(module)
-            ahead += [name for name in imported(module) if name not in EXEMPT]
+            queue += [name for name in imported(module) if name not in EXEMPT]
     return reached
 
 
 def imported(module: str) -> list[str]:
-    """The modules of the suite that a module imports."""
+    """The modules of the suite that a module imports, directly."""
     names = []
     for node in ast.walk(_tree(module)):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         if isinstance(node, ast.ImportFrom):
-            above = module.split(".")[: -node.level] if node.level else []
-            base = ".".join([*above, *([node.module] if node.module else [])])
-            names += [base, *(f"{base}.{alias.name}" for alias in node.names)]
+            parents = module.split(".")[: -node.level] if node.level else []  # of a relative import
+            package = ".".join([*parents, *([node.module] if node.module else [])])
+            names += [package, *(f"{package}.{alias.name}" for alias in node.names)]
     return [name for name in names if name.partition(".")[0] in SUITE and _path(name).exists()]
 
 
 def _path(module: str) -> Path:
-    """The module's file; a package's is its `__init__.py`."""
+    """The module's file; for a package, its `__init__.py`."""
     path = ROOT.joinpath(*module.split("."))
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
 @cache
 def _tree(module: str) -> ast.Module:
+    """The module's syntax tree without docstrings and without assignments to MAY_CHANGE."""
     tree = parse(_path(module))
     tree.body = [node for node in tree.body if not _may_change(node)]
     for node in ast.walk(tree):

@@ -1,14 +1,14 @@
-"""What a user gave cannot be used: the one exception that a command turns into one line and exit status 2."""
+"""Unusable user input: printed as one line, exit status 2."""
 
 from collections.abc import Iterable
 
 
 class InputError(ValueError):
-    """The message names the mistake and says what to do; it is shown to the user without a traceback."""
+    """The user's input cannot be used; the message says what is wrong, where, and how to fix it."""
 
 
 def unknown(kind: str, given: str, choices: Iterable[str]) -> InputError:
-    """An InputError that lists the right names.
+    """An InputError for a name that does not exist; it lists the names to choose from.
 
     >>> print(unknown("method", "snr", ["resnet101", "srn"]))
     unknown method 'snr'; choose from: resnet101, srn

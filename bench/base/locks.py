@@ -1,4 +1,4 @@
-"""One process at a time on one thing; a lock goes when its process dies, however it dies."""
+"""File locks, released when the process that holds them dies."""
 
 import fcntl
 import os
@@ -10,13 +10,16 @@ from typing import IO
 
 @contextmanager
 def held(path: Path, *, waiting: Callable[[], None]) -> Iterator[None]:
-    """Hold the lock that the file stands for; `waiting` is called once where another process has it."""
+    """Hold an exclusive lock on a file, which is created here and deleted at the end.
+
+    waiting: called once if another process holds the lock, before this one waits for it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     while True:
         with path.open("w") as file:
-            _take(file, waiting)
-            if not _is(file, path):
-                continue  # who held it has deleted it meanwhile: what we hold is no longer the lock
+            _lock(file, waiting)
+            if not _is_file_at(file, path):
+                continue  # the previous holder deleted the file while we waited: lock the new one
             try:
                 yield
             finally:
@@ -24,7 +27,7 @@ def held(path: Path, *, waiting: Callable[[], None]) -> Iterator[None]:
             return
 
 
-def _take(file: IO[str], waiting: Callable[[], None]) -> None:
+def _lock(file: IO[str], waiting: Callable[[], None]) -> None:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -32,5 +35,6 @@ def _take(file: IO[str], waiting: Callable[[], None]) -> None:
         fcntl.flock(file, fcntl.LOCK_EX)
 
 
-def _is(file: IO[str], path: Path) -> bool:
+def _is_file_at(file: IO[str], path: Path) -> bool:
+    """Whether the open file is still the one at path."""
     return path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat())

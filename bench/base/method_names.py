@@ -1,8 +1,9 @@
-"""Names of methods: `SRN-att`, `srn_att` and `ResNet-SRN-att` are one; the file name is the registry.
+"""Find methods by name and read how tables show them; the files in `methods/` are the registry.
 
-What a method's file tells of itself is read without importing it: the first line of its docstring and, where
-they are there, `ORDER = (year, row)`, the year of its publication and its row in that paper's tables, and
-`MARKS = {word: meaning}`, what readers must know before they compare its rows with published ones.
+`SRN-att`, `srn_att` and `ResNet-SRN-att` name the same method. Its file is parsed, not imported: the first
+line of its docstring is "Name: summary". Two assignments are optional: `ORDER = (year, row)`, the year of
+publication and the row in that paper's tables, and `MARKS = {word: meaning}`, remarks that a reader needs
+before comparing its results with published ones.
 """
 
 import ast
@@ -13,11 +14,11 @@ from bench.base.errors import unknown
 from bench.base.paths import METHODS
 
 ALIASES = {"resnetsrn": "srn", "resnetsrnatt": "srnatt"}
-LAST = (9999, 0)  # where a method stands that does not say
+LAST = (9999, 0)  # the order of a method without ORDER: after all others
 
 
 def normalised(name: str) -> str:
-    """The form in which names are compared.
+    """A name in the form in which names are compared: lower case, without separators, aliases resolved.
 
     >>> normalised("ResNet-SRN-att") == normalised("srn_att") == "srnatt"
     True
@@ -27,37 +28,37 @@ def normalised(name: str) -> str:
 
 
 def method_summaries() -> dict[str, str]:
-    """Module name -> the first line of its docstring, "Title: what it is"."""
+    """The first line of each method's docstring, "Name: summary", by module name."""
     return {name: (ast.get_docstring(tree) or name).splitlines()[0] for name, tree in _trees().items()}
 
 
 def methods_in_order() -> list[str]:
-    """All methods by module name: by year, of one paper in its order, and last those that do not say."""
+    """The module names of all methods, sorted by ORDER (year, row); those without ORDER come last."""
     trees = _trees()
     return sorted(trees, key=lambda name: (_constant(trees[name], "ORDER", LAST), name))
 
 
 def display_name(method: str) -> str:
-    """The method's name as tables print it: what stands before the colon in its docstring."""
+    """The method's name as tables print it: the text before the colon in its docstring."""
     return method_summaries()[method].partition(":")[0]
 
 
 def marks(method: str) -> dict[str, str]:
-    """What stands beside the method's name in tables, word -> meaning; none of a method that is gone."""
+    """The remarks beside the method's name in tables, word -> meaning; {} if there is no such method."""
     trees = _trees()
     return dict(_constant(trees[method], "MARKS", {})) if method in trees else {}
 
 
 def recipe_fields(method: str) -> dict[str, str]:
-    """The fields of a method's recipe with their types as they are written, those of its bases first.
+    """The fields of a method's recipe, name -> type as written in the source; base class fields come first.
 
-    Read without importing the method, which would import torch; `bench.training.method.recipe` checks values.
+    The file is parsed, because importing it would import torch. `bench.training.method.recipe` checks values.
     """
     return _fields(parse(METHODS / f"{method}.py"), "Config")
 
 
 def _fields(tree: ast.Module, name: str) -> dict[str, str]:
-    """The annotated fields of a class, of its bases too; a base is imported from a file in `methods/`."""
+    """The annotated fields of a class and of its base classes."""
     fields: dict[str, str] = {}
     for node in tree.body:
         if isinstance(node, ast.ClassDef) and node.name == name:
@@ -70,7 +71,7 @@ def _fields(tree: ast.Module, name: str) -> dict[str, str]:
 
 
 def _base_fields(tree: ast.Module, base: ast.expr) -> dict[str, str]:
-    """Those of `srn.Config`, of `Recipe` imported from `methods._recipe`, or of a class of the same file."""
+    """The fields of a base class in the same file or in another one of `methods/`, as in `srn.Config`."""
     module, _, name = ast.unparse(base).rpartition(".")
     for node in tree.body:
         if isinstance(node, ast.ImportFrom) and name in [alias.name for alias in node.names]:
@@ -80,11 +81,11 @@ def _base_fields(tree: ast.Module, base: ast.expr) -> dict[str, str]:
 
 
 def find_method(name: str) -> str:
-    """The module name for any spelling of a method's name; InputError lists the right ones."""
-    found = {normalised(module): module for module in method_summaries()}
-    if normalised(name) not in found:
-        raise unknown("method", name, found.values())
-    return found[normalised(name)]
+    """The module name for any spelling of a method's name; InputError lists all methods."""
+    modules = {normalised(module): module for module in method_summaries()}
+    if normalised(name) not in modules:
+        raise unknown("method", name, modules.values())
+    return modules[normalised(name)]
 
 
 def _trees() -> dict[str, ast.Module]:
@@ -93,7 +94,7 @@ def _trees() -> dict[str, ast.Module]:
 
 
 def _constant(tree: ast.Module, name: str, default: Any) -> Any:
-    """The literal that a module assigns to a name at its top level."""
+    """The value of a constant that a module assigns at its top level, or the default."""
     for node in tree.body:
         if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == [name]:
             return ast.literal_eval(node.value)

@@ -1,4 +1,4 @@
-"""Where things lie in the checkout: nothing else in the suite knows a folder by name."""
+"""The folders of the checkout; all other modules take them from here."""
 
 from pathlib import Path
 

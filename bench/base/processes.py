@@ -1,4 +1,4 @@
-"""The same work on many things, in all cores at once; nothing outlives the process that asked for it."""
+"""Run a function on many items in several processes, which end when their parent process ends."""
 
 import multiprocessing
 import os
@@ -9,52 +9,53 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
+from bench.base.cli import resume_hint
 from bench.base.errors import InputError
 
-Thing = TypeVar("Thing")
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 def cores() -> int:
     """How many processor cores this process may use."""
-    allowed = getattr(os, "sched_getaffinity", None)  # Linux knows of a share of them
-    return len(allowed(0)) if allowed else os.cpu_count() or 1
+    affinity = getattr(os, "sched_getaffinity", None)  # on Linux, a process may be limited to some cores
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
-def each(work: Callable[[Thing], Result], things: Iterable[Thing], *, processes: int) -> Iterator[Result]:
-    """work(thing) for each thing, as they are done, with few things ahead; one process: here, in order.
+def map_unordered(
+    work: Callable[[Item], Result], items: Iterable[Item], *, processes: int
+) -> Iterator[Result]:
+    """Yield work(item) for each item as soon as it is done; few items are read in advance, to save memory.
 
-    Processes are spawned, so `work` is a module's function. Raises what `work` raises, and InputError where
-    the system ended a process.
+    processes: if 1, everything runs in this process, in order. Otherwise processes are spawned, so `work`
+    must be a function of a module. Raises what `work` raises, and InputError if a process was killed.
     """
     if processes <= 1:
-        yield from map(work, things)
+        yield from map(work, items)
         return
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_enter)
+    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_start_worker)
     pending: set[Future[Result]] = set()
     try:
-        for thing in things:
-            pending.add(pool.submit(work, thing))
+        for item in items:
+            pending.add(pool.submit(work, item))
             if len(pending) > processes + 1:
                 done, pending = wait(pending, return_when=FIRST_COMPLETED)
                 yield from (future.result() for future in done)
         yield from (future.result() for future in pending)
-    except BrokenProcessPool as fault:
-        raise InputError(
-            "the system ended a process, perhaps for lack of memory; the same command goes on where it was"
-        ) from fault
+    except BrokenProcessPool as error:
+        raise InputError(f"a process was killed, perhaps because memory ran out; {resume_hint()}") from error
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _enter() -> None:
-    """A process's beginning: Ctrl-C is its parent's business, and it ends with its parent."""
+def _start_worker() -> None:
+    """Make a new process ignore Ctrl-C, which its parent handles, and end when its parent ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
 
 
-def _leave_with_parent() -> None:
+def _exit_with_parent() -> None:
     if parent := multiprocessing.parent_process():
         parent.join()
         os._exit(1)

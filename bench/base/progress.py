@@ -1,4 +1,4 @@
-"""Progress of long work on standard error: a bar on a terminal, plain lines elsewhere."""
+"""Show the progress of long work on standard error: a bar on a terminal, plain lines elsewhere."""
 
 import sys
 import time
@@ -7,19 +7,19 @@ from typing import Self
 
 from tqdm import tqdm
 
-SECONDS = 10.0  # between plain lines: work that is done sooner says nothing
+SECONDS = 10.0  # between two plain lines; shorter work prints none
 
 
 def say(line: str) -> None:
-    """One line beside the bars; if nobody reads them any more, training goes on all the same."""
+    """Print one line on standard error without breaking the bars; a closed stderr is ignored."""
     with suppress(BrokenPipeError):
         tqdm.write(line, file=sys.stderr)
 
 
 class Progress:
-    """Counts a stage's steps; states loss, learning rate, images per second and time left.
+    """Counts the steps of a training stage; shows loss, learning rate, images per second and time left.
 
-    quiet: another process of the same training says it.
+    quiet: show nothing, because another process of the same training shows it.
     """
 
     def __init__(self, title: str, *, epochs: int, steps: int, batch_size: int, quiet: bool = False) -> None:
@@ -36,35 +36,40 @@ class Progress:
 
     @property
     def images_per_second(self) -> float:
-        """Over all steps so far, validation included."""
+        """The mean rate over all steps so far; time spent on validation counts."""
         return self.done * self.batch_size / max(time.monotonic() - self.began, 1e-9)
 
     def step(self) -> None:
-        """One batch was learned."""
+        """Count one training step (one batch)."""
         self.done += 1
         self.bar.update()
 
     def loss(self, mean: float) -> None:
-        """The epoch's mean loss so far, for the bar."""
+        """Show the epoch's mean loss so far in the bar."""
         self.bar.set_postfix_str(f"loss {mean:.4f}, {self.images_per_second:,.0f} images/s")
 
     def epoch(self, epoch: int, *, loss: float, held_out: float, lr: float) -> None:
-        """One epoch is over."""
-        left = (self.epochs - epoch) * self.steps * self.batch_size / max(self.images_per_second, 1e-9)
-        facts = f"loss {loss:.4f}, held out {held_out:.4f}, lr {lr:g}, {self.images_per_second:,.0f} images/s"
-        self.bar.set_postfix_str(facts)
+        """Show the results of a finished epoch, counted from 1: mean loss, held-out loss, learning rate."""
+        images_left = (self.epochs - epoch) * self.steps * self.batch_size
+        seconds_left = images_left / max(self.images_per_second, 1e-9)
+        status = (
+            f"loss {loss:.4f}, held out {held_out:.4f}, lr {lr:g}, {self.images_per_second:,.0f} images/s"
+        )
+        self.bar.set_postfix_str(status)
         if not self.terminal and not self.quiet:
-            at = f"{self.title} {epoch}/{self.epochs}"
-            say(f"{at}: {facts}, at most {left // 60:.0f}:{left % 60:02.0f} left")
+            say(f"{self.title} {epoch}/{self.epochs}: {status}, at most {_minutes(seconds_left)} left")
 
 
 class Meter:
-    """Counts images or bytes up to a total; states their rate and the time left."""
+    """Counts images or bytes up to a total; shows the rate and the time left.
+
+    done: how many an earlier process did; they do not count for the rate.
+    """
 
     def __init__(self, title: str, *, total: int, unit: str, done: int = 0) -> None:
         self.title, self.total, self.unit, self.done = title, total, unit, done
-        self.first, self.began = done, time.monotonic()
-        self.said = self.began
+        self.done_before, self.began = done, time.monotonic()
+        self.last_line = self.began
         self.terminal = sys.stderr.isatty()
         self.bar = tqdm(
             total=total, initial=done, desc=title, unit=unit, unit_scale=True, disable=not self.terminal
@@ -77,13 +82,18 @@ class Meter:
         self.bar.close()
 
     def add(self, count: int) -> None:
-        """So many more are done."""
+        """Count more images or bytes as done."""
         self.done += count
         self.bar.update(count)
         now = time.monotonic()
-        if not self.terminal and now - self.said >= SECONDS:
-            self.said = now
-            rate = max((self.done - self.first) / (now - self.began), 1e-9)
-            left = max(self.total - self.done, 0) / rate
-            share = f"{self.done:,} of {self.total:,} {self.unit}"
-            say(f"{self.title}: {share}, {rate:,.0f} a second, {left // 60:.0f}:{left % 60:02.0f} left")
+        if not self.terminal and now - self.last_line >= SECONDS:
+            self.last_line = now
+            rate = max((self.done - self.done_before) / (now - self.began), 1e-9)
+            seconds_left = max(self.total - self.done, 0) / rate
+            count = f"{self.done:,} of {self.total:,} {self.unit}"
+            say(f"{self.title}: {count}, {rate:,.0f} a second, {_minutes(seconds_left)} left")
+
+
+def _minutes(seconds: float) -> str:
+    """Minutes and seconds, as in 1:05."""
+    return f"{seconds // 60:.0f}:{seconds % 60:02.0f}"

@@ -1,4 +1,4 @@
-"""How predictions are scored: the rules and columns that cards, tables and records share."""
+"""The evaluation rules and result columns that data set cards, tables and records share."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,10 +17,16 @@ TOP3 = ALL[1:]
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How the paper scores this data set (reference: the evaluation protocol of each published table).
+    """How a data set is evaluated (reference: the evaluation protocol of each published table).
 
-    result_files: where its owner keeps the test labels, the file that is sent in for each label, with {label}
-    in its name; all test labels in the store are then 0. "": test labels are there.
+    profile: a name in `bench.scoring.profiles`.
+    top3: an image's three highest logits count as predicted ("forced"), or those of the three that are
+        positive ("thresholded"); None: no top-3 columns.
+    unspecified: how F1, precision and recall treat label 0 if it means unspecified (average precision always
+        ignores it); None: 0 means negative.
+    result_files: "" if the test labels are public. Otherwise all test labels in the store are 0, and this is
+        the name, with {label} in it, of the file for each label that is sent to the owner's evaluation
+        server.
     """
 
     profile: str = "srn2017"

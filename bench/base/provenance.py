@@ -1,4 +1,4 @@
-"""What a result was made with, beside what determines it: commit, versions, hardware, time."""
+"""Describe how a result was made: git commit, package versions, hardware, time."""
 
 import datetime as dt
 import platform
@@ -12,7 +12,7 @@ PACKAGES = ("torch", "torchvision", "timm", "datasets", "numpy", "scikit-learn")
 
 
 def provenance(hardware: str, *, threads: int) -> dict[str, Any]:
-    """The record's `provenance`; a commit is None outside a git checkout."""
+    """The `provenance` part of a record; `commit` and `dirty` are None outside a git checkout."""
     commit = _git("rev-parse", "HEAD")
     return {
         "commit": commit,
@@ -24,12 +24,13 @@ def provenance(hardware: str, *, threads: int) -> dict[str, Any]:
     }
 
 
-def _git(*words: str) -> str | None:
+def _git(*arguments: str) -> str | None:
+    """The output of a git command; None if it fails."""
     try:
-        done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True)
+        result = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return None
-    return done.stdout.strip()
+    return result.stdout.strip()
 
 
 def _version(package: str) -> str | None:

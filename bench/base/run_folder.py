@@ -1,4 +1,4 @@
-"""What lies where under `runs/<dataset>/`; nothing else joins these paths."""
+"""The layout of `runs/<dataset>/`: the path of every file that a run writes."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,18 +8,18 @@ from bench.base.paths import RUNS
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The runs of one data set. A run's name is that of its record without `.json`: `srn-seed0`."""
+    """The folder with all runs of one data set. A run is named as its record without `.json`: `srn-seed0`."""
 
     path: Path
 
     @classmethod
     def of(cls, dataset: str, runs: Path = RUNS) -> "RunFolder":
-        """The folder of a data set; dataset: its canonical name, as in `nuswide@keep=all`."""
+        """The folder of a data set; dataset: the full name, as in `nuswide@keep=all`."""
         return cls(runs / dataset)
 
     @property
     def stages(self) -> Path:
-        """Finished stages and checkpoints of unfinished ones, shared by all runs."""
+        """The folder of finished stages and of checkpoints of unfinished ones, shared by all runs."""
         return self.path / "stages"
 
     @property
@@ -29,25 +29,25 @@ class RunFolder:
 
     @property
     def curves(self) -> Path:
-        """Where `bench.plot` draws, unless told otherwise."""
+        """The file that `bench.plot` writes by default."""
         return self.path / "curves.png"
 
     def record(self, run: str) -> Path:
-        """A run's record."""
+        """The run's record."""
         return self.path / f"{run}.json"
 
     def log(self, run: str) -> Path:
-        """A run's log, a line for each epoch."""
+        """The run's log, one line per epoch."""
         return self.path / f"{run}.jsonl"
 
     def predictions(self, run: str) -> Path:
-        """A run's logits of the test images."""
+        """The run's logits for the test images."""
         return self.path / "predictions" / f"{run}.safetensors"
 
     def result_files(self, run: str) -> Path:
-        """The folder of a run's files for an evaluation server."""
+        """The folder of the run's files for an evaluation server."""
         return self.path / "results" / run
 
     def tensorboard(self, run: str) -> Path:
-        """The folder of a run's TensorBoard files."""
+        """The folder of the run's TensorBoard files."""
         return self.path / "tensorboard" / run

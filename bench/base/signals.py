@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C: a stage that learns saves at its next step, then the process leaves with 143 or 130."""
+"""Handle SIGTERM and Ctrl-C: training saves after its current step, then exits with status 143 or 130."""
 
 import signal
 import threading
@@ -6,51 +6,54 @@ from types import FrameType
 from typing import NoReturn, Self
 
 from bench.base import progress
-from bench.base.cli import goes_on
+from bench.base.cli import resume_hint
 
 LINE = "stopped by SIGTERM; {}"
 
 
 class Stop:
-    """Remembers the first signal that asks the process to stop; the same signal again acts at once.
+    """While the context is active, a first SIGTERM or Ctrl-C is only remembered, in `asked`.
 
-    again: what a launcher of several processes repeats is not taken for haste; then False.
-    Only a program's main thread may be told of signals: elsewhere nothing is changed.
+    again: True: the same signal sent a second time acts at once. False under torchrun, which repeats signals.
+    Outside the main thread nothing is changed, because Python handles signals only there.
     """
 
     def __init__(self, *, again: bool = True) -> None:
         self.again = again
-        self.asked = 0  # the signal's number
-        self._before: dict[int, object] = {}
+        self.asked = 0  # the number of the signal, 0: none so far
+        self._previous: dict[int, object] = {}  # the signal handlers outside this context
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGINT):
-                self._before[number] = signal.signal(number, self._note)
+                self._previous[number] = signal.signal(number, self._remember)
         return self
 
     def __exit__(self, *_: object) -> None:
-        for number in list(self._before):
+        for number in list(self._previous):
             self._restore(number)
 
-    def _note(self, number: int, _frame: FrameType | None) -> None:
+    def _remember(self, number: int, _frame: FrameType | None) -> None:
         self.asked = number
         if self.again:
             self._restore(number)
 
     def _restore(self, number: int) -> None:
-        signal.signal(number, self._before.pop(number, signal.SIG_DFL))  # type: ignore[arg-type]
+        signal.signal(number, self._previous.pop(number, signal.SIG_DFL))  # type: ignore[arg-type]
 
 
 def leave(number: int, *, quiet: bool = False) -> NoReturn:
-    """End the process as its user expects of the signal; for Ctrl-C the command's door has the last word."""
+    """End the process with status 128 + number; for Ctrl-C by KeyboardInterrupt, handled by `run_command`.
+
+    quiet: print no line.
+    """
     if number == signal.SIGINT:
         raise KeyboardInterrupt
     if not quiet:
-        progress.say(LINE.format(goes_on()))
+        progress.say(LINE.format(resume_hint()))
     raise SystemExit(128 + number)
 
 
 def exit_on_sigterm() -> None:
-    """Let SIGTERM end a command in order, with its line and 143, wherever no stage is learning."""
+    """Make SIGTERM end the command with one line and status 143, also while no stage is being trained."""
     signal.signal(signal.SIGTERM, lambda number, _frame: leave(number))

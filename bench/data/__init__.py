@@ -1,1 +1,1 @@
-"""From a data set card to a prepared store: read, check, resize once, write."""
+"""Turn the original files of a data set into a prepared store: read, check, resize once, write."""

@@ -1,4 +1,4 @@
-"""Rows of a view in an Arrow file: written whole or not at all, read back with their checksums."""
+"""Write and read the Arrow files of a store: one row per image, with a checksum of each row."""
 
 import hashlib
 import os
@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from bench.base.errors import InputError
 
 CHECKSUM_BYTES = 96
-AT_ONCE = 64  # rows in memory; at 256 x 256 they are 12 MB
+BATCH_ROWS = 64  # rows in memory at a time; 12 MB for images of 256 x 256
 
 
 @dataclass(frozen=True)
 class ImageRow:
-    """An image in a view: `image` is its S x S x 3 bytes, `labels` one signed byte for each label."""
+    """One image of a store: `image` is its S x S x 3 bytes, `labels` one signed byte for each label."""
 
     id: str
     image: bytes
@@ -28,15 +28,16 @@ class ImageRow:
 
     @property
     def checksum(self) -> bytes:
-        """SHA-256 of the id, of the labels and of the pixels, CHECKSUM_BYTES in all."""
+        """The SHA-256 of the id, that of the labels and that of the pixels; CHECKSUM_BYTES in total."""
         parts = (self.id.encode(), self.labels, self.image)
         return b"".join(hashlib.sha256(part).digest() for part in parts)
 
 
 def write_image_rows(path: Path, rows: Iterable[ImageRow], *, side: int, labels: int) -> None:
-    """Write one file of a view, whole or not at all; memory stays at AT_ONCE rows.
+    """Write one Arrow file atomically, holding only BATCH_ROWS rows in memory.
 
-    Raises InputError naming path and bytes where it cannot be written.
+    side: S, in pixels. labels: the number of labels. Raises InputError with path and size if it cannot be
+    written.
     """
     import pyarrow as pa  # noqa: PLC0415 (slow to import, needed only where a store is made or checked)
 
@@ -51,39 +52,41 @@ def write_image_rows(path: Path, rows: Iterable[ImageRow], *, side: int, labels:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except OSError as fault:
+    except OSError as error:
         written = temporary.stat().st_size if temporary.exists() else 0
-        raise InputError(f"cannot write {path} beyond {written:,} bytes: {fault.strerror}") from fault
+        raise InputError(f"cannot write {path} beyond {written:,} bytes: {error.strerror}") from error
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def _batches(rows: Iterable[ImageRow], schema: Any) -> Iterator[Any]:
-    """Rows as Arrow's columns, AT_ONCE at a time; a batch is good until the next is asked for."""
+    """Arrow batches of BATCH_ROWS rows; all share one buffer, so use a batch before taking the next."""
     import pyarrow as pa  # noqa: PLC0415 (as above)
 
     image, label = schema.field("image").type, schema.field("labels").type
-    pixels = np.empty((AT_ONCE, image.byte_width), np.uint8)  # always the same memory, which is a lot faster
-    todo = iter(rows)
-    while some := [_keep(row, place) for row, place in zip(islice(todo, AT_ONCE), pixels, strict=False)]:
-        ids, labels, held_out = zip(*some, strict=True)
+    pixels = np.empty((BATCH_ROWS, image.byte_width), np.uint8)  # one buffer for all batches: much faster
+    remaining = iter(rows)
+    while batch := [
+        _copy_pixels(row, slot) for row, slot in zip(islice(remaining, BATCH_ROWS), pixels, strict=False)
+    ]:
+        ids, labels, held_out = zip(*batch, strict=True)
         columns = [
             pa.array(ids),
-            pa.FixedSizeBinaryArray.from_buffers(image, len(some), [None, pa.py_buffer(pixels)]),
+            pa.FixedSizeBinaryArray.from_buffers(image, len(batch), [None, pa.py_buffer(pixels)]),
             pa.FixedSizeListArray.from_arrays(np.frombuffer(b"".join(labels), np.int8), label.list_size),
             pa.array(held_out),
         ]
         yield pa.record_batch(columns, schema=schema)
 
 
-def _keep(row: ImageRow, place: NDArray[np.uint8]) -> tuple[str, bytes, bool]:
-    """Put the row's pixels in their place; returns the rest."""
-    place[:] = np.frombuffer(row.image, np.uint8)
+def _copy_pixels(row: ImageRow, slot: NDArray[np.uint8]) -> tuple[str, bytes, bool]:
+    """Copy the row's pixels into a slot of the buffer; returns its other columns."""
+    slot[:] = np.frombuffer(row.image, np.uint8)
     return row.id, row.labels, row.held_out
 
 
 def read_image_rows(path: Path) -> Iterator[ImageRow]:
-    """The rows of one file of a view; pyarrow's errors where it cannot be read."""
+    """The rows of one Arrow file; raises OSError, ValueError or ArrowException if it cannot be read."""
     import pyarrow as pa  # noqa: PLC0415 (as above)
 
     with pa.memory_map(str(path)) as file, pa.ipc.open_stream(file) as stream:

@@ -1,4 +1,4 @@
-"""`datasets/*.toml` -> a frozen `Card`: what a data set claims to be, believed only after counting."""
+"""Read data set cards: `datasets/*.toml` -> `Card`. Preparing the data checks a card's counts."""
 
 import dataclasses
 import hashlib
@@ -18,9 +18,9 @@ KINDS = {str: "text", int: "a whole number", bool: "true or false"}
 
 @dataclass(frozen=True)
 class Split:
-    """What one split must count up to: images, and positive entries over all labels (0: not known).
+    """The expected size of a split: images, and positive labels of all images together (0: not known).
 
-    approximate: the numbers are not those of every copy: a difference is reported, not refused.
+    approximate: copies of the data set differ in size, so a difference is reported, but is not an error.
     """
 
     images: int
@@ -30,7 +30,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Sizes:
-    """Side in pixels of the square images in the store, for training (before crops) and for testing."""
+    """The side in pixels of the square images in the store, for training (before crops) and for testing."""
 
     train: int = 256
     test: int = 224
@@ -38,7 +38,7 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Archive:
-    """A file that its owner offers openly; it is unpacked into the source folder as it is."""
+    """An archive that the data set's owner publishes; it is unpacked into the source folder."""
 
     url: str
     bytes: int
@@ -47,7 +47,7 @@ class Archive:
 
 @dataclass(frozen=True)
 class Variant:
-    """What the splits count up to when the card has these options instead of the paper's."""
+    """The expected size of the splits if the card has these options instead of the paper's."""
 
     options: Mapping[str, Any]
     train: Split
@@ -56,11 +56,12 @@ class Variant:
 
 @dataclass(frozen=True)
 class Card:
-    """One data set: its labels in order, its splits, how its files are read and how it is scored.
+    """One data set: its labels in order, its splits, how its files are read and how results are evaluated.
 
-    name: of its file, and which options are changed, as in `nuswide@keep=all`: its folder in data and runs.
-    obtain: what to get, from whom, and how to lay it out in the source folder, as the end of a sentence.
-    not_offered: what of that is not in the archives; "": nothing.
+    name: the card's file name and the changed options, as in `nuswide@keep=all`; names the folders in `data/`
+    and `runs/`. obtain: how to get the original files and how to arrange them in the source folder, as an
+    instruction that continues a sentence. not_offered: which of these files the archives do not contain; "":
+    none. sha256: of the card's file.
     """
 
     name: str
@@ -88,47 +89,47 @@ class Card:
 
 
 def names() -> list[str]:
-    """All cards of this checkout, by file name."""
+    """The names of all cards in this checkout: their file names without `.toml`."""
     return sorted(path.stem for path in CARDS.glob("*.toml"))
 
 
 def base(name: str) -> str:
-    """The card's file name in a data set's name: `nuswide` of `nuswide@keep=all`."""
+    """A data set's name without its options: `nuswide` for `nuswide@keep=all`."""
     return name.partition("@")[0]
 
 
 def load_card(name: str) -> Card:
-    """The card `datasets/<name>.toml`; `<name>@option=value,...` is the same with these options changed.
+    """The card `datasets/<name>.toml`; `<name>@option=value,...` is the same card with these options changed.
 
-    Beside its own options every card has `size`: see `at`. InputError lists the cards, or the options, that
-    there are.
+    Every card also has the option `size`: see `at`. For an unknown name or option, InputError lists those
+    that exist.
     """
     if base(name) not in names():
         raise unknown("data set", base(name), names())
     changes = [change for change in name.partition("@")[2].split(",") if change]
     if wrong := [change for change in changes if "=" not in change or "/" in change]:
-        raise InputError(f"data set {name}: {wrong[0]!r} is no option=value, as in nuswide@keep=all")
+        raise InputError(f"data set {name}: {wrong[0]!r} is not option=value, as in nuswide@keep=all")
     options = dict(change.split("=", 1) for change in changes)
     size = options.pop("size", None)
     card = read(CARDS / f"{base(name)}.toml", changes=options)
     if size is None:
         return card
     if not (size.isdecimal() and int(size)):
-        raise InputError(f"data set {name}: size={size}: a number of pixels expected, as in size=448")
+        raise InputError(f"data set {name}: size={size} is not a number of pixels; write it as in size=448")
     return at(card, int(size))
 
 
 def at(card: Card, size: int) -> Card:
-    """The card with test images of `size` x `size` pixels, and training images larger in proportion.
+    """The card with test images of `size` x `size` pixels, and training images scaled in proportion.
 
-    Another size than the card's is another store beside the first one: `coco@size=448`.
+    Images of another size than the card's are in a store of their own: `coco@size=448`.
     """
     if size == card.sizes.test:
         return card
     options = [*filter(None, card.name.partition("@")[2].split(","))]
     if any(option.startswith("size=") for option in options):
         raise InputError(
-            f"{card.name}: the recipe asks for {size} pixels; change that: --set input_size=PIXELS"
+            f"{card.name}: the recipe needs images of {size} pixels; change it with --set input_size=PIXELS"
         )
     sizes = Sizes(train=round(size * card.sizes.train / card.sizes.test), test=size)
     return dataclasses.replace(card, name=_name(card.file, sorted([*options, f"size={size}"])), sizes=sizes)
@@ -139,33 +140,30 @@ def _name(file: str, options: Sequence[str]) -> str:
 
 
 def read(path: Path, *, changes: Mapping[str, str] | None = None) -> Card:
-    """The card in a file; InputError names file and key where a key, type or value does not belong."""
-    text = path.read_bytes()
+    """The card in a file, with some options changed; InputError names the file and the wrong key or value."""
+    content = path.read_bytes()
     try:
-        table = tomllib.loads(text.decode())
+        table = tomllib.loads(content.decode())
         changed = _change(table.get("options", {}), changes or {})
-        card = build(
-            Card,
-            {"name": _name(path.name, changed), **table, "sha256": hashlib.sha256(text).hexdigest()},
-            where="",
-        )
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, InputError) as mistake:
-        raise InputError(f"{path.name}: {mistake}") from mistake
+        sha256 = hashlib.sha256(content).hexdigest()
+        card = build(Card, {"name": _name(path.name, changed), **table, "sha256": sha256}, where="")
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, InputError) as error:
+        raise InputError(f"{path.name}: {error}") from error
     if len(set(card.labels)) != len(card.labels) or not card.labels:
         raise InputError(f"{path.name}: labels must be a list of different names")
     return _counting_by_options(card)
 
 
 def _change(options: dict[str, Any], changes: Mapping[str, str]) -> list[str]:
-    """Set options, which are there already, to values given as text; returns those that are others now."""
+    """Set existing options to values given as text; returns `name=text` of those whose value changed."""
     changed = []
     for name, text in sorted(changes.items()):
         if name not in options:
             raise unknown("option", name, options)
         try:
             value = text if type(options[name]) is str else tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError as mistake:
-            raise InputError(f"option {name} must be written as in the card, not {text!r}") from mistake
+        except tomllib.TOMLDecodeError as error:
+            raise InputError(f"option {name} must be written as in the card, not {text!r}") from error
         if value != options[name]:
             options[name] = value
             changed.append(f"{name}={text}")
@@ -173,7 +171,7 @@ def _change(options: dict[str, Any], changes: Mapping[str, str]) -> list[str]:
 
 
 def _counting_by_options(card: Card) -> Card:
-    """The card with the counts of the variant whose options it has, if there is one."""
+    """The card with the expected counts of the variant that matches its options, if there is one."""
     for variant in card.variants:
         if variant.options.items() <= card.options.items():
             return dataclasses.replace(card, train=variant.train, test=variant.test)
@@ -181,15 +179,19 @@ def _counting_by_options(card: Card) -> Card:
 
 
 def store_digest(card: Card) -> str:
-    """SHA-256 of what determines the prepared store; wording, sources and metrics may change."""
-    facts = [card.format, card.labels, card.train, card.test, card.sizes, dict(card.options)]
-    if card.evaluation.result_files:  # the readers then leave the test labels out
-        facts.append("no test labels")
-    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=vars).encode()).hexdigest()
+    """SHA-256 of what determines the prepared store; texts, archives and evaluation do not change it."""
+    parts = [card.format, card.labels, card.train, card.test, card.sizes, dict(card.options)]
+    if card.evaluation.result_files:  # the readers then set all test labels to 0
+        parts.append("no test labels")
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=vars).encode()).hexdigest()
 
 
 def build(kind: Any, table: Mapping[str, Any], *, where: str) -> Any:
-    """A dataclass from a TOML table, refusing what it does not know, lacks, or would have to guess."""
+    """An instance of a dataclass from a TOML table; no type is converted.
+
+    where: the prefix of keys in messages, as in `options.`. Raises InputError for an unknown key, a missing
+    key, and a value of the wrong type.
+    """
     fields = {field.name: field for field in dataclasses.fields(kind)}
     for key in table:
         if key not in fields:
@@ -221,14 +223,14 @@ def _value(kind: Any, value: Any, *, where: str) -> Any:
 
 
 def _items(kind: Any, value: Any, *, where: str) -> tuple[Any, ...]:
-    wanted, what = (str, "names") if kind is str else (dict, "tables")
-    if not isinstance(value, list) or not all(isinstance(item, wanted) for item in value):
-        raise InputError(f"{where} must be a list of {what}")
-    return tuple(_value(kind, item, where=f"{where}[{place}]") for place, item in enumerate(value))
+    item_type, plural = (str, "names") if kind is str else (dict, "tables")
+    if not isinstance(value, list) or not all(isinstance(item, item_type) for item in value):
+        raise InputError(f"{where} must be a list of {plural}")
+    return tuple(_value(kind, item, where=f"{where}[{index}]") for index, item in enumerate(value))
 
 
 def _choices(kind: Any) -> list[str]:
-    """What a Literal allows, alone or with None beside it."""
+    """The values that a Literal type allows; the type may be a union with None."""
     if get_origin(kind) is Literal:
         return list(get_args(kind))
     return [choice for part in get_args(kind) for choice in _choices(part)]

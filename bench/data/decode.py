@@ -1,13 +1,13 @@
-"""Image file -> RGB pixels at the store's size, or the reason why not; every kind of file has its outcome.
+"""Decode image files to RGB pixels, crop and resize them; a file without usable pixels raises `Unusable`.
 
-| file | outcome |
+| file | result |
 | --- | --- |
-| RGB, grey, CMYK, palette, black and white | as Pillow converts it to RGB |
-| transparent | the colours as they are stored; how transparent they are is ignored |
-| 16 bits a channel | the upper 8 bits |
-| animated, or of several pages | its first picture |
-| turned by its EXIF orientation | as it is stored: boxes refer to that |
-| missing, empty, cut short, no image, no known range, too large | `Unusable` says so |
+| RGB, grey, CMYK, palette, black and white | converted to RGB by Pillow |
+| with transparency | the stored colours; the alpha channel is ignored |
+| 16 bits per channel | the upper 8 bits |
+| animated, or several pages | the first picture |
+| with an EXIF orientation | as stored, not rotated, because boxes refer to the stored pixels |
+| missing, empty, truncated, not an image, unknown value range, too large | `Unusable` with the reason |
 """
 
 import os
@@ -25,13 +25,22 @@ from bench.data.formats import MISSING
 
 PixelArray = NDArray[np.uint8]  # (H, W, 3)
 
-FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")  # none of them starts a program
-MAX_PIXELS = 50_000_000  # a process then stays under 1 GB, whatever a file of a few kB claims
-FAULTS = (OSError, ValueError, SyntaxError, IndexError, TypeError, ArithmeticError, struct.error, zlib.error)
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")  # to decode these, Pillow starts no program
+MAX_PIXELS = 50_000_000  # keeps a process under 1 GB: a file of a few kB can claim any size
+DECODING_ERRORS = (  # what Pillow raises for damaged files
+    OSError,
+    ValueError,
+    SyntaxError,
+    IndexError,
+    TypeError,
+    ArithmeticError,
+    struct.error,
+    zlib.error,
+)
 
 
-class Unusable(Exception):  # noqa: N818 (it is a verdict about a file)
-    """Why a file gives no pixels, in words that can be counted."""
+class Unusable(Exception):  # noqa: N818 (it describes a file)
+    """A file or box without usable pixels; the message is one of a few reasons, which reports count."""
 
 
 EMPTY = "empty file"
@@ -43,20 +52,21 @@ OUTSIDE = "box outside the image"
 
 
 def decode(path: Path) -> PixelArray:
-    """The file's pixels (H, W, 3); Unusable gives the reason where there are none."""
+    """The file's pixels (H, W, 3); raises Unusable with the reason if there are none."""
     try:
         with path.open("rb") as file, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what Pillow finds doubtful is decided in the table above
+            warnings.simplefilter("ignore")  # the table above decides what Pillow warns about
             return _decode(file)
-    except FileNotFoundError as fault:
-        raise Unusable(MISSING) from fault
-    except UnidentifiedImageError as fault:
-        raise Unusable(NO_IMAGE if path.stat().st_size else EMPTY) from fault
-    except Image.DecompressionBombError as fault:
-        raise Unusable(TOO_LARGE) from fault
-    except FAULTS as fault:
-        system = isinstance(fault, OSError) and fault.errno  # Pillow's own have no number
-        raise Unusable(f"cannot be read: {os.strerror(system)}" if system else DAMAGED) from fault
+    except FileNotFoundError as error:
+        raise Unusable(MISSING) from error
+    except UnidentifiedImageError as error:
+        raise Unusable(NO_IMAGE if path.stat().st_size else EMPTY) from error
+    except Image.DecompressionBombError as error:
+        raise Unusable(TOO_LARGE) from error
+    except DECODING_ERRORS as error:
+        system_error = isinstance(error, OSError) and error.errno  # an OSError of Pillow's has no errno
+        reason = f"cannot be read: {os.strerror(system_error)}" if system_error else DAMAGED
+        raise Unusable(reason) from error
 
 
 def _decode(file: BinaryIO) -> PixelArray:
@@ -72,7 +82,7 @@ def _decode(file: BinaryIO) -> PixelArray:
 
 
 def crop(pixels_HWC: PixelArray, box: tuple[float, float, float, float]) -> PixelArray:
-    """The part of the image that the box (left, top, width, height) touches; Unusable where it has none."""
+    """The pixels that the box (left, top, width, height) touches, also partly; Unusable if there are none."""
     left, top, width, height = box
     rows = slice(max(0, int(np.floor(top))), max(0, int(np.ceil(top + height))))
     columns = slice(max(0, int(np.floor(left))), max(0, int(np.ceil(left + width))))
@@ -83,7 +93,9 @@ def crop(pixels_HWC: PixelArray, box: tuple[float, float, float, float]) -> Pixe
 
 
 def resize(pixels_HWC: PixelArray, side: int) -> PixelArray:
-    """The image at (side, side, 3): Pillow's BILINEAR (antialiased), the aspect squashed as in the paper."""
+    """The image at (side, side, 3) by Pillow's antialiased BILINEAR; the aspect ratio is not kept, as in
+    the paper.
+    """
     if pixels_HWC.shape[:2] == (side, side):
         return pixels_HWC
     return np.asarray(Image.fromarray(pixels_HWC).resize((side, side), Image.Resampling.BILINEAR))

@@ -1,7 +1,8 @@
-"""Fetch the archives that a data set's owner offers openly: resumed by range, checked by MD5, unpacked.
+"""Download the archives that a data set's owner publishes: resume by HTTP range, check the MD5, unpack.
 
-An archive is called `NAME.part` until its MD5 is the card's, then `NAME.fetched` until it is unpacked; `NAME`
-is one that a user put there, and stays. `.NAME.unpacked` says that all of it lies in the source folder.
+Files in the source folder, for an archive NAME:
+`NAME.part`: an unfinished download. `NAME.fetched`: complete, MD5 checked, deleted after unpacking.
+`NAME`: put there by the user, never deleted. `.NAME.unpacked`: marks that NAME was unpacked completely.
 """
 
 import contextlib
@@ -16,57 +17,58 @@ from urllib.request import Request, urlopen
 
 from bench.base import locks
 from bench.base.atomic_files import write_atomically
+from bench.base.cli import resume_hint
 from bench.base.errors import InputError
 from bench.base.progress import Meter, say
 from bench.data.cards import Archive, Card
-from bench.data.unpack import left, unpack
+from bench.data.unpack import bytes_to_write, unpack
 
-ATTEMPTS = 6  # in a row that bring nothing
-PAUSE = 2.0  # seconds after the first of them; each further one waits twice as long
-TIMEOUT = 60.0
-CHUNK = 1 << 20
-PASSING = (408, 416, 425, 429, 500, 502, 503, 504)  # answers that may be others in a while
+MAX_FAILURES = 6  # in a row without receiving any byte
+PAUSE = 2.0  # seconds after the first failure; doubled after each further one
+TIMEOUT = 60.0  # seconds
+CHUNK = 1 << 20  # bytes
+RETRY_STATUS = (408, 416, 425, 429, 500, 502, 503, 504)  # HTTP statuses of temporary problems
 
 
-class Interrupted(Exception):  # noqa: N818 (what happened; the next attempt goes on from there)
-    """The server stopped before the end, or cannot answer for now."""
+class Interrupted(Exception):  # noqa: N818 (no error: the next attempt resumes)
+    """The download stopped before its end; another attempt may resume it."""
 
 
 def fetch(card: Card, folder: Path) -> Path:
-    """All archives of the card, downloaded and unpacked in the folder, which is then the source.
+    """Download and unpack all archives of the card into the folder, and return the folder.
 
-    Raises InputError where the owner offers none, the disk is too small, the server does not answer, or an
-    archive is not the one that the card names. What has arrived by then is kept.
+    Raises InputError if the card has no archives, the disk is too small, the server does not answer, or an
+    archive does not have the card's size and MD5. What was downloaded is kept, so that it can be resumed.
     """
     if not card.archives:
-        raise InputError(f"{card.title} is not offered for download; {card.obtain or card.source}")
+        raise InputError(f"{card.title} cannot be downloaded automatically; {card.obtain or card.source}")
     if card.not_offered:
-        say(f"{card.title}: what is fetched is without {card.not_offered}; {card.obtain}")
-    with _alone(folder):
-        todo = [archive for archive in card.archives if not _is_unpacked(archive, folder)]
-        there = {archive: _there(archive, folder) for archive in todo}
-        _need_room(card, there, folder)
-        for archive in todo:
-            path = there[archive] or download(archive, folder)
+        say(f"{card.title}: the download does not contain {card.not_offered}; {card.obtain}")
+    with _locked(folder):
+        missing = [archive for archive in card.archives if not _is_unpacked(archive, folder)]
+        paths = {archive: _complete_archive(archive, folder) for archive in missing}
+        _check_space(card, paths, folder)
+        for archive in missing:
+            path = paths[archive] or download(archive, folder)
             unpack(path, folder)
             write_atomically(_marker(archive, folder), archive.md5)
-            _fetched(archive, folder).unlink(missing_ok=True)  # what a user put there stays
+            _fetched(archive, folder).unlink(missing_ok=True)  # an archive that the user put there stays
     return folder
 
 
 @contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Of several processes that fetch into the folder one does, and the others wait; makes the folder."""
+def _locked(folder: Path) -> Iterator[None]:
+    """Let only one process at a time download into the folder; creates the folder."""
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(locks.held(folder / ".lock", waiting=lambda: _say_that_it_waits(folder)))
-        except OSError as fault:
-            raise InputError(f"cannot write to the folder {folder}: {fault.strerror}") from fault
+            stack.enter_context(locks.held(folder / ".lock", waiting=lambda: _say_waiting(folder)))
+        except OSError as error:
+            raise InputError(f"cannot write to the folder {folder}: {error.strerror}") from error
         yield
 
 
-def _say_that_it_waits(folder: Path) -> None:
-    say(f"another process fetches into {folder}: waiting for it")
+def _say_waiting(folder: Path) -> None:
+    say(f"waiting for another process that downloads into {folder}")
 
 
 def _name(archive: Archive) -> str:
@@ -82,49 +84,53 @@ def _is_unpacked(archive: Archive, folder: Path) -> bool:
     return marker.exists() and marker.read_text(encoding="utf-8") == archive.md5
 
 
-def _need_room(card: Card, there: Mapping[Archive, Path | None], folder: Path) -> None:
-    """Say how many bytes are needed; InputError where there are fewer."""
-    need = sum(_need(archive, path, folder) for archive, path in there.items())
+def _check_space(card: Card, paths: Mapping[Archive, Path | None], folder: Path) -> None:
+    """Say how many bytes are needed; InputError if fewer are free. paths: those of complete archives."""
+    needed = sum(_bytes_needed(archive, path, folder) for archive, path in paths.items())
     free = shutil.disk_usage(folder).free
-    room = f"{need / 1e9:.1f} GB in {folder}, where {free / 1e9:.1f} GB are free"
-    say(f"{card.title}: {len(there)} archives to fetch and unpack; they take up to {room}")
-    if need > free:
-        raise InputError(f"the archives of {card.name} take {room}; make room, or name another: --source DIR")
+    space = f"{needed / 1e9:.1f} GB in {folder}, where {free / 1e9:.1f} GB are free"
+    say(f"{card.title}: {len(paths)} archives to download and unpack; they need up to {space}")
+    if needed > free:
+        raise InputError(
+            f"the archives of {card.name} need {space}; free some space, or give another folder: --source DIR"
+        )
 
 
-def _need(archive: Archive, there: Path | None, folder: Path) -> int:
-    """What is still to be written: photographs hardly shrink in archives, so both take the same."""
-    return left(there, folder) if there else 2 * archive.bytes - _size(_part(archive, folder))
+def _bytes_needed(archive: Archive, path: Path | None, folder: Path) -> int:
+    """The bytes still to be written; images hardly shrink in an archive, so unpacked they take the same."""
+    return bytes_to_write(path, folder) if path else 2 * archive.bytes - _size(_part(archive, folder))
 
 
-def _there(archive: Archive, folder: Path) -> Path | None:
-    """The whole archive, if it is in the folder: a user's, whose MD5 must be right, or one fetched before."""
+def _complete_archive(archive: Archive, folder: Path) -> Path | None:
+    """The complete archive, if the folder has one: the user's, or `.fetched`; InputError for a wrong MD5."""
     if not (path := folder / _name(archive)).exists():
         return fetched if (fetched := _fetched(archive, folder)).exists() else None
-    if (found := _md5(path)) != archive.md5:
-        raise InputError(f"{path} has the MD5 {found}, not {archive.md5} as on the card; move it away")
+    if (md5 := _md5(path)) != archive.md5:
+        raise InputError(
+            f"{path} is not the archive of the card: its MD5 is {md5}, not {archive.md5}; move it away"
+        )
     return path
 
 
 def download(archive: Archive, folder: Path) -> Path:
-    """The archive's file, whole and checked; what an earlier attempt left is gone on with."""
-    if there := _there(archive, folder):
-        return there
+    """Download an archive, check its MD5 and return its path; resumes what an earlier attempt left."""
+    if path := _complete_archive(archive, folder):
+        return path
     part = _part(archive, folder)
-    failures, furthest = 0, _size(part)
-    with Meter(_name(archive), total=archive.bytes, unit="B", done=furthest) as meter:
+    failures, most_received = 0, _size(part)
+    with Meter(_name(archive), total=archive.bytes, unit="B", done=most_received) as meter:
         while _size(part) < archive.bytes:
             try:
                 _receive(archive, part, meter)
-            except (OSError, HTTPException, Interrupted) as fault:
-                failures = 1 if _size(part) > furthest else failures + 1
-                furthest = max(furthest, _size(part))
-                _wait(archive, failures, fault)
-    if (found := _md5(part)) != archive.md5:
+            except (OSError, HTTPException, Interrupted) as error:
+                failures = 1 if _size(part) > most_received else failures + 1
+                most_received = max(most_received, _size(part))
+                _wait_or_give_up(archive, failures, error)
+    if (md5 := _md5(part)) != archive.md5:
         part.unlink()
         raise InputError(
-            f"{archive.url} has the MD5 {found}, not {archive.md5} as on the card; it is not kept, the same"
-            " command begins anew"
+            f"{archive.url} is not the archive of the card: its MD5 is {md5}, not {archive.md5}; the file was"
+            " deleted, run the same command again to download it anew"
         )
     return part.rename(_fetched(archive, folder))
 
@@ -147,63 +153,68 @@ def _size(path: Path) -> int:
 
 
 def _receive(archive: Archive, part: Path, meter: Meter) -> None:
-    """Add to the part what the server sends; Interrupted where that is not all."""
-    with _answer(archive, part) as response:
-        start = _beginning(archive, part, response)
+    """Append what the server sends to the part; raises Interrupted if the connection ends too early."""
+    with _request(archive, part) as response:
+        start = _first_byte(archive, part, response)
         meter.add(start - meter.done)
         while meter.done <= archive.bytes and (chunk := response.read(CHUNK)):
-            _write(part, chunk, at=meter.done)
+            _write(part, chunk, offset=meter.done)
             meter.add(len(chunk))
     if meter.done < archive.bytes:
         raise Interrupted(f"the connection ended after {meter.done:,} of {archive.bytes:,} bytes")
 
 
-def _write(part: Path, chunk: bytes, *, at: int) -> None:
+def _write(part: Path, chunk: bytes, *, offset: int) -> None:
     try:
-        with part.open("ab" if at else "wb") as file:
+        with part.open("ab" if offset else "wb") as file:
             file.write(chunk)
-    except OSError as fault:
-        raise InputError(f"cannot write {part} beyond {at:,} bytes: {fault.strerror}") from fault
+    except OSError as error:
+        raise InputError(f"cannot write {part} beyond {offset:,} bytes: {error.strerror}") from error
 
 
-def _answer(archive: Archive, part: Path) -> HTTPResponse:
-    """The server's answer to a request for what is missing."""
+def _request(archive: Archive, part: Path) -> HTTPResponse:
+    """The server's response to a request for the bytes that the part lacks.
+
+    Raises Interrupted for a temporary problem of the server, InputError for any other.
+    """
     if not archive.url.startswith(("http://", "https://")):
-        raise InputError(f"{archive.url}: only http:// and https:// are fetched")
+        raise InputError(f"{archive.url} cannot be downloaded; the URL must begin with http:// or https://")
     headers = {"User-Agent": "multilabel-bench", "Accept-Encoding": "identity"}
     if start := _size(part):
         headers["Range"] = f"bytes={start}-"
-    request = Request(archive.url, headers=headers)  # noqa: S310 (http, as said above)
+    request = Request(archive.url, headers=headers)  # noqa: S310 (http, checked above)
     try:
-        answer: HTTPResponse = urlopen(request, timeout=TIMEOUT)  # noqa: S310 (as above)
-    except HTTPError as fault:
-        fault.close()
-        said = f"the server answers {fault.code} {fault.reason}"
-        if fault.code not in PASSING:
-            raise InputError(f"{archive.url}: {said}") from fault
-        raise Interrupted(said) from fault
-    return answer
+        response: HTTPResponse = urlopen(request, timeout=TIMEOUT)  # noqa: S310 (as above)
+    except HTTPError as error:
+        error.close()
+        reason = f"the server answers {error.code} {error.reason}"
+        if error.code not in RETRY_STATUS:
+            raise InputError(f"{archive.url}: {reason}") from error
+        raise Interrupted(reason) from error
+    return response
 
 
-def _beginning(archive: Archive, part: Path, answer: HTTPResponse) -> int:
-    """From which byte on the server sends: where the part ends, or 0 where it knows no ranges.
+def _first_byte(archive: Archive, part: Path, response: HTTPResponse) -> int:
+    """The offset of the first byte that is sent: the end of the part, or 0 if the server ignores ranges.
 
-    An answer that is neither is not trusted: the part is given up, and Interrupted raised.
+    Any other response is not trusted: the part is deleted and Interrupted is raised.
     """
-    wanted, length = _size(part), answer.headers.get("Content-Length")
-    if answer.status == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {wanted}-"):
-        return wanted
-    if answer.status == 200 and length in (None, str(archive.bytes)):
+    requested, length = _size(part), response.headers.get("Content-Length")
+    if response.status == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {requested}-"):
+        return requested
+    if response.status == 200 and length in (None, str(archive.bytes)):
         return 0
-    if answer.status == 200 and not wanted:
-        raise InputError(f"{archive.url} has {length} bytes, not the {archive.bytes:,} of the card")
+    if response.status == 200 and not requested:
+        raise InputError(
+            f"{archive.url} is not the archive of the card: it has {length} bytes, not {archive.bytes:,}"
+        )
     part.unlink(missing_ok=True)
-    raise Interrupted(f"the server answers {answer.status} with another range than asked for")
+    raise Interrupted(f"the server answers {response.status} with another range than requested")
 
 
-def _wait(archive: Archive, failures: int, fault: Exception) -> None:
-    if failures >= ATTEMPTS:
-        raise InputError(f"{archive.url}: {fault}; the same command goes on where it was") from fault
+def _wait_or_give_up(archive: Archive, failures: int, error: Exception) -> None:
+    if failures >= MAX_FAILURES:
+        raise InputError(f"{archive.url}: {error}; {resume_hint()}") from error
     seconds = PAUSE * 2 ** (failures - 1)
-    say(f"{_name(archive)}: {fault}; next attempt in {seconds:g} s")
+    say(f"{_name(archive)}: {error}; next attempt in {seconds:g} s")
     time.sleep(seconds)

@@ -1,6 +1,6 @@
-"""Make the store of a data set from its card and its owner's files: count, resize once, fingerprint.
+"""Prepare a data set: count the original files, compare with the card, make shards, assemble the store.
 
-What was interrupted goes on where it was; a store that is replaced stays until the new one is whole.
+An interrupted preparation is resumed. An older store is replaced only when the new one is complete.
 """
 
 import json
@@ -15,132 +15,154 @@ from bench.base import code_digest
 from bench.base.atomic_files import write_atomically
 from bench.base.errors import InputError
 from bench.base.paths import DATA
-from bench.base.processes import cores, each
+from bench.base.processes import cores, map_unordered
 from bench.base.progress import Meter, say
 from bench.data import assembly, cards, shards
 from bench.data.assembly import ShardSet
 from bench.data.cards import Card
 from bench.data.formats import MISSING, PLACEHOLDER, _source
-from bench.data.shards import VIEWS, Shard
+from bench.data.shards import Shard
 from bench.data.staging import StagingFolder
-from bench.data.store import LAYOUT, MANIFEST, Store, open_store, read_manifest
+from bench.data.store import LAYOUT, MANIFEST, SPLITS, Store, open_store, read_manifest
 from bench.data.survey import SplitSurvey, differences, items, store_bytes, survey
 
 SAME = "the test set has the same picture"
-ARRIVING = {MISSING, PLACEHOLDER}  # why images are left out that a source may have later
+MAY_ARRIVE = {MISSING, PLACEHOLDER}  # reasons for leaving out images that the source may have later
 
 
 @dataclass(frozen=True)
 class Task:
-    """What is prepared, from what, and where; allow_partial: what is missing or wrong is left out."""
+    """A data set to prepare; allow_partial: leave out missing and wrong images instead of stopping."""
 
     card: Card
     source: Path | None
-    place: StagingFolder
+    staging: StagingFolder
     allow_partial: bool
 
-    def complain(self, complaint: str) -> None:
-        """InputError with the complaint, or where the user wants to go on all the same, a line."""
+    def refuse_or_warn(self, problem: str) -> None:
+        """Raise InputError with the problem, or only print it if allow_partial is set."""
         if not self.allow_partial:
-            raise InputError(f"{complaint}; bench.prepare --allow-partial goes on with what is there")
-        say(complaint)
+            raise InputError(f"{problem}; to prepare the rest without these, add --allow-partial")
+        say(problem)
 
 
 def prepare(
     card: Card, *, source: Path | None = None, data: Path = DATA, allow_partial: bool = False
 ) -> Store:
-    """The data set's store in `data/<name>`: made if it is not there or made from another card or reader.
+    """The data set's store in `data/<name>`; made if there is none, or one of another card or reader.
 
-    source: the owner's files; None: those that `--download` fetched, if there are any. A store that is there
-    needs none, and does not read any: where the source may hold something else, a line says so.
-    Raises InputError where the source is not what the card says, a file gives no pixels, or a picture is in
-    both sets; allow_partial leaves such images out, and the manifest says so. An older store then stays as it
-    was.
+    source: the folder of the original files; None: the folder of `--download`, if it exists. If the store
+    exists already, the source is not read, and a line says so if the source may differ from the store.
+    Raises InputError if the counts are not the card's, a file gives no pixels, or an image is both in the
+    training and in the test set; allow_partial leaves such images out instead, and the manifest says so.
+    After an error, an older store is unchanged.
     """
-    place = StagingFolder(data / card.name)
+    staging = StagingFolder(data / card.name)
     if source is None and fetched_folder(card, data).exists():
         source = fetched_folder(card, data)
     elif source is not None:
-        _source.folder(card, source)  # a wrong one is refused, needed or not
-        if _is_ready(card, place.folder):
-            _say_if_not_all_is_read(place.folder, source)
-    if not _is_ready(card, place.folder):
-        with place.alone():
-            if not _is_ready(card, place.folder):  # now another process may have made it
-                _make(Task(card, source, place, allow_partial))
-    return open_store(place.folder)
+        _source.folder(card, source)  # reports a wrong folder even if it is not needed
+        if _is_ready(card, staging.folder):
+            _say_if_source_differs(staging.folder, source)
+    if not _is_ready(card, staging.folder):
+        with staging.locked():
+            if not _is_ready(card, staging.folder):  # another process may have made it while we waited
+                _make(Task(card, source, staging, allow_partial))
+    return open_store(staging.folder)
 
 
 def fetched_folder(card: Card, data: Path) -> Path:
-    """Where `--download` puts the owner's files, unless told otherwise."""
+    """The folder into which `--download` puts the original files if no `--source` is given."""
     return data / f"{cards.base(card.name)}.source"
 
 
 def _made_from(card: Card) -> dict[str, Any]:
+    """What determines a store besides the original files; a store with other values is made again."""
     reader = code_digest.digest(f"bench.data.formats.{card.format.replace('-', '_')}")
-    facts = {"layout": LAYOUT, "card": cards.store_digest(card), "reader": reader, "options": card.options}
-    return dict(json.loads(json.dumps(facts)))
+    parts = {"layout": LAYOUT, "card": cards.store_digest(card), "reader": reader, "options": card.options}
+    return dict(json.loads(json.dumps(parts)))
 
 
 def _is_ready(card: Card, folder: Path) -> bool:
-    there = (folder / MANIFEST).exists()
-    return there and bool(read_manifest(folder)["made_from"] == _made_from(card))
+    """Whether the folder holds a store that was made from this card by this code."""
+    exists = (folder / MANIFEST).exists()
+    return exists and bool(read_manifest(folder)["made_from"] == _made_from(card))
 
 
-def _say_if_not_all_is_read(folder: Path, source: Path) -> None:
-    """A line where the source may now give other images than those of the store in the folder."""
+def _say_if_source_differs(folder: Path, source: Path) -> None:
+    """Print a line if the source may now hold other images than the store in the folder."""
     manifest = read_manifest(folder)
-    gone = {reason for reasons in manifest["left_out"].values() for reason in reasons} & ARRIVING
-    if gone or manifest["partial"] or manifest.get("source") != str(source.resolve()):
-        say(f"{folder} is there and stays as it is, {source} is not read; to make it anew, delete {folder}")
+    incomplete = {reason for reasons in manifest["left_out"].values() for reason in reasons} & MAY_ARRIVE
+    if incomplete or manifest["partial"] or manifest.get("source") != str(source.resolve()):
+        say(f"{folder} exists already, so {source} was not read; to prepare it again, delete {folder}")
 
 
 def _make(task: Task) -> None:
-    card, place = task.card, task.place
-    found = survey(card, task.source)
-    wrong, remarkable = differences(card, found)
+    """Make the store; raises InputError before the old store is touched."""
+    card, staging = task.card, task.staging
+    surveys = survey(card, task.source)
+    wrong, approximate = differences(card, surveys)
     if wrong:
-        task.complain(f"{card.name} is not what its card says: {'; '.join(wrong)}")
-    images = f"{found['train'].images:,} images for training and {found['test'].images:,} for testing"
-    place.begin(store_bytes(found, card.sizes), f"{card.title}: {images}")
-    made = _make_shards(task, found, {})
-    if unusable := [f"{what} ({reason})" for what, reason in made.unusable().items()]:
-        some = f"{len(unusable):,} cannot be used: {place.named(unusable, 'unusable')}"
-        task.complain(f"of the images of {card.name}, {some}")
-    if both := made.in_both():
-        pairs = place.named([f"{one} = {other}" for one, other in both.items()], "in_both")
-        task.complain(f"{card.name} has {len(both):,} pictures for training and for testing: {pairs}")
-        made = _make_shards(task, found, dict.fromkeys(both, SAME))
-    known = assembly.assemble(made)
-    if empty := [split for split in VIEWS if not known["counts"][split]["images"]]:
-        raise InputError(f"{card.name} has no image left for {' and '.join(empty)}; is its folder complete?")
-    assembly.sweep(made)
-    partial = bool(wrong or unusable or both)
-    manifest = {"dataset": card.name, "made_from": _made_from(card), "partial": partial, **known}
-    manifest |= {"expected": {split: vars(getattr(card, split)) for split in found}}  # counts: found
-    manifest |= {"labels": list(card.labels), "differences": wrong + remarkable}
+        task.refuse_or_warn(f"the files of {card.name} are not what its card says: {'; '.join(wrong)}")
+    images = f"{surveys['train'].images:,} images for training and {surveys['test'].images:,} for testing"
+    staging.begin(store_bytes(surveys, card.sizes), f"{card.title}: {images}")
+    shard_set, excluded = _make_usable_shards(task, surveys)
+    assembled = assembly.assemble(shard_set)
+    if empty := [split for split in SPLITS if not assembled["counts"][split]["images"]]:
+        raise InputError(
+            f"{card.name} has no usable image for {' and '.join(empty)}; complete the source folder"
+        )
+    assembly.remove_leftovers(shard_set)
+    manifest = {"dataset": card.name, "made_from": _made_from(card), "partial": bool(wrong or excluded)}
+    manifest |= assembled
+    manifest |= {"expected": {split: vars(getattr(card, split)) for split in surveys}}  # actual: "counts"
+    manifest |= {"labels": list(card.labels), "differences": wrong + approximate}
     manifest |= {"source": str(task.source.resolve()) if task.source else None}
-    write_atomically(place.unfinished / MANIFEST, json.dumps(manifest, indent=1) + "\n")
-    place.finish()
-    shutil.rmtree(place.folder / shards.FACTS)
+    write_atomically(staging.unfinished / MANIFEST, json.dumps(manifest, indent=1) + "\n")
+    staging.finish()
+    shutil.rmtree(staging.folder / shards.FACTS)
 
 
-def _make_shards(task: Task, found: Mapping[str, SplitSurvey], without: Mapping[str, str]) -> ShardSet:
-    """Make all shards, in all cores where files are decoded; training files in `without` are left out."""
+def _make_usable_shards(task: Task, surveys: Mapping[str, SplitSurvey]) -> tuple[ShardSet, bool]:
+    """All shards, and whether an image was excluded as unusable or as a duplicate of a test image.
+
+    Raises InputError for such images unless they may be left out. Duplicates are only known once all images
+    are decoded; the shards are then made again without them.
+    """
+    name, staging = task.card.name, task.staging
+    shard_set = _make_shards(task, surveys, {})
+    if unusable := [f"{file} ({reason})" for file, reason in shard_set.unusable().items()]:
+        listed = staging.list_or_file(unusable, "unusable")
+        task.refuse_or_warn(f"{len(unusable):,} images of {name} cannot be used: {listed}")
+    if duplicates := shard_set.in_both():
+        pairs = staging.list_or_file([f"{train} = {test}" for train, test in duplicates.items()], "in_both")
+        task.refuse_or_warn(
+            f"{len(duplicates):,} images of {name} are both in the training and in the test set: {pairs}"
+        )
+        shard_set = _make_shards(task, surveys, dict.fromkeys(duplicates, SAME))
+    return shard_set, bool(unusable or duplicates)
+
+
+def _make_shards(task: Task, surveys: Mapping[str, SplitSurvey], excluded: Mapping[str, str]) -> ShardSet:
+    """Make all shards; excluded: training files to leave out, with the reason.
+
+    One process is used for images made in memory, several if there are enough image files to decode.
+    """
     size = shards.size(task.card.sizes)
-    numbers = {split: -(-here.items // size) for split, here in found.items()}
-    processes = min(cores(), sum(here.files for here in found.values()) // size + 1)
-    total = sum(here.items for here in found.values())
+    numbers = {split: -(-counts.items // size) for split, counts in surveys.items()}
+    processes = min(cores(), sum(counts.files for counts in surveys.values()) // size + 1)
+    total = sum(counts.items for counts in surveys.values())
     with Meter(f"prepare {task.card.name}", total=total, unit="images") as meter:
-        for done in each(shards.make, _shards(task, size, without), processes=processes):
+        for done in map_unordered(shards.make, _shards(task, size, excluded), processes=processes):
             meter.add(done)
-    return ShardSet(task.place.unfinished, numbers)
+    return ShardSet(task.staging.unfinished, numbers)
 
 
-def _shards(task: Task, size: int, without: Mapping[str, str]) -> Iterator[Shard]:
-    for split in VIEWS:
-        todo = items(task.card, split, task.source, without if split == "train" else {})
+def _shards(task: Task, size: int, excluded: Mapping[str, str]) -> Iterator[Shard]:
+    """The shards to make, of `size` consecutive items of a split each."""
+    for split in SPLITS:
+        remaining = items(task.card, split, task.source, excluded if split == "train" else {})
         number = 0
-        while some := tuple(islice(todo, size)):
-            yield Shard(task.place.unfinished, split, number, some, task.card.sizes, len(task.card.labels))
+        while chunk := tuple(islice(remaining, size)):
+            yield Shard(task.staging.unfinished, split, number, chunk, task.card.sizes, len(task.card.labels))
             number += 1

@@ -1,4 +1,4 @@
-"""Where a store grows and how it takes its place: whole, with the older one there until then."""
+"""Build a store beside the old one, then swap it in."""
 
 import contextlib
 import shutil
@@ -12,67 +12,72 @@ from bench.base.errors import InputError
 from bench.base.progress import say
 from bench.data.store import MANIFEST
 
-NAMED = 50  # things that one message names; a file lists all of more
+MAX_LISTED = 50  # entries in one message; longer lists are written to a file
 
 
 @dataclass(frozen=True)
 class StagingFolder:
-    """A store's folder, `data/<name>`, and what lies beside it while the store is made."""
+    """A store's folder, `data/<name>`, and the folders beside it that are used while a new store is made."""
 
     folder: Path
 
     @property
     def unfinished(self) -> Path:
-        """Where the new store grows."""
+        """The folder in which the new store is built."""
         return self.folder.with_name(f"{self.folder.name}.unfinished")
 
     @property
     def replaced(self) -> Path:
-        """Where the older store is for the moment between two renames."""
+        """The folder of the old store, for the moment between the two renames of `finish`."""
         return self.folder.with_name(f"{self.folder.name}.replaced")
 
     @contextlib.contextmanager
-    def alone(self) -> Iterator[None]:
-        """Of several processes that want to make the store one does, and the others wait.
+    def locked(self) -> Iterator[None]:
+        """Let only one process at a time make the store; the others wait.
 
-        Then bring to its place the whole store that a process may have left beside it when it was killed.
+        If a process was killed between the two renames of `finish`, its complete store is renamed first.
         """
         lock = self.folder.with_name(f"{self.folder.name}.lock")
         with contextlib.ExitStack() as stack:
             try:
-                stack.enter_context(locks.held(lock, waiting=self._say_that_it_waits))
-            except OSError as fault:
-                raise InputError(f"cannot write {lock}: {fault.strerror}") from fault
-            for whole in (self.unfinished, self.replaced):
-                if not self.folder.exists() and (whole / MANIFEST).exists():
-                    whole.rename(self.folder)
+                stack.enter_context(locks.held(lock, waiting=self._say_waiting))
+            except OSError as error:
+                raise InputError(f"cannot write {lock}: {error.strerror}") from error
+            for complete in (self.unfinished, self.replaced):
+                if not self.folder.exists() and (complete / MANIFEST).exists():
+                    complete.rename(self.folder)
             yield
 
-    def _say_that_it_waits(self) -> None:
-        say(f"another process prepares {self.folder}: waiting for it")
+    def _say_waiting(self) -> None:
+        say(f"waiting for another process that prepares {self.folder}")
 
-    def begin(self, need: int, what: str) -> None:
-        """Make room for a new store: say how many bytes it takes; InputError where there are fewer."""
+    def begin(self, needed: int, contents: str) -> None:
+        """Create the folder of the new store and say how many bytes it needs; InputError if fewer are free.
+
+        contents: what needs the bytes, for the message.
+        """
         self.unfinished.mkdir(exist_ok=True)
-        (self.unfinished / MANIFEST).unlink(missing_ok=True)  # it is whole only once it has one
+        (self.unfinished / MANIFEST).unlink(missing_ok=True)  # only a complete store has a manifest
         done = sum(path.stat().st_size for path in self.unfinished.glob("*.arrow"))
         free = shutil.disk_usage(self.unfinished).free
-        room = f"{need / 1e9:.1f} GB in {self.folder}, where {free / 1e9:.1f} GB are free"
-        say(f"{what} take {room}{f'; {done / 1e9:.1f} GB are there already' if done else ''}")
-        if need - done > free:
-            raise InputError(f"{what} take {room}; make room, or name another folder: --data DIR")
+        space = f"{needed / 1e9:.1f} GB in {self.folder}, where {free / 1e9:.1f} GB are free"
+        say(f"{contents} need {space}{f'; {done / 1e9:.1f} GB are written already' if done else ''}")
+        if needed - done > free:
+            raise InputError(f"{contents} need {space}; free some space, or give another folder: --data DIR")
 
     def finish(self) -> None:
-        """The new store takes its place; a process killed on the way leaves that to the next."""
+        """Replace the old store by the new one; if this is interrupted, `locked` completes it later."""
         shutil.rmtree(self.replaced, ignore_errors=True)
         if self.folder.exists():
             self.folder.rename(self.replaced)
         self.unfinished.rename(self.folder)
         shutil.rmtree(self.replaced, ignore_errors=True)
 
-    def named(self, things: list[str], kind: str) -> str:
-        """The things in one line, as many as can be read; a file beside the new store has all of them."""
-        if len(things) <= NAMED:
-            return "; ".join(things)
-        path = write_atomically(self.unfinished / f"{kind}.txt", "".join(f"{one}\n" for one in things))
-        return f"{'; '.join(things[:NAMED])}; and {len(things) - NAMED:,} more, all in {path}"
+    def list_or_file(self, entries: list[str], name: str) -> str:
+        """The entries in one line; if too many, the first ones, and `name`.txt in the new store lists all."""
+        if len(entries) <= MAX_LISTED:
+            return "; ".join(entries)
+        path = write_atomically(self.unfinished / f"{name}.txt", "".join(f"{entry}\n" for entry in entries))
+        return (
+            f"{'; '.join(entries[:MAX_LISTED])}; and {len(entries) - MAX_LISTED:,} more, all listed in {path}"
+        )

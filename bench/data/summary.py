@@ -1,4 +1,4 @@
-"""What a store holds, in lines for people: images, labels, what was left out, what the card has otherwise."""
+"""Summarize a store's manifest in lines of text: images, labels, images left out, differences to the card."""
 
 from typing import Any
 
@@ -6,20 +6,18 @@ from bench.data.store import VIEWS
 
 
 def describe_manifest(manifest: dict[str, Any]) -> list[str]:
-    """Images and positive labels of each view, what was left out and why, and how far that is from the
-    card.
-    """
+    """Images and positive labels of each view, images left out by reason, and differences to the card."""
     lines = []
     for view in VIEWS:
-        found = manifest["counts"][view]
-        lines.append(f"{view:>9}: {found['images']:,} images, {found['positives']:,} positive labels")
+        counts = manifest["counts"][view]
+        lines.append(f"{view:>9}: {counts['images']:,} images, {counts['positives']:,} positive labels")
     for split, reasons in manifest["left_out"].items():
         if reasons:
-            counted = ", ".join(f"{number:,} {reason}" for reason, number in sorted(reasons.items()))
-            lines.append(f"left out of {split}: {counted}")
-    lines += [f"the card differs: {difference}" for difference in manifest["differences"]]
+            numbers = ", ".join(f"{number:,} {reason}" for reason, number in sorted(reasons.items()))
+            lines.append(f"left out of {split}: {numbers}")
+    lines += [f"differs from the card: {difference}" for difference in manifest["differences"]]
     if manifest["partial"]:
         lines.append(
-            "partial: not the whole data set; once the rest is there, delete the store, prepare again"
+            "partial: the data set is incomplete; when you have the rest, delete the store and prepare again"
         )
     return lines

@@ -1,4 +1,4 @@
-"""What a reader finds in the owner's files, counted before any image is opened, and what the card expects."""
+"""Count what is in the original files, before any image is opened, and compare it with the card."""
 
 import dataclasses
 from collections import Counter
@@ -9,15 +9,18 @@ from pathlib import Path
 from bench.data import formats
 from bench.data.cards import Card, Sizes, Split
 from bench.data.formats import LeftOut, Sample
-from bench.data.shards import VIEWS, file_of, held_out
+from bench.data.shards import file_of, is_held_out
+from bench.data.store import SPLITS
 
-ROW_BYTES = 300  # of an image in the store beside its pixels: id, labels, checksum
+ROW_BYTES = 300  # of an image in the store besides its pixels: id, labels, checksum
 
 
 @dataclass
 class SplitSurvey:
-    """What one split has: images, positive labels, images in files, those held out, what is left out and
-    why.
+    """The counts of one split.
+
+    positives: labels that are 1, of all images. files: images in files, not made in memory. held_out: images
+    for validation. left_out: items left out, by reason.
     """
 
     images: int = 0
@@ -28,53 +31,54 @@ class SplitSurvey:
 
     @property
     def items(self) -> int:
-        """Images, and what is left out in their place."""
+        """The number of images and of items left out."""
         return self.images + self.left_out.total()
 
 
 def items(
-    card: Card, split: str, source: Path | None, without: Mapping[str, str] | None = None
+    card: Card, split: str, source: Path | None, excluded: Mapping[str, str] | None = None
 ) -> Iterator[Sample | LeftOut]:
-    """The reader's items; images with a file in `without` are left out, for the reason given there."""
+    """The items of a split from the card's reader; excluded: files to leave out too, with the reason."""
     for item in formats.reader(card.format)(card, split, source):
-        reason = (without or {}).get(file_of(item)) if isinstance(item, Sample) else None
+        reason = (excluded or {}).get(file_of(item)) if isinstance(item, Sample) else None
         yield LeftOut(item.id, reason) if reason else item
 
 
 def survey(card: Card, source: Path | None) -> dict[str, SplitSurvey]:
-    """What is there, by split; raises the reader's InputError."""
-    found = {split: SplitSurvey() for split in VIEWS}
-    for split, here in found.items():
+    """The counts of each split; raises the reader's InputError."""
+    surveys = {split: SplitSurvey() for split in SPLITS}
+    for split, counts in surveys.items():
         for item in items(card, split, source):
             if isinstance(item, LeftOut):
-                here.left_out[item.reason] += 1
+                counts.left_out[item.reason] += 1
             else:
-                here.images += 1
-                here.positives += int((item.labels_C == 1).sum())
-                here.files += isinstance(item.image, Path)
-                here.held_out += split == "train" and held_out(item.group or item.id)
-    return found
+                counts.images += 1
+                counts.positives += int((item.labels_C == 1).sum())
+                counts.files += isinstance(item.image, Path)
+                counts.held_out += split == "train" and is_held_out(item.group or item.id)
+    return surveys
 
 
-def store_bytes(found: Mapping[str, SplitSurvey], sizes: Sizes) -> int:
-    """What the store will take on the disk."""
+def store_bytes(surveys: Mapping[str, SplitSurvey], sizes: Sizes) -> int:
+    """The estimated size of the store on disk."""
     large, small = 3 * sizes.train**2 + ROW_BYTES, 3 * sizes.test**2 + ROW_BYTES
-    return found["train"].images * large + (found["train"].held_out + found["test"].images) * small
+    return surveys["train"].images * large + (surveys["train"].held_out + surveys["test"].images) * small
 
 
-def differences(card: Card, found: Mapping[str, SplitSurvey]) -> tuple[list[str], list[str]]:
-    """(what contradicts the card, what differs from a count that is approximate), in words."""
+def differences(card: Card, surveys: Mapping[str, SplitSurvey]) -> tuple[list[str], list[str]]:
+    """(differences to the card's counts, differences to counts that the card calls approximate), as text."""
     wrong: list[str] = []
-    remarkable: list[str] = []
+    approximate: list[str] = []
     for split, expected in (("train", card.train), ("test", card.test)):
-        (remarkable if expected.approximate else wrong).extend(_differences(split, expected, found[split]))
-    return wrong, remarkable
+        lines = approximate if expected.approximate else wrong
+        lines.extend(_split_differences(split, expected, surveys[split]))
+    return wrong, approximate
 
 
-def _differences(split: str, expected: Split, found: SplitSurvey) -> list[str]:
-    wanted = {name: dataclasses.asdict(expected)[name] for name in ("images", "positives")}
+def _split_differences(split: str, expected: Split, counts: SplitSurvey) -> list[str]:
+    expected_counts = {name: dataclasses.asdict(expected)[name] for name in ("images", "positives")}
     return [
-        f"{split}: {number:,} {name} expected, {getattr(found, name):,} found"
-        for name, number in wanted.items()
-        if number not in (0, getattr(found, name))
+        f"{split}: {number:,} {name} expected, {getattr(counts, name):,} found"
+        for name, number in expected_counts.items()
+        if number not in (0, getattr(counts, name))  # 0: the card does not know it
     ]

@@ -1,4 +1,4 @@
-"""Unpack an archive (zip or tar) so that nothing leaves the folder and no file is ever half there."""
+"""Unpack a zip or tar archive safely: no file outside the folder, no partly written file."""
 
 import shutil
 import stat
@@ -14,20 +14,20 @@ from typing import Any
 from bench.base.errors import InputError
 from bench.base.progress import Meter
 
-CHUNK = 1 << 20
-FAULTS = (
+CHUNK = 1 << 20  # bytes
+ARCHIVE_ERRORS = (
     tarfile.TarError,
     zipfile.BadZipFile,
     zlib.error,
     EOFError,
-    NotImplementedError,  # a way of packing that zipfile does not know
-    RuntimeError,  # zipfile wants a password
+    NotImplementedError,  # a compression that zipfile does not know
+    RuntimeError,  # zipfile: the archive needs a password
 )
 
 
 @dataclass(frozen=True)
 class Member:
-    """A file in an archive; `is_plain` is false for links, devices and whatever else is no content."""
+    """A file in an archive; is_plain: false for links, devices and other special files."""
 
     name: str
     size: int
@@ -36,26 +36,28 @@ class Member:
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Put the archive's files into the folder; those that are there with their size already are left alone.
+    """Write the archive's files into the folder, except those that exist there with the right size.
 
-    Raises InputError, before anything is written, for a member that leads out of the folder, a link or a
-    device, and where the disk is too small; and for an archive that is damaged.
+    Raises InputError if a member is a link or a device or lies outside the folder, or the disk is too small,
+    in these cases before anything is written; and if the archive is damaged.
     """
     with _targets(archive, folder) as targets:
-        todo = [(member, path) for member, path in targets if not _is_there(member, path)]
-        total, need, free = _bytes(targets), _bytes(todo), shutil.disk_usage(folder).free
-        if need > free:
-            raise InputError(f"{archive} unpacks to {need:,} bytes; {free:,} are free in {folder}")
-        with Meter(f"unpack {archive.name}", total=total, unit="B", done=total - need) as meter:
-            for member, path in todo:
+        missing = [(member, path) for member, path in targets if not _is_unpacked(member, path)]
+        total, needed, free = _bytes(targets), _bytes(missing), shutil.disk_usage(folder).free
+        if needed > free:
+            raise InputError(
+                f"{archive} unpacks to {needed:,} bytes, but {free:,} are free in {folder}; free some space"
+            )
+        with Meter(f"unpack {archive.name}", total=total, unit="B", done=total - needed) as meter:
+            for member, path in missing:
                 _write(member, path)
                 meter.add(member.size)
 
 
-def left(archive: Path, folder: Path) -> int:
-    """How many bytes `unpack` would write now; raises its InputError where it would refuse."""
+def bytes_to_write(archive: Path, folder: Path) -> int:
+    """How many bytes `unpack` would write now; raises InputError for the same members as `unpack`."""
     with _targets(archive, folder) as targets:
-        return _bytes([(member, path) for member, path in targets if not _is_there(member, path)])
+        return _bytes([(member, path) for member, path in targets if not _is_unpacked(member, path)])
 
 
 def _bytes(targets: list[tuple[Member, Path]]) -> int:
@@ -64,47 +66,47 @@ def _bytes(targets: list[tuple[Member, Path]]) -> int:
 
 @contextmanager
 def _targets(archive: Path, folder: Path) -> Iterator[list[tuple[Member, Path]]]:
-    """The archive's members and where they go; what is wrong with it, even later, is an InputError."""
+    """The archive's members with their target paths; turns errors of the archive into InputError."""
     try:
         with _members(archive) as members:
             yield [(member, _target(member, archive, folder)) for member in members]
-    except FAULTS as fault:
-        raise InputError(f"{archive} cannot be unpacked: {' '.join(str(fault).split())}") from fault
+    except ARCHIVE_ERRORS as error:
+        raise InputError(f"{archive} cannot be unpacked: {' '.join(str(error).split())}") from error
 
 
 @contextmanager
 def _members(archive: Path) -> Iterator[list[Member]]:
-    """The archive's members without its folders."""
+    """The archive's members except folders."""
     if zipfile.is_zipfile(archive):
-        with zipfile.ZipFile(archive) as opened:
-            yield [_of_zip(opened, info) for info in opened.infolist() if not info.is_dir()]
+        with zipfile.ZipFile(archive) as zip_file:
+            yield [_zip_member(zip_file, info) for info in zip_file.infolist() if not info.is_dir()]
     else:
         with tarfile.open(archive) as tar:
-            yield [_of_tar(tar, info) for info in tar if not info.isdir()]
+            yield [_tar_member(tar, info) for info in tar if not info.isdir()]
 
 
-def _of_zip(opened: zipfile.ZipFile, info: zipfile.ZipInfo) -> Member:
-    kind = stat.S_IFMT(info.external_attr >> 16)  # 0 where the archive was not made on Unix
-    return Member(info.filename, info.file_size, kind in (0, stat.S_IFREG), lambda: opened.open(info))
+def _zip_member(zip_file: zipfile.ZipFile, info: zipfile.ZipInfo) -> Member:
+    kind = stat.S_IFMT(info.external_attr >> 16)  # 0 if the archive was not made on Unix
+    return Member(info.filename, info.file_size, kind in (0, stat.S_IFREG), lambda: zip_file.open(info))
 
 
-def _of_tar(tar: tarfile.TarFile, info: tarfile.TarInfo) -> Member:
+def _tar_member(tar: tarfile.TarFile, info: tarfile.TarInfo) -> Member:
     return Member(info.name, info.size, info.isreg(), lambda: tar.extractfile(info))
 
 
 def _target(member: Member, archive: Path, folder: Path) -> Path:
-    """Where the member goes; InputError where that is not inside the folder."""
+    """The path to which the member is written; InputError if it is not inside the folder."""
     if not member.is_plain:
-        raise InputError(f"{archive} is refused: its member {member.name!r} is a link or a device")
-    inside = PurePosixPath(member.name.replace("\\", "/"))
-    target = folder.joinpath(*inside.parts)
-    outside = inside.is_absolute() or ".." in inside.parts or ":" in inside.parts[0]
+        raise InputError(f"{archive} was not unpacked: its member {member.name!r} is a link or a device")
+    relative = PurePosixPath(member.name.replace("\\", "/"))
+    target = folder.joinpath(*relative.parts)
+    outside = relative.is_absolute() or ".." in relative.parts or ":" in relative.parts[0]  # ":" as in C:
     if outside or not target.resolve().is_relative_to(folder.resolve()):
-        raise InputError(f"{archive} is refused: its member {member.name!r} leads out of the folder")
+        raise InputError(f"{archive} was not unpacked: its member {member.name!r} lies outside the folder")
     return target
 
 
-def _is_there(member: Member, path: Path) -> bool:
+def _is_unpacked(member: Member, path: Path) -> bool:
     return path.is_file() and path.stat().st_size == member.size
 
 
@@ -115,8 +117,8 @@ def _write(member: Member, path: Path) -> None:
         with member.open() as source, temporary.open("wb") as file:
             shutil.copyfileobj(source, file, CHUNK)
         temporary.replace(path)
-    except OSError as fault:
-        raise InputError(f"cannot write {path} ({member.size:,} bytes): {fault.strerror}") from fault
+    except OSError as error:
+        raise InputError(f"cannot write {path} ({member.size:,} bytes): {error.strerror}") from error
     finally:
         if temporary.exists():
             temporary.unlink()

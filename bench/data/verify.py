@@ -1,4 +1,4 @@
-"""A store against its manifest: every id, label and pixel by its checksum, every file by its images."""
+"""Verify a store: compare every id, label and pixel with its checksum, every file with its image count."""
 
 import hashlib
 from collections.abc import Iterator
@@ -6,60 +6,63 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.base.errors import InputError
-from bench.base.processes import cores, each
+from bench.base.processes import cores, map_unordered
 from bench.base.progress import Meter
 from bench.data.arrow_files import CHECKSUM_BYTES, read_image_rows
-from bench.data.store import CHECKSUMS, VIEWS, Store
+from bench.data.store import CHECKSUMS, MANIFEST, VIEWS, Store, how_to_replace
 
-SMALL = 2e9  # bytes that one process checks sooner than several have started
-NAMED = 20
+SINGLE_PROCESS_BYTES = 2e9  # a smaller store is checked faster by one process: starting several takes time
+MAX_LISTED = 20  # errors in the message
 
 
 @dataclass(frozen=True)
 class Part:
-    """One file of a view, and the checksums of the rows that belong in it."""
+    """One Arrow file, and the checksums that its rows should have."""
 
     path: Path
     checksums: bytes
 
     @property
     def images(self) -> int:
+        """The number of images that the file should have."""
         return len(self.checksums) // CHECKSUM_BYTES
 
 
 def verify(store: Store) -> str:
-    """Check the whole store; returns what was checked, in a line.
+    """Check the whole store; returns a line that says what was checked.
 
-    Raises InputError naming the files and images that are not what they were when the store was made.
+    Raises InputError with the files and images that have changed since the store was made.
     """
     parts = list(_parts(store))
-    images, wrong = sum(part.images for part in parts), []
+    images, errors = sum(part.images for part in parts), []
     size = sum(part.path.stat().st_size for part in parts if part.path.exists())
+    processes = cores() if size > SINGLE_PROCESS_BYTES else 1
     with Meter(f"verify {store.folder.name}", total=images, unit="images") as meter:
-        for part, found in each(check, parts, processes=cores() if size > SMALL else 1):
-            wrong += found
+        for part, part_errors in map_unordered(check, parts, processes=processes):
+            errors += part_errors
             meter.add(part.images)
-    if wrong:
-        named = f"{'; '.join(sorted(wrong)[:NAMED])}{'; and more' if len(wrong) > NAMED else ''}"
-        raise InputError(f"{store.folder} is damaged: {named}; delete it, prepare again")
-    return f"{store.folder} is whole: {images:,} images in {len(parts)} files are what they were"
+    if errors:
+        more = f"; and {len(errors) - MAX_LISTED:,} more" if len(errors) > MAX_LISTED else ""
+        listed = "; ".join(sorted(errors)[:MAX_LISTED]) + more
+        raise InputError(f"{store.folder} is damaged: {listed}; {how_to_replace(store.folder)}")
+    return f"{store.folder} is intact: {images:,} images in {len(parts)} files match their checksums"
 
 
 def check(part: Part) -> tuple[Part, list[str]]:
-    """(the part, what is wrong with it: the file, or the ids of its images)."""
+    """(the part, its errors: one about the file, or one for each image that has changed)."""
     import pyarrow as pa  # noqa: PLC0415 (slow to import, needed only here)
 
     try:
         rows = list(_ids_and_checksums(part.path))
-    except (OSError, ValueError, pa.ArrowException) as fault:
-        return part, [f"{part.path.name} cannot be read ({fault})"]
+    except (OSError, ValueError, pa.ArrowException) as error:
+        return part, [f"{part.path.name} cannot be read ({error})"]
     if len(rows) != part.images:
-        return part, [f"{part.path.name} holds {len(rows)} images instead of {part.images}"]
+        return part, [f"{part.path.name} has {len(rows)} images instead of {part.images}"]
     starts = range(0, len(part.checksums), CHECKSUM_BYTES)
     return part, [
-        f"image {place} of {part.path.name} ({name})"
-        for place, ((name, found), start) in enumerate(zip(rows, starts, strict=True))
-        if found != part.checksums[start : start + CHECKSUM_BYTES]
+        f"image {index} of {part.path.name} ({image_id})"
+        for index, ((image_id, checksum), start) in enumerate(zip(rows, starts, strict=True))
+        if checksum != part.checksums[start : start + CHECKSUM_BYTES]
     ]
 
 
@@ -68,12 +71,12 @@ def _ids_and_checksums(path: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _parts(store: Store) -> Iterator[Part]:
-    """The files of all views with their checksums, which the fingerprint vouches for."""
+    """The Arrow files of all views with their checksums, which must match the manifest's fingerprint."""
     path, start = store.folder / CHECKSUMS, 0
     checksums = path.read_bytes() if path.exists() else b""
     if hashlib.sha256(checksums).hexdigest() != store.fingerprint:
         raise InputError(
-            f"{path} does not have the fingerprint of the manifest; delete {store.folder}, prepare again"
+            f"{path} does not match the fingerprint in {MANIFEST}; {how_to_replace(store.folder)}"
         )
     for view in VIEWS:
         for file, images in store.files(view).items():

@@ -1,9 +1,9 @@
-"""One reader per annotation format; the file name, with `-` for `_`, is the format's name on a card.
+"""Readers of annotation formats, one per file; a card names a format by its file name, with `-` for `_`.
 
-A reader is a function `read(card, split, source)` that yields the split's samples in the owner's order, and
-in place of a sample that the card's options leave out, a `LeftOut`. Readers do not decode images. A format
-whose annotations say where labels stand has a function `boxes(card, split, source)` too, which yields an
-image's id with its boxes.
+A reader is a function `read(card, split, source)`. It yields the samples of a split in the order of the
+original files, and a `LeftOut` in place of each sample that is left out. Readers do not decode images. If the
+annotations of a format say where each label is in the image, its file also has a function
+`boxes(card, split, source)`, which yields each image's id with its boxes.
 """
 
 import importlib
@@ -19,17 +19,17 @@ from bench.base.errors import InputError, unknown
 from bench.data import cards
 from bench.data.cards import Card
 
-Table = TypeVar("Table")
+Options = TypeVar("Options")
 
 
 @dataclass(frozen=True)
 class Sample:
     """One image with its labels, before it is resized.
 
-    `image` is a file, which need not exist, or uint8 pixels (H, W, 3). `box` (left, top, width, height, in
-    pixels) is the part of it that is meant, as its owner gives it: it may reach beyond the image and is to be
-    clipped to it; None: all of it. `labels_C` holds 1, 0 or -1 (bench.scoring says what they mean). Images of
-    one `group` stay together when training images are held out; "" stands for the id.
+    image: a file, which may be missing, or uint8 pixels (H, W, 3). labels_C: 1, 0 or -1; bench.scoring says
+    what they mean. group: images of the same group are held out for validation together; "": the id. box:
+    (left, top, width, height) in pixels, the part of the image to use, as in the original annotations; it may
+    extend beyond the image and is then clipped; None: the whole image.
     """
 
     id: str
@@ -41,7 +41,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """What the owner lists and the data set does without, and why, in words that can be counted."""
+    """An image of the original lists that is not used; reason: one of a few texts, which reports count."""
 
     id: str
     reason: str
@@ -49,7 +49,7 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Box:
-    """Where a label stands: its column, and left, top, width and height in shares of the image's sides."""
+    """Where a label is in an image; label: its column; the others: shares of the image's width or height."""
 
     label: int
     left: float
@@ -67,12 +67,12 @@ PLACEHOLDER = "placeholder of a photograph that is gone"
 
 
 def names() -> list[str]:
-    """The formats there are, as a card names them."""
+    """The names of all formats, as used in cards."""
     return sorted(path.stem.replace("_", "-") for path in Path(__file__).parent.glob("[!_]*.py"))
 
 
 def reader(name: str) -> Reader:
-    """The `read` function of a format; InputError lists the formats."""
+    """The `read` function of a format; InputError lists the formats if there is no such one."""
     if name not in names():
         raise unknown("format", name, names())
     read: Reader = importlib.import_module(f"bench.data.formats.{name.replace('-', '_')}").read
@@ -80,15 +80,15 @@ def reader(name: str) -> Reader:
 
 
 def boxes(name: str) -> Boxes | None:
-    """The `boxes` function of a format whose annotations say where labels stand; None: they do not."""
-    found: Boxes | None = getattr(importlib.import_module(reader(name).__module__), "boxes", None)
-    return found
+    """The `boxes` function of a format; None if its annotations do not say where labels are."""
+    function: Boxes | None = getattr(importlib.import_module(reader(name).__module__), "boxes", None)
+    return function
 
 
-def options(kind: type[Table], card: Card) -> Table:
-    """The card's [options] as the dataclass of its format; InputError names what does not belong there."""
+def options(kind: type[Options], card: Card) -> Options:
+    """The card's [options] as the dataclass of its format; InputError names a wrong option."""
     try:
-        found: Table = cards.build(kind, card.options, where="options.")
-    except InputError as mistake:
-        raise InputError(f"{card.file}: {mistake}") from mistake
-    return found
+        built: Options = cards.build(kind, card.options, where="options.")
+    except InputError as error:
+        raise InputError(f"{card.file}: {error}") from error
+    return built

@@ -1,7 +1,7 @@
-"""Format coco-json: `images`, `annotations` and `categories` in one JSON file a split, as MS-COCO has them.
+"""Format coco-json: one JSON file per split with `images`, `annotations` and `categories`, as in MS-COCO.
 
-An image has a label if any annotation of that category names it, those of crowds too. The card's labels are
-the names of the categories by ascending id.
+An image has a label if it has an annotation of that category; crowd annotations count too. The card's labels
+are the category names by ascending id.
 """
 
 from collections import defaultdict
@@ -17,14 +17,14 @@ from bench.data import formats
 from bench.data.cards import Card
 from bench.data.formats import Box, LeftOut, Sample, _source
 
-SIZES = {"id": int, "file_name": str, "width": int, "height": int}
-USED = ("images", "annotations", "categories", "id", "name", "file_name", "image_id", "category_id")
-PLACED = (*USED, "width", "height", "bbox")
+IMAGE_FIELDS = {"id": int, "file_name": str}
+LABEL_KEYS = ("images", "annotations", "categories", "id", "name", "file_name", "image_id", "category_id")
+BOX_KEYS = (*LABEL_KEYS, "width", "height", "bbox")
 
 
 @dataclass(frozen=True)
 class Options:
-    """The card's [options]: paths in the source folder, and what becomes of images without any label."""
+    """The card's [options]: paths in the source folder; unlabelled: whether to keep images without labels."""
 
     train_json: str
     train_images: str
@@ -37,10 +37,10 @@ def read(card: Card, split: str, source: Path | None) -> Iterator[Sample | LeftO
     """The split's images in the order of its JSON file; an image's id is its `file_name`."""
     options = formats.options(Options, card)
     root = _source.folder(card, source)
-    wanted = (options.train_json, options.train_images), (options.test_json, options.test_images)
-    path, folder = (_source.find(card, root, name) for name in wanted[split == "test"])
-    content = _source.read_json(path, keep=_used)
-    images = _source.entries(content, "images", {"id": int, "file_name": str}, path=path)
+    names = (options.train_json, options.train_images), (options.test_json, options.test_images)
+    path, folder = (_source.find(card, root, name) for name in names[split == "test"])
+    content = _source.read_json(path, keep=_label_keys)
+    images = _source.entries(content, "images", IMAGE_FIELDS, path=path)
     columns = _columns_by_image(content, _columns_by_category(content, card, path), path)
     for image in images:
         name, labels_C = image["file_name"], np.zeros(len(card.labels), dtype=np.int8)
@@ -57,35 +57,36 @@ def boxes(card: Card, split: str, source: Path | None) -> Iterator[tuple[str, li
     path = _source.find(
         card, _source.folder(card, source), options.test_json if split == "test" else options.train_json
     )
-    content = _source.read_json(path, keep=_placed)
-    images = _source.entries(content, "images", SIZES, path=path)
+    content = _source.read_json(path, keep=_box_keys)
+    images = _source.entries(content, "images", {**IMAGE_FIELDS, "width": int, "height": int}, path=path)
     columns = _columns_by_category(content, card, path)
-    _columns_by_image(content, columns, path)  # names what does not fit together
-    found: dict[int, list[Any]] = defaultdict(list)
-    for place, note in enumerate(_source.entries(content, "annotations", {"bbox": list}, path=path)):
-        box = _source.box(note["bbox"], where=f"{path}: annotations[{place}]")
-        found[note["image_id"]].append((columns[note["category_id"]], box))
-    for place, image in enumerate(images):
+    _columns_by_image(content, columns, path)  # only to check that all ids exist
+    boxes_by_image: dict[int, list[Any]] = defaultdict(list)
+    for index, annotation in enumerate(_source.entries(content, "annotations", {"bbox": list}, path=path)):
+        box = _source.box(annotation["bbox"], where=f"{path}: annotations[{index}]")
+        boxes_by_image[annotation["image_id"]].append((columns[annotation["category_id"]], box))
+    for index, image in enumerate(images):
         width, height = image["width"], image["height"]
-        if not all(1 <= side < _source.LONGEST for side in (width, height)):
-            raise InputError(f"{path}: images[{place}] is {width} x {height} pixels, which no image has")
-        placed = [
-            Box(column, left / width, top / height, across / width, down / height)
-            for column, (left, top, across, down) in found[image["id"]]
+        if not all(1 <= side < _source.MAX_SIDE for side in (width, height)):
+            raise InputError(f"{path}: images[{index}] has the impossible size {width} x {height} pixels")
+        shares = [
+            Box(column, left / width, top / height, box_width / width, box_height / height)
+            for column, (left, top, box_width, box_height) in boxes_by_image[image["id"]]
         ]
-        yield image["file_name"], placed
+        yield image["file_name"], shares
 
 
-def _placed(entry: dict[str, Any]) -> dict[str, Any]:
-    return {key: entry[key] for key in PLACED if key in entry}
+def _box_keys(entry: dict[str, Any]) -> dict[str, Any]:
+    return {key: entry[key] for key in BOX_KEYS if key in entry}
 
 
-def _used(entry: dict[str, Any]) -> dict[str, Any]:
-    # Outlines, most of the file, are forgotten as they are read: MS-COCO's would not fit into 1 GB.
-    return {key: entry[key] for key in USED if key in entry}
+def _label_keys(entry: dict[str, Any]) -> dict[str, Any]:
+    # Outlines are most of the file: those of MS-COCO would not fit into 1 GB of memory.
+    return {key: entry[key] for key in LABEL_KEYS if key in entry}
 
 
 def _columns_by_category(content: Any, card: Card, path: Path) -> dict[int, int]:
+    """The label's column for the id of every category."""
     categories = _source.entries(content, "categories", {"id": int, "name": str}, path=path)
     ordered = sorted(categories, key=lambda category: int(category["id"]))
     _source.same_labels(card, [category["name"] for category in ordered], where=f"{path}: categories by id")
@@ -93,18 +94,22 @@ def _columns_by_category(content: Any, card: Card, path: Path) -> dict[int, int]
 
 
 def _columns_by_image(content: Any, columns: Mapping[int, int], path: Path) -> dict[int, set[int]]:
-    """The columns that are positive, for the id of every image."""
-    found: dict[int, set[int]] = {}
+    """The columns of the positive labels, for the id of every image."""
+    positives: dict[int, set[int]] = {}
     for image in content["images"]:
-        if image["id"] in found:
+        if image["id"] in positives:
             raise InputError(f"{path}: two images have the id {image['id']}")
-        found[image["id"]] = set()
-    wanted = {"image_id": int, "category_id": int}
-    for place, annotation in enumerate(_source.entries(content, "annotations", wanted, path=path)):
-        image, category = annotation["image_id"], annotation["category_id"]
-        if image not in found:
-            raise InputError(f"{path}: annotations[{place}] is of image {image}, which is not in 'images'")
+        positives[image["id"]] = set()
+    fields = {"image_id": int, "category_id": int}
+    for index, annotation in enumerate(_source.entries(content, "annotations", fields, path=path)):
+        image_id, category = annotation["image_id"], annotation["category_id"]
+        if image_id not in positives:
+            raise InputError(
+                f"{path}: annotations[{index}] has the image_id {image_id}, which is not in 'images'"
+            )
         if category not in columns:
-            raise InputError(f"{path}: annotations[{place}] has the unknown category {category}")
-        found[image].add(columns[category])
-    return found
+            raise InputError(
+                f"{path}: annotations[{index}] has the category_id {category}, which is not in 'categories'"
+            )
+        positives[image_id].add(columns[category])
+    return positives

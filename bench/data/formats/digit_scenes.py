@@ -1,9 +1,10 @@
-"""Format digit-scenes: real handwritten digits placed in scenes with spatial motifs; nothing to download.
+"""Format digit-scenes: make scenes of handwritten digits in spatial motifs; nothing to download.
 
-A scene is a grid of cells. One or two motifs (three digits in a fixed layout) and up to two lone digits are
-placed in it; a digit's contrast is drawn at random, so a faint one is best told by its place in a motif. The
-glyphs are scikit-learn's `load_digits` (UCI test set, 1,797 images of 8 x 8); test scenes use other glyphs
-than training scenes. All draws of a scene come from (card seed, split, number of the scene) alone.
+A scene is a grid of cells. It contains one or two motifs (three digits in a fixed arrangement) and up to
+`max_lone` single digits. Each digit has a random contrast, so a faint digit is best recognized by its place
+in a motif. The digit images (glyphs) are scikit-learn's `load_digits` (UCI test set, 1,797 images of 8 x 8);
+training and test scenes use different glyphs. The random numbers of a scene depend only on the card's seed,
+the split and the number of the scene.
 """
 
 import hashlib
@@ -26,7 +27,12 @@ Place = tuple[int, int, int]  # digit, row, column
 
 @dataclass(frozen=True)
 class Options:
-    """The card's [options]: pixels, probabilities, and the motifs drawn as rows of digits ("01/2.")."""
+    """The card's [options].
+
+    canvas, cell: the side of a scene and of a cell, in pixels. background, contrasts, noise (its standard
+    deviation): grey values, 1 is white. contrast_shares: the probability of each contrast. test_glyphs: the
+    share of the glyphs that only test scenes use. motifs: rows of digits, as in "01/2."; a dot is no digit.
+    """
 
     seed: int
     canvas: int
@@ -41,7 +47,7 @@ class Options:
 
 
 def read(card: "Card", split: str, source: Path | None) -> Iterator[Sample]:  # noqa: ARG001 (there is no source)
-    """The split's scenes, in order; labels_C says which digits occur."""
+    """The split's scenes in order; a label is 1 if that digit occurs in the scene, else 0."""
     options = formats.options(Options, card)
     motifs = [_motif(text) for text in options.motifs]
     glyphs = _glyphs(options, test=split == "test")
@@ -54,15 +60,15 @@ def read(card: "Card", split: str, source: Path | None) -> Iterator[Sample]:  # 
 
 
 def boxes(card: "Card", split: str, source: Path | None) -> Iterator[tuple[str, list[Box]]]:  # noqa: ARG001 (as above)
-    """The split's scenes, in order: id, and a box for every digit, exactly where `read` draws it."""
+    """The split's scenes in order: id, and the box of every digit that `read` draws."""
     options = formats.options(Options, card)
     motifs, share = [_motif(text) for text in options.motifs], options.cell / options.canvas
     for number in range((card.test if split == "test" else card.train).images):
         rng = _generator(options.seed, split, number)
         places = _places(rng, motifs, options)
         top, left = (pixels / options.canvas for pixels in _shift(rng, options))
-        found = [Box(digit, left + c * share, top + r * share, share, share) for digit, r, c in places]
-        yield f"{split}-{number:05d}", found
+        digits = [Box(digit, left + c * share, top + r * share, share, share) for digit, r, c in places]
+        yield f"{split}-{number:05d}", digits
 
 
 def _motif(text: str) -> list[Place]:
@@ -72,17 +78,19 @@ def _motif(text: str) -> list[Place]:
     [(0, 0, 0), (1, 0, 1), (2, 1, 0)]
     """
     rows = enumerate(text.split("/"))
-    return [(int(sign), row, column) for row, line in rows for column, sign in enumerate(line) if sign != "."]
+    return [(int(char), row, column) for row, line in rows for column, char in enumerate(line) if char != "."]
 
 
 def _generator(seed: int, split: str, number: int) -> np.random.Generator:
+    """The random numbers of one scene."""
     digest = hashlib.sha256(f"{seed}/{split}/{number}".encode()).digest()
     return np.random.Generator(np.random.Philox(key=int.from_bytes(digest[:16])))
 
 
 def _glyphs(options: Options, *, test: bool) -> dict[int, NDArray[np.float64]]:
-    """For each digit its glyphs in [0, 1], enlarged bilinearly to the cell; each glyph belongs to one
-    split.
+    """The glyphs (n, cell, cell) of each digit for one split, in [0, 1], enlarged bilinearly to a cell.
+
+    A hash of its pixels decides for which split a glyph is used.
     """
     from sklearn.datasets import load_digits  # noqa: PLC0415 (half a second that only this format needs)
 
@@ -90,30 +98,31 @@ def _glyphs(options: Options, *, test: bool) -> dict[int, NDArray[np.float64]]:
     shares_N = np.array(
         [int.from_bytes(hashlib.sha256(image.tobytes()).digest()[:4]) for image in images_N88]
     )
-    mine_N = (shares_N < options.test_glyphs * 2**32) == test
+    in_split_N = (shares_N < options.test_glyphs * 2**32) == test
     enlarge = _enlargement(options.cell, 8)
     return {
-        digit: enlarge @ (images_N88[mine_N & (digits_N == digit)].reshape(-1, 8, 8) / 16) @ enlarge.T
+        digit: enlarge @ (images_N88[in_split_N & (digits_N == digit)].reshape(-1, 8, 8) / 16) @ enlarge.T
         for digit in range(10)
     }
 
 
 def _enlargement(size: int, old: int) -> NDArray[np.float64]:
-    """The matrix (size, old) of bilinear enlargement along one axis, half-pixel centres, clamped at the
-    border.
-    """
+    """The matrix (size, old) that enlarges one axis bilinearly; half-pixel centres, clamped at the border."""
     centres = np.clip((np.arange(size) + 0.5) * old / size - 0.5, 0, old - 1)
     weights: NDArray[np.float64] = np.maximum(0, 1 - np.abs(centres[:, None] - np.arange(old)))
     return weights
 
 
 def _places(rng: np.random.Generator, motifs: list[list[Place]], options: Options) -> list[Place]:
-    """Where digits stand: one or two motifs, then lone digits, each where all its cells are free."""
-    wanted = [motifs[i] for i in rng.permutation(len(motifs))[: 1 + int(rng.random() * 2)]]
-    wanted += [[(int(rng.random() * 10), 0, 0)] for _ in range(int(rng.random() * (options.max_lone + 1)))]
+    """The digits of a scene: one or two motifs, then single digits; each is placed where its cells are free.
+
+    A motif or digit that fits nowhere is left out.
+    """
+    groups = [motifs[i] for i in rng.permutation(len(motifs))[: 1 + int(rng.random() * 2)]]
+    groups += [[(int(rng.random() * 10), 0, 0)] for _ in range(int(rng.random() * (options.max_lone + 1)))]
     side = options.canvas // options.cell
     places: list[Place] = []
-    for group in wanted:
+    for group in groups:
         taken = {(row, column) for _, row, column in places}
         free = [
             moved
@@ -131,7 +140,7 @@ def _fits(places: list[Place], taken: set[tuple[int, int]], side: int) -> bool:
 
 
 def _shift(rng: np.random.Generator, options: Options) -> tuple[int, int]:
-    """How far the grid is moved, down and to the right, in pixels."""
+    """The random offset of the grid, down and to the right, in pixels."""
     top, left = (int(draw * (options.canvas % options.cell + 1)) for draw in rng.random(2))
     return top, left
 
@@ -139,9 +148,7 @@ def _shift(rng: np.random.Generator, options: Options) -> tuple[int, int]:
 def _draw(
     rng: np.random.Generator, places: list[Place], glyphs: dict[int, NDArray[np.float64]], options: Options
 ) -> NDArray[np.uint8]:
-    """The scene in grey, three equal channels: glyphs on a plain ground, the grid shifted at random, noise
-    on top.
-    """
+    """The scene's uint8 pixels (H, W, 3), grey: glyphs on a plain background, plus noise."""
     canvas, cell = options.canvas, options.cell
     scene = np.full((canvas, canvas), options.background)
     top, left = _shift(rng, options)
@@ -149,7 +156,7 @@ def _draw(
         y, x = top + row * cell, left + column * cell
         contrast = options.contrasts[np.searchsorted(np.cumsum(options.contrast_shares), rng.random())]
         scene[y : y + cell, x : x + cell] += contrast * glyphs[digit][int(rng.random() * len(glyphs[digit]))]
-    # The sum of four uniform draws, scaled to variance 1: close to normal, and the same on every machine.
+    # The sum of four uniform numbers, scaled to variance 1: close to normal, and the same on every machine.
     scene += options.noise * np.sqrt(3) * (rng.random((4, canvas, canvas)).sum(axis=0) - 2)
     grey = np.floor(255 * np.clip(scene, 0, 1) + 0.5).astype(np.uint8)
     return np.repeat(grey[:, :, None], 3, axis=2)

@@ -1,7 +1,7 @@
 """Format list-files: for each split a list of images and a matrix of labels, as users of SRN exchange them.
 
-A line of the list is a path, which may be followed by its number of labels; the line of the same number in
-the matrix is the image's labels, 1, 0 or -1 in the card's order, separated by blanks.
+A line of the list is a path, optionally followed by the number of labels. The same line of the matrix holds
+the image's labels, 1, 0 or -1 in the card's order, separated by spaces.
 """
 
 from collections.abc import Iterator
@@ -21,9 +21,7 @@ VALUES = {"1": 1, "0": 0, "-1": -1}
 
 @dataclass(frozen=True)
 class Options:
-    """The card's [options]: files of the source folder, and the folder in it from which the lists' paths
-    start.
-    """
+    """The card's [options]: files in the source folder; root: the folder to which the listed paths belong."""
 
     train_list: str
     train_labels: str
@@ -33,39 +31,42 @@ class Options:
 
 
 def read(card: Card, split: str, source: Path | None) -> Iterator[Sample]:
-    """The split's images in the order of its list; an image's id is its path there."""
+    """The split's images in the order of its list; an image's id is its path in the list."""
     options = formats.options(Options, card)
     root = _source.folder(card, source)
-    wanted = (options.train_list, options.train_labels), (options.test_list, options.test_labels)
-    images, matrix = (_source.find(card, root, name) for name in wanted[split == "test"])
+    names = (options.train_list, options.train_labels), (options.test_list, options.test_labels)
+    images, matrix = (_source.find(card, root, name) for name in names[split == "test"])
     folder = _source.find(card, root, options.root)
     for name, labels_C in zip(*read_pair(images, matrix, labels=len(card.labels)), strict=True):
         yield Sample(name, folder / name, labels_C)
 
 
 def read_pair(images: Path, matrix: Path, *, labels: int) -> tuple[list[str], NDArray[np.int8]]:
-    """(paths of the list, labels_NC of the matrix); InputError names the first line that does not fit."""
+    """(paths in the list, labels_NC of the matrix); InputError names the first wrong line.
+
+    images, matrix: the two files. labels: the number of labels.
+    """
     listed = [_path_and_count(line) for line in _source.read_list(images)]
     rows = _source.read_lines(matrix)
     if len(listed) != len(rows):
         raise InputError(
-            f"{images} has {len(listed)} lines and {matrix} {len(rows)}; one for one is expected"
+            f"{images} has {len(listed)} lines, but {matrix} has {len(rows)}; they must have the same number"
         )
     labels_NC = np.empty((len(rows), labels), dtype=np.int8)
-    for place, ((_, count), row) in enumerate(zip(listed, rows, strict=True)):
-        line = f"line {place + 1}"
-        labels_NC[place] = _labels(row, labels, where=f"{matrix}: {line}")
-        # Whoever has -1 in the matrix may have counted positives or summed the row.
-        if count is not None and count not in (np.sum(labels_NC[place] == 1), np.sum(labels_NC[place])):
+    for index, ((_, count), row) in enumerate(zip(listed, rows, strict=True)):
+        line = f"line {index + 1}"
+        labels_NC[index] = _labels(row, labels, where=f"{matrix}: {line}")
+        # If the matrix has -1, the count may be that of the positives or the sum of the row.
+        if count is not None and count not in (np.sum(labels_NC[index] == 1), np.sum(labels_NC[index])):
             raise InputError(
-                f"{images}: {line} counts {count} labels, {line} of {matrix} does not; give files that belong"
-                " together"
+                f"{images}: {line} counts {count} labels, but {line} of {matrix} has another number; give"
+                " files that belong together"
             )
     return [path for path, _ in listed], labels_NC
 
 
 def _path_and_count(line: str) -> tuple[str, int | None]:
-    r"""A path with slashes, and the number in the second column if there is one.
+    r"""The path of a line, with slashes, and the number of labels after it, if there is one.
 
     >>> _path_and_count("actor\\0001 a.jpg 3"), _path_and_count("b.jpg")
     (('actor/0001 a.jpg', 3), ('b.jpg', None))
@@ -82,5 +83,5 @@ def _labels(row: str, labels: int, *, where: str) -> list[int]:
         raise InputError(f"{where} has {len(words)} labels; the card has {labels}")
     wrong = [word for word in words if word not in VALUES]
     if wrong:
-        raise InputError(f"{where} holds {wrong[0]!r}; 1, 0 or -1 is expected")
+        raise InputError(f"{where} holds {wrong[0]!r}; only 1, 0 and -1 are allowed")
     return [VALUES[word] for word in words]

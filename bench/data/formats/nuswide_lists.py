@@ -1,7 +1,8 @@
-"""Format nuswide-lists: NUS-WIDE as its owner has it, a list of images and a file of 0/1 lines per concept.
+"""Format nuswide-lists: the original files of NUS-WIDE, a list of images and, per concept, a file of 0 and 1.
 
-Images come from Flickr, many are gone, and copies differ in their folders: a photograph is found by its
-number, the last part of its file's name, wherever it lies under `Flickr`, `images` or the source folder.
+The images come from Flickr, where many no longer exist, and copies of the data set differ in their folders.
+So an image is found by its Flickr number, the last part of its file name, anywhere under `Flickr`, `images`
+or the source folder.
 """
 
 import os
@@ -19,17 +20,19 @@ from bench.data.cards import Card
 from bench.data.formats import LeftOut, Sample, _source
 from bench.data.formats.list_files import read_pair
 
-HOMES = ("Flickr", "images")
-PLACEHOLDERS = (b"\x89PNG", b"GIF8")  # what Flickr sends for a photograph that is gone; all others are JPEG
-PLACEHOLDER_BYTES = 16_384  # and it is small: a few kB
+IMAGE_FOLDERS = ("Flickr", "images")
+# For a deleted photograph, Flickr sends a placeholder, a small PNG or GIF; all photographs are JPEG.
+PLACEHOLDERS = (b"\x89PNG", b"GIF8")
+PLACEHOLDER_BYTES = 16_384  # at most; placeholders have a few kB
 
 
 @dataclass(frozen=True)
 class Options:
     """The card's [options].
 
-    keep: only images with a label, as the printed numbers have it, or all; those that are gone are left out
-    of both. lists: the owner's, or the pairs of list and matrix that users of SRN exchange.
+    keep: only images with a label, which matches the published numbers, or all images; missing images are
+    left out in both cases. lists: the original files, or the pairs of list and matrix that users of SRN
+    exchange.
     """
 
     keep: Literal["labelled-and-present", "all"] = "labelled-and-present"
@@ -37,11 +40,11 @@ class Options:
 
 
 def read(card: Card, split: str, source: Path | None) -> Iterator[Sample | LeftOut]:
-    """The split's images in the order of its list; an image's id is its line there, with slashes."""
+    """The split's images in the order of its list; an image's id is its line in the list, with slashes."""
     options = formats.options(Options, card)
     root = _source.folder(card, source)
-    listed = {"official": _official, "exchanged": _exchanged}[options.lists]
-    names, labels_NC = listed(card, root, split)
+    read_lists = {"official": _official, "exchanged": _exchanged}[options.lists]
+    names, labels_NC = read_lists(card, root, split)
     photographs = _photographs(card, root, names)
     for name, labels_C in zip(names, labels_NC, strict=True):
         file = photographs.get(_number(name))
@@ -56,6 +59,7 @@ def read(card: Card, split: str, source: Path | None) -> Iterator[Sample | LeftO
 
 
 def _official(card: Card, root: Path, split: str) -> tuple[list[str], NDArray[np.int8]]:
+    """(names of the images, labels_NC) from the original files."""
     images = _source.find(card, root, f"ImageList/{split.title()}Imagelist.txt")
     names = [line.replace("\\", "/") for line in _source.read_list(images)]
     concepts = root / "ConceptsList" / "Concepts81.txt"
@@ -69,39 +73,40 @@ def _official(card: Card, root: Path, split: str) -> tuple[list[str], NDArray[np
 
 
 def _column(path: Path, images: Path, expected: int) -> NDArray[np.int8]:
-    """One concept's label of every image."""
+    """The labels of all images for one concept; expected: the number of images."""
     words = _source.read_lines(path)
     if len(words) != expected:
         raise InputError(f"{path} has {len(words)} lines, but {images} lists {expected} images")
     for line, word in enumerate(words, start=1):
         if word not in ("0", "1"):
-            raise InputError(f"{path}: line {line} is {word!r}; 0 or 1 is expected")
+            raise InputError(f"{path}: line {line} is {word!r}; it must be 0 or 1")
     return np.array(words, dtype=np.int8)
 
 
 def _exchanged(card: Card, root: Path, split: str) -> tuple[list[str], NDArray[np.int8]]:
+    """(names of the images, labels_NC) from the files that users of SRN exchange."""
     images, matrix = (
-        _source.find(card, root, f"nus_wide_{split}_{what}.txt") for what in ("imglist", "label")
+        _source.find(card, root, f"nus_wide_{split}_{kind}.txt") for kind in ("imglist", "label")
     )
     return read_pair(images, matrix, labels=len(card.labels))
 
 
 def _photographs(card: Card, root: Path, names: Iterable[str]) -> dict[str, str]:
-    """File by number of the photograph; InputError if none of the names is among them."""
-    home = next((root / name for name in HOMES if (root / name).is_dir()), root)
-    found: dict[str, str] = {}
-    for folder, _, files in os.walk(home):
+    """Flickr number -> file, for all images on disk; InputError if none of the listed names is among them."""
+    top = next((root / name for name in IMAGE_FOLDERS if (root / name).is_dir()), root)
+    paths: dict[str, str] = {}
+    for folder, _, files in os.walk(top):
         for file in files:
-            if file.lower().endswith(".jpg") and not file.startswith("."):  # as macOS's ._0001_2.jpg
-                path = os.path.join(folder, file)  # noqa: PTH118 (270,000 of them: text is lighter than Path)
-                found[_number(file)] = min(path, found.get(_number(file), path))
-    if found.keys().isdisjoint(map(_number, names)):
-        raise InputError(f"{home} holds none of the images in the list; {_source.how_to_get(card)}")
-    return found
+            if file.lower().endswith(".jpg") and not file.startswith("."):  # macOS makes files ._0001_2.jpg
+                path = os.path.join(folder, file)  # noqa: PTH118 (270,000 files: str takes less memory)
+                paths[_number(file)] = min(path, paths.get(_number(file), path))
+    if paths.keys().isdisjoint(map(_number, names)):
+        raise InputError(f"{top} holds none of the images in the list; {_source.how_to_get(card)}")
+    return paths
 
 
 def _number(name: str) -> str:
-    """The photograph's number at Flickr.
+    """The Flickr number of an image: the last part of its file name.
 
     >>> _number("actor/0001_2124494179.jpg"), _number("2124494179.jpg")
     ('2124494179', '2124494179')
@@ -113,5 +118,5 @@ def _is_placeholder(file: str) -> bool:
     path = Path(file)
     if path.stat().st_size > PLACEHOLDER_BYTES:
         return False
-    with path.open("rb") as opened:
-        return opened.read(4) in PLACEHOLDERS
+    with path.open("rb") as image:
+        return image.read(4) in PLACEHOLDERS

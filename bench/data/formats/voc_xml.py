@@ -1,7 +1,7 @@
-"""Format voc-xml: PASCAL VOC. Labels come from the lists `<class>_<set>.txt`, or without these from the XML.
+"""Format voc-xml: PASCAL VOC; labels from the lists `<class>_<set>.txt` or, without them, from the XML files.
 
-1: an object of the class is in the image, -1: none, 0: only objects marked difficult, which the devkit's
-evaluation leaves out.
+Labels: 1: the image has an object of the class; -1: it has none; 0: it has only objects that are marked
+difficult, which the devkit's evaluation ignores.
 """
 
 from collections.abc import Iterator
@@ -25,8 +25,9 @@ VALUES = {"1": 1, "+1": 1, "0": 0, "-1": -1}
 class Options:
     """The card's [options].
 
-    folder: in the devkit, VOC2007 or VOC2012; train, test: names of image sets. difficult: what 0 means when
-    training, nothing (so negative), or that the class is there; in the test set it is never scored.
+    folder: of the devkit, VOC2007 or VOC2012. train, test: names of image sets. difficult: the training label
+    of a class with difficult objects only: 0 ("unspecified"; training counts it as negative) or 1. In the
+    test set it is always 0, and never evaluated.
     """
 
     folder: str
@@ -36,11 +37,11 @@ class Options:
 
 
 def read(card: Card, split: str, source: Path | None) -> Iterator[Sample]:
-    """The split's images in the order of its image set; test labels that the owner keeps are all 0."""
+    """The split's images in the order of its image set; test labels that are not public are all 0."""
     options = formats.options(Options, card)
     root = _source.folder(card, source)
-    places = ("VOCdevkit/" + options.folder, options.folder, ".")
-    home = _source.find(card, root, *(f"{place}/ImageSets" for place in places)).parent
+    folders = ("VOCdevkit/" + options.folder, options.folder, ".")
+    home = _source.find(card, root, *(f"{folder}/ImageSets" for folder in folders)).parent
     name = options.test if split == "test" else options.train
     ids = _source.read_list(_source.find(card, home, f"ImageSets/Main/{name}.txt"))
     labels_NC = np.zeros((len(ids), len(card.labels)), dtype=np.int8)
@@ -54,7 +55,7 @@ def read(card: Card, split: str, source: Path | None) -> Iterator[Sample]:
 
 
 def _labels(card: Card, home: Path, name: str, ids: list[str]) -> NDArray[np.int8]:
-    """labels_NC, from the lists of the classes if one of them is there."""
+    """labels_NC: from the lists of the classes if at least one of them exists, else from the XML files."""
     lists = [home / "ImageSets" / "Main" / f"{label}_{name}.txt" for label in card.labels]
     if not any(path.exists() for path in lists):
         return np.array([_from_xml(home / "Annotations" / f"{image}.xml", card) for image in ids])
@@ -62,25 +63,25 @@ def _labels(card: Card, home: Path, name: str, ids: list[str]) -> NDArray[np.int
 
 
 def _from_list(path: Path, ids: list[str]) -> list[int]:
-    """One class's label of every image of the set."""
+    """The labels of all images for one class; ids: of the image set."""
     lines = _source.read_lines(path)
     if len(lines) != len(ids):
         raise InputError(f"{path} has {len(lines)} lines; the image set has {len(ids)} images")
     values = []
-    for place, (line, image) in enumerate(zip(lines, ids, strict=True), start=1):
+    for number, (line, image) in enumerate(zip(lines, ids, strict=True), start=1):
         words = line.split()
         if len(words) != 2 or words[0] != image or words[1] not in VALUES:
-            raise InputError(f"{path}: line {place} is {line!r}; {image} and 1, 0 or -1 is expected")
+            raise InputError(f"{path}: line {number} is {line!r}; it must be {image} and 1, 0 or -1")
         values.append(VALUES[words[1]])
     return values
 
 
 def _from_xml(path: Path, card: Card) -> list[int]:
-    """The labels of one image."""
+    """The labels of one image, in the card's order."""
     try:
-        objects = ET.parse(path).findall("object")  # noqa: S314 (expat stops entity bombs by itself)
-    except (OSError, ET.ParseError) as fault:
-        raise InputError(f"{path} cannot be read as XML: {fault}") from fault
+        objects = ET.parse(path).findall("object")  # noqa: S314 (expat itself protects against entity bombs)
+    except (OSError, ET.ParseError) as error:
+        raise InputError(f"{path} cannot be read as XML: {error}") from error
     values = dict.fromkeys(card.labels, -1)
     for item in objects:
         label = item.findtext("name", "").strip()

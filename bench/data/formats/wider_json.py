@@ -1,6 +1,6 @@
-"""Format wider-json: WIDER-Attribute; a sample is one person, the box of that person in a photograph.
+"""Format wider-json: WIDER-Attribute; a sample is one person, given by a box in a photograph.
 
-Labels are 1, -1 (negative) and 0 (unspecified), as in the owner's files.
+Labels are 1 (positive), -1 (negative) and 0 (unspecified), as in the original files.
 """
 
 from collections.abc import Iterator
@@ -14,15 +14,16 @@ from bench.base.errors import InputError
 from bench.data.cards import Card
 from bench.data.formats import Sample, _source
 
+# split -> (part of the JSON file's name, folders of the images in it)
 PARTS = {"train": ("trainval", ("train", "val")), "test": ("test", ("test",))}
 
 
 def read(card: Card, split: str, source: Path | None) -> Iterator[Sample]:
-    """The split's persons in the order of its JSON file; an id is photograph`#`person, counted from 0."""
+    """The split's persons in the order of its JSON file; the id is `<photograph>#<person, from 0>`."""
     if card.options:
         raise InputError(f"{card.file}: format wider-json has no options; remove [options]")
     root = _source.folder(card, source)
-    (name, parts) = PARTS[split]
+    name, parts = PARTS[split]
     file = f"wider_attribute_{name}.json"
     path = _source.find(card, root, f"Anno/{file}", f"Annotations/{file}", file)
     folder = _source.find(card, root, "Image")
@@ -31,30 +32,31 @@ def read(card: Card, split: str, source: Path | None) -> Iterator[Sample]:
     for image in _source.entries(content, "images", {"file_name": str, "targets": list}, path=path):
         photograph = image["file_name"]
         if photograph.partition("/")[0] not in parts:
-            raise InputError(f"{path}: {photograph} is not in {' or '.join(parts)}")
-        for place, person in enumerate(image["targets"]):
-            where = f"{path}: person {place} of {photograph}"
+            raise InputError(f"{path}: the image {photograph} is not in the folder {' or '.join(parts)}")
+        for index, person in enumerate(image["targets"]):
+            where = f"{path}: person {index} of {photograph}"
             labels_C = _labels(person, len(card.labels), where)
             box = _source.box(person.get("bbox"), where=where)
-            yield Sample(f"{photograph}#{place}", folder / photograph, labels_C, group=photograph, box=box)
+            yield Sample(f"{photograph}#{index}", folder / photograph, labels_C, group=photograph, box=box)
 
 
 def _same_attributes(card: Card, content: Any, path: Path) -> None:
     names = content.get("attribute_id_map") if isinstance(content, dict) else None
     if not isinstance(names, dict):
         raise InputError(
-            f"{path} has no object 'attribute_id_map'; the attributes' names by number are expected"
+            f"{path} has no object 'attribute_id_map'; it must map numbers to names of attributes"
         )
     in_order = [names.get(str(number), "(none)") for number in range(len(names))]
     _source.same_labels(card, in_order, where=f"{path}: attribute_id_map")
 
 
 def _labels(person: Any, labels: int, where: str) -> NDArray[np.int8]:
+    """labels_C of a person; labels: their number."""
     values = person.get("attribute") if isinstance(person, dict) else None
     if (
         not isinstance(values, list)
         or len(values) != labels
         or not all(value in (1, 0, -1) for value in values)
     ):
-        raise InputError(f"{where}: attribute must be {labels} values of 1, 0 or -1")
+        raise InputError(f"{where}: 'attribute' must be a list of {labels} values, each 1, 0 or -1")
     return np.array(values, dtype=np.int8)
