@@ -26,6 +26,6 @@ def write_atomically(path: Path, content: str | bytes) -> Path:
             except BaseException:
                 temporary.unlink(missing_ok=True)
                 raise
-    except OSError as fault:
-        raise InputError(f"cannot write {path} ({len(data):,} bytes): {fault.strerror}") from fault
+    except OSError as error:
+        raise InputError(f"cannot write {path} ({len(data):,} bytes): {error.strerror}") from error
     return path

@@ -90,8 +90,8 @@ class Meter:
             self.last_line = now
             rate = max((self.done - self.done_before) / (now - self.began), 1e-9)
             seconds_left = max(self.total - self.done, 0) / rate
-            count = f"{self.done:,} of {self.total:,} {self.unit}"
-            say(f"{self.title}: {count}, {rate:,.0f} a second, {_minutes(seconds_left)} left")
+            done = f"{self.done:,} of {self.total:,} {self.unit}"
+            say(f"{self.title}: {done}, {rate:,.0f} a second, {_minutes(seconds_left)} left")
 
 
 def _minutes(seconds: float) -> str:

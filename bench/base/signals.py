@@ -55,5 +55,5 @@ def leave(number: int, *, quiet: bool = False) -> NoReturn:
 
 
 def exit_on_sigterm() -> None:
-    """Make SIGTERM end the command with one line and status 143, also while no stage is being trained."""
+    """Make SIGTERM end a command with one line and status 143; during training `Stop` handles it."""
     signal.signal(signal.SIGTERM, lambda number, _frame: leave(number))

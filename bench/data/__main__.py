@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tabulate import tabulate
 
 from bench.base.atomic_files import write_atomically
-from bench.base.cli import Parser, add_data, add_dataset, run_command
+from bench.base.cli import Parser, add_data, add_dataset, run_command, written
 from bench.base.errors import InputError
 from bench.data import cards, contact_sheet
 from bench.data.store import VIEWS, Store, View, open_store
@@ -44,7 +44,7 @@ def _count(positives: int, labels_NC: NDArray[np.int8]) -> list[str]:
 
 
 def describe(store: Store) -> str:
-    """A text about everything in the store except the pixels."""
+    """The text that the command prints about a store."""
     manifest, train_NC, test_NC = store.manifest, store.train.labels_NC, store.test.labels_NC
     histograms = {"train": per_image(train_NC), "test": per_image(test_NC)}
     columns = sorted({n for images_by_n in histograms.values() for n in images_by_n})
@@ -93,7 +93,7 @@ def main(argv: list[str] | None = None) -> int:
             raise InputError(f"view {args.view} has no images; give --view one of: {nonempty}")
         indices = np.random.default_rng(args.seed).permutation(len(view))[: args.images]
         write_atomically(args.output, contact_sheet.png(view, np.sort(indices), store.manifest["labels"]))
-        print(f"\nwritten: {args.output} ({len(indices)} images of {args.view})")
+        print(f"\n{written(args.output)} ({len(indices)} images of {args.view})")
     return 0
 
 

@@ -61,7 +61,7 @@ class Card:
     name: the card's file name and the changed options, as in `nuswide@keep=all`; names the folders in `data/`
     and `runs/`. obtain: how to get the original files and how to arrange them in the source folder, as an
     instruction that continues a sentence. not_offered: which of these files the archives do not contain; "":
-    none. sha256: of the card's file.
+    none.
     """
 
     name: str
@@ -80,7 +80,6 @@ class Card:
     obtain: str = ""
     archives: tuple[Archive, ...] = ()
     not_offered: str = ""
-    sha256: str = ""
 
     @property
     def file(self) -> str:
@@ -141,12 +140,10 @@ def _name(file: str, options: Sequence[str]) -> str:
 
 def read(path: Path, *, changes: Mapping[str, str] | None = None) -> Card:
     """The card in a file, with some options changed; InputError names the file and the wrong key or value."""
-    content = path.read_bytes()
     try:
-        table = tomllib.loads(content.decode())
+        table = tomllib.loads(path.read_bytes().decode())
         changed = _change(table.get("options", {}), changes or {})
-        sha256 = hashlib.sha256(content).hexdigest()
-        card = build(Card, {"name": _name(path.name, changed), **table, "sha256": sha256}, where="")
+        card = build(Card, {"name": _name(path.name, changed), **table}, where="")
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, InputError) as error:
         raise InputError(f"{path.name}: {error}") from error
     if len(set(card.labels)) != len(card.labels) or not card.labels:

@@ -42,7 +42,7 @@ class Task:
     def refuse_or_warn(self, problem: str) -> None:
         """Raise InputError with the problem, or only print it if allow_partial is set."""
         if not self.allow_partial:
-            raise InputError(f"{problem}; to prepare the rest without these, add --allow-partial")
+            raise InputError(f"{problem}; to prepare what is usable, run bench.prepare with --allow-partial")
         say(problem)
 
 

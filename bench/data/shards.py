@@ -52,9 +52,10 @@ class Shard:
 class ShardFacts:
     """What is known about a finished shard, as stored in its file of facts.
 
-    left_out: (id, reason) of the items that the reader left out. unusable: (id, file or box, reason) of the
-    samples without pixels. pictures: (`content`, file) of all others, once per file. counts (images,
-    positives, held_out) and checksums (`ImageRow.checksum` of all rows, hexadecimal): by view.
+    left_out: (id, reason) of the items that the reader left out. unusable: (id, file, reason) of the samples
+    without pixels; in place of the file the id, if the box is the problem. pictures: (`content`, file) of all
+    others, once per file. counts (images, positives, held_out) and checksums (`ImageRow.checksum` of all
+    rows, hexadecimal): by view.
     """
 
     key: str

@@ -104,5 +104,5 @@ def _orientation(path: Path) -> object:
         with warnings.catch_warnings(action="ignore"), Image.open(path, formats=decode.FORMATS) as image:
             # Pillow turns a TIFF when it decodes it.
             return None if image.format == "TIFF" else image.getexif().get(ORIENTATION)
-    except decode.FAULTS:
+    except decode.DECODING_ERRORS:
         return None

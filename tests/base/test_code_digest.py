@@ -1,4 +1,4 @@
-"""The digest of code: what changes a result changes it, what does not leaves it."""
+"""The digest of code changes with everything that may change a result, and with nothing else."""
 
 import ast
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from bench.base import code_digest
 from bench.training import method
 
-CODE = '''"""What it is."""
+CODE = '''"""A summary."""
 X = 1
 
 
@@ -28,11 +28,11 @@ def digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(code_digest, "ROOT", tmp_path)
 
     def of(text: str, **others: str) -> str:
-        for name, content in {"mine": text, **others}.items():
+        for name, content in {"tested": text, **others}.items():
             (tmp_path / "methods" / f"{name}.py").write_text(content, encoding="utf-8")
         code_digest.digest.cache_clear()
         code_digest._tree.cache_clear()
-        return code_digest.digest("methods.mine")
+        return code_digest.digest("methods.tested")
 
     yield of
     code_digest.digest.cache_clear()
@@ -43,24 +43,26 @@ def digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     "change",
     [
         ("One", "Two"),
-        ("What", "Why"),
+        ("summary", "sentence"),
         ("a reason", "another"),
         ("{}", "{'demo': 1}"),
         ("\n\n\n", "\n\n"),
         ("2017", "2018"),
     ],
 )
-def test_comments_docstrings_layout_recipes_and_order_may_change(digest, change: tuple[str, str]):
+def test_comments_docstrings_layout_recipes_and_order_do_not_change_the_digest(
+    digest, change: tuple[str, str]
+):
     assert digest(CODE) == digest(CODE.replace(*change))
 
 
 @pytest.mark.parametrize("change", [("X = 1", "X = 2"), ("return X", "return -X"), ("def f", "def g")])
-def test_code_may_not(digest, change: tuple[str, str]):
+def test_changed_code_changes_the_digest(digest, change: tuple[str, str]):
     assert digest(CODE) != digest(CODE.replace(*change))
 
 
 @pytest.mark.parametrize(
-    "how",
+    "statement",
     [
         "from methods import other",
         "from methods.other import Y",
@@ -69,11 +71,11 @@ def test_code_may_not(digest, change: tuple[str, str]):
         "import methods.other as that",
     ],
 )
-def test_what_is_imported_of_methods_counts_too(digest, how: str):
-    text = f"{how}\n{CODE}"
-    one = digest(text, other="Y = 1\n")
-    assert one == digest(text, other="Y = 1  # the same\n")
-    assert one != digest(text, other="Y = 2\n")
+def test_imported_methods_change_the_digest(digest, statement: str):
+    text = f"{statement}\n{CODE}"
+    before = digest(text, other="Y = 1\n")
+    assert before == digest(text, other="Y = 1  # the same\n")
+    assert before != digest(text, other="Y = 2\n")
 
 
 def test_srn_att_depends_on_srn_and_resnet101_and_what_they_share():
@@ -85,8 +87,8 @@ def test_srn_att_depends_on_srn_and_resnet101_and_what_they_share():
 ROOTS = ("bench.training.stage_cache", "bench.training.inference", "methods.srn")
 
 
-def test_what_a_stages_result_depends_on_is_in_its_key_unless_it_is_exempt_with_a_reason():
-    """Every import of what counts is followed, so a new module counts without being listed."""
+def test_a_stages_key_covers_every_module_that_its_result_depends_on_but_the_exempt_ones():
+    """All imports are followed, so a new module is covered without being listed."""
     reached = code_digest.closure(*ROOTS)
     for module in reached:
         left_out = set(code_digest.imported(module)) - reached
@@ -96,16 +98,16 @@ def test_what_a_stages_result_depends_on_is_in_its_key_unless_it_is_exempt_with_
     assert {"bench.scoring.metrics", "bench.scoring.average_precision", "bench.data.store"} <= reached
 
 
-def test_no_exemption_is_out_of_date_or_without_a_reason():
+def test_every_exemption_is_needed_and_has_a_reason():
     reached = code_digest.closure(*ROOTS)
     imported = {name for module in reached for name in code_digest.imported(module)}
     for module, reason in code_digest.EXEMPT.items():
-        assert module in imported, f"{module} is imported by nothing that counts: its exemption can go"
+        assert module in imported, f"no covered module imports {module}: remove its exemption"
         assert len(reason.split()) >= 3
 
 
 @pytest.mark.parametrize("module", ["bench.training.loop", "bench.scoring.metrics", "bench.base.protocol"])
-def test_an_edit_of_a_module_that_counts_changes_the_key(module: str, monkeypatch: pytest.MonkeyPatch):
+def test_an_edit_of_a_covered_module_changes_the_key(module: str, monkeypatch: pytest.MonkeyPatch):
     before = code_digest.digest("bench.training.stage_cache")
     real, edited = code_digest.parse, code_digest._path(module)
 
@@ -125,8 +127,8 @@ def test_an_edit_of_a_module_that_counts_changes_the_key(module: str, monkeypatc
         code_digest._tree.cache_clear()
 
 
-def test_a_methods_code_counts_as_it_was_when_it_was_loaded(monkeypatch: pytest.MonkeyPatch):
-    """What is edited while it trains does not run, and must not stand for what did."""
+def test_a_methods_digest_is_that_of_the_code_when_it_was_loaded(monkeypatch: pytest.MonkeyPatch):
+    """An edit during training does not affect the running code, and must not affect its digest."""
     code_digest.digest.cache_clear()
     code_digest._tree.cache_clear()
     method.load_method("warp")

@@ -1,3 +1,5 @@
+"""Names of methods: every spelling is found, and what tables need is read without importing the file."""
+
 from pathlib import Path
 
 import pytest
@@ -20,14 +22,14 @@ def test_a_wrong_name_lists_the_right_ones():
         method_names.find_method("snr")
 
 
-def test_titles_are_those_of_the_papers_tables_in_their_order():
-    titles = [method_names.display_name(name) for name in method_names.methods_in_order()[:7]]
-    assert titles[:2] == ["KNN", "WARP"]
-    assert titles[2:] == ["ResNet-101", "ResNet-107", "ResNet-101-semantic", "SRN-att", "SRN"]
+def test_display_names_are_those_of_the_papers_tables_in_their_order():
+    display_names = [method_names.display_name(name) for name in method_names.methods_in_order()[:7]]
+    assert display_names[:2] == ["KNN", "WARP"]
+    assert display_names[2:] == ["ResNet-101", "ResNet-107", "ResNet-101-semantic", "SRN-att", "SRN"]
 
 
-class TestWhatAFileTells:
-    """Without being imported: these files could not be."""
+class TestReadingAFile:
+    """The files are parsed, not imported: importing these would fail."""
 
     @pytest.fixture(autouse=True)
     def _files(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -44,12 +46,12 @@ class TestWhatAFileTells:
             (tmp_path / f"{name}.py").write_text(f"{head}{text}\n", encoding="utf-8")
         monkeypatch.setattr(method_names, "METHODS", tmp_path)
 
-    def test_methods_stand_by_year_then_by_row_and_last_those_that_do_not_say(self):
+    def test_methods_are_sorted_by_year_then_row_and_those_without_order_come_last(self):
         assert method_names.methods_in_order() == ["first", "second", "later", "also_silent", "silent"]
 
-    def test_marks_are_its_own(self):
+    def test_marks_are_those_of_the_file(self):
         assert method_names.marks("first") == {"small": "on half of the data"}
         assert method_names.marks("silent") == method_names.marks("no such method") == {}
 
-    def test_its_title_is_its_docstrings(self):
+    def test_the_display_name_is_the_one_in_the_docstring(self):
         assert method_names.display_name("first") == "First"

@@ -1,4 +1,4 @@
-"""What a stage says of itself: loss, learning rate, images per second and time left, on a terminal or not."""
+"""Progress of a training stage: loss, learning rate, images per second, time left; on a terminal or not."""
 
 import re
 
@@ -8,7 +8,7 @@ from bench.base import progress
 from bench.base.progress import Progress
 
 
-def test_without_a_terminal_there_is_a_plain_line_for_each_epoch(
+def test_without_a_terminal_each_epoch_prints_one_line(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
     clock = iter([0.0, 8.0, 8.0, 8.0])
@@ -22,7 +22,7 @@ def test_without_a_terminal_there_is_a_plain_line_for_each_epoch(
     )
 
 
-def test_on_a_terminal_a_bar_states_the_same(
+def test_on_a_terminal_a_bar_shows_the_same(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(progress.sys.stderr, "isatty", lambda: True, raising=False)
@@ -36,7 +36,7 @@ def test_on_a_terminal_a_bar_states_the_same(
     assert "at most" not in printed
 
 
-def test_training_goes_on_when_nobody_reads_its_lines_any_more(monkeypatch: pytest.MonkeyPatch):
+def test_a_closed_stderr_is_ignored(monkeypatch: pytest.MonkeyPatch):
     tried: list[str] = []
 
     def write(text: str) -> None:

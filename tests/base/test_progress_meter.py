@@ -1,4 +1,4 @@
-"""How far a long piece of work is: a bar on a terminal, plain lines elsewhere, and none for short work."""
+"""Progress of long work: a bar on a terminal, plain lines elsewhere, no line for short work."""
 
 import re
 
@@ -13,7 +13,7 @@ def ticking(monkeypatch: pytest.MonkeyPatch, *times: float) -> None:
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
 
 
-def test_without_a_terminal_a_line_every_ten_seconds_says_how_far_it_is(
+def test_without_a_terminal_a_line_is_printed_every_ten_seconds(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
     ticking(monkeypatch, 0.0, 5.0, 10.0, 15.0, 20.0)
@@ -26,7 +26,7 @@ def test_without_a_terminal_a_line_every_ten_seconds_says_how_far_it_is(
     )
 
 
-def test_what_an_earlier_process_did_does_not_count_for_the_rate(
+def test_work_of_an_earlier_process_does_not_count_for_the_rate(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
     ticking(monkeypatch, 0.0, 10.0)
@@ -35,7 +35,7 @@ def test_what_an_earlier_process_did_does_not_count_for_the_rate(
     assert capsys.readouterr().err == "a.zip: 9,100 of 10,000 B, 10 a second, 1:30 left\n"
 
 
-def test_on_a_terminal_a_bar_says_it(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+def test_on_a_terminal_a_bar_is_shown(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(progress.sys.stderr, "isatty", lambda: True, raising=False)
     with Meter("prepare coco", total=4, unit="images") as count:
         count.add(4)

@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C: saved at the next step, 143 and 130, one line that says how to go on."""
+"""SIGTERM and Ctrl-C: training is saved, the status is 143 or 130, one line says how to resume."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from bench.base import signals
-from bench.base.cli import goes_on
+from bench.base.cli import resume_hint
 from bench.base.paths import ROOT
 from bench.data.store import Store
 from bench.training import loop, tensor_file
@@ -32,10 +32,10 @@ cli.run_command(lambda: run.main(sys.argv[2:]))
 
 @pytest.mark.parametrize("step", [1, 6, 8])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_saves_at_the_next_step_leaves_and_goes_on_to_the_same_result(
+def test_training_saves_at_the_next_step_exits_and_resumes_to_the_same_result(
     number: signal.Signals, step: int, store: Store, tmp_path: Path
 ):
-    """Steps of four to an epoch: at the first, in the middle, and at an epoch's last."""
+    """An epoch has four steps; the signal comes at the first, in the middle, and at the last of an epoch."""
     whole = loop.train(*stage_run(store, tmp_path / "whole"))
     model, usual = stage_run(store, tmp_path / "stopped")
     steps = [0]
@@ -60,16 +60,16 @@ def test_it_saves_at_the_next_step_leaves_and_goes_on_to_the_same_result(
     assert content(tmp_path / "stopped") == content(tmp_path / "whole")
 
 
-def test_the_same_signal_again_acts_at_once():
-    """Also where the tests were started in the background, which ignores Ctrl-C."""
+def test_the_same_signal_sent_twice_acts_at_once():
+    """The handler is set here because a program started in the background ignores Ctrl-C."""
     usual = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        _twice()
+        _send_twice()
     finally:
         signal.signal(signal.SIGINT, usual)
 
 
-def _twice() -> None:
+def _send_twice() -> None:
     with signals.Stop() as stop:
         signal.raise_signal(signal.SIGINT)
         assert stop.asked == signal.SIGINT
@@ -77,7 +77,7 @@ def _twice() -> None:
             signal.raise_signal(signal.SIGINT)
 
 
-def test_beside_the_main_thread_training_leaves_signals_alone():
+def test_training_outside_the_main_thread_does_not_change_signal_handlers():
     before, inside = signal.getsignal(signal.SIGTERM), []
 
     def elsewhere() -> None:
@@ -94,11 +94,11 @@ def test_beside_the_main_thread_training_leaves_signals_alone():
 @pytest.mark.parametrize(
     ("number", "status", "line"),
     [
-        (signal.SIGTERM, 143, "stopped by SIGTERM; the same command goes on where it was"),
-        (signal.SIGINT, 130, "interrupted; the same command goes on where it was"),
+        (signal.SIGTERM, 143, "stopped by SIGTERM; run the same command again to resume"),
+        (signal.SIGINT, 130, "interrupted; run the same command again to resume"),
     ],
 )
-def test_the_command_ends_with_its_status_and_line(
+def test_the_command_exits_with_the_status_and_the_line_of_the_signal(
     number: signal.Signals, status: int, line: str, small_cards: Path, tmp_path: Path
 ):
     words = ["--dataset", "demo", "--method", "resnet101", "--device", "cpu", "--set", "batch_size=32"]
@@ -109,15 +109,15 @@ def test_the_command_ends_with_its_status_and_line(
         assert "images for training and" in process.stderr.readline()
         assert "main 1/6" in process.stderr.readline()
         process.send_signal(number)
-        said = process.stderr.read().splitlines()
+        lines = process.stderr.read().splitlines()
     assert process.returncode == status
-    assert said[-1] == line
+    assert lines[-1] == line
     again = subprocess.run(whole, cwd=ROOT, capture_output=True, text=True, check=True)
     assert "main 1/6" not in again.stderr
     assert "recorded, mAP" in again.stdout
 
 
-def test_a_command_that_begins_afresh_says_how_it_goes_on_instead(monkeypatch: pytest.MonkeyPatch):
-    assert goes_on() == "the same command goes on where it was"
+def test_a_command_with_fresh_says_to_resume_without_it(monkeypatch: pytest.MonkeyPatch):
+    assert resume_hint() == "run the same command again to resume"
     monkeypatch.setattr(sys, "argv", ["bench.run", "--fresh"])
-    assert goes_on() == "the same command without --fresh goes on where it was"
+    assert resume_hint() == "run the same command again without --fresh to resume"

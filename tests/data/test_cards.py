@@ -1,3 +1,5 @@
+"""Data set cards: defaults, and messages about malformed cards."""
+
 from pathlib import Path
 
 import pytest
@@ -65,7 +67,7 @@ def test_an_unknown_card_lists_the_cards():
         ),
     ],
 )
-def test_a_malformed_card_is_refused_by_file_and_key(tmp_path: Path, change: tuple[str, str], message: str):
+def test_a_malformed_card_is_refused_with_file_and_key(tmp_path: Path, change: tuple[str, str], message: str):
     with pytest.raises(InputError) as caught:
         card(tmp_path, GOOD.replace(*change))
     assert message in str(caught.value)

@@ -1,4 +1,4 @@
-"""The reader coco-json, on a tree in MS-COCO's layout and on data of one's own."""
+"""The reader coco-json, on a tree in MS-COCO's layout and on a user's own data."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -17,33 +17,33 @@ TRAIN = "annotations/instances_train2014.json"
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
-def test_an_image_has_the_labels_of_all_its_objects_crowds_too_in_the_files_order(tmp_path: Path, split: str):
+def test_an_image_has_the_labels_of_all_its_annotations_crowds_too(tmp_path: Path, split: str):
     found = trees.positives(CARD, coco_json.read(CARD, split, trees.coco(tmp_path)))
     assert found == dict(trees.COCO[split])
     assert list(found) == list(trees.COCO[split])
 
 
-def test_ids_with_holes_take_the_place_of_their_name(tmp_path: Path):
-    """The toothbrush is category 90 of 80."""
+def test_category_ids_with_gaps_get_the_column_of_their_name(tmp_path: Path):
+    """The toothbrush has the id 90, although there are 80 categories."""
     samples = list(coco_json.read(CARD, "train", trees.coco(tmp_path)))
     assert isinstance(samples[1], Sample)
     assert samples[1].labels_C.nonzero()[0].tolist() == [0, 45, 79]
 
 
-def test_images_without_any_object_are_left_out_if_the_card_drops_them(tmp_path: Path):
+def test_images_without_annotations_are_left_out_if_the_card_drops_them(tmp_path: Path):
     mine = trees.with_options(CARD, unlabelled="dropped")
     samples = list(coco_json.read(mine, "train", trees.coco(tmp_path)))
     assert trees.left_out(samples) == {"COCO_train2014_000000000081.jpg": NO_LABEL}
     assert len(trees.positives(mine, samples)) == 3
 
 
-def test_a_missing_image_is_left_to_the_preparation(tmp_path: Path):
+def test_the_reader_does_not_check_that_an_image_exists(tmp_path: Path):
     name = "COCO_train2014_000000000009.jpg"
     (trees.coco(tmp_path) / "train2014" / name).unlink()
     assert name in trees.positives(CARD, coco_json.read(CARD, "train", tmp_path))
 
 
-def test_a_card_of_ones_own_reads_its_own_files(tmp_path: Path):
+def test_a_users_own_card_reads_its_own_files(tmp_path: Path):
     path = tmp_path / "mine.toml"
     path.write_text(
         """
@@ -76,7 +76,7 @@ def test_a_card_of_ones_own_reads_its_own_files(tmp_path: Path):
     assert sample.labels_C.tolist() == [0, 1]
 
 
-def spoil(path: Path, change: Callable[[Any], object]) -> None:
+def damage(path: Path, change: Callable[[Any], object]) -> None:
     content = json.loads(path.read_text(encoding="utf-8"))
     change(content)
     path.write_text(json.dumps(content), encoding="utf-8")
@@ -85,9 +85,9 @@ def spoil(path: Path, change: Callable[[Any], object]) -> None:
 def refused(
     reader: Callable[..., Iterable[object]], root: Path, change: Callable[[Any], object], message: str
 ) -> None:
-    """Hold the reader to naming the file, and in it the place that the change spoils."""
+    """Assert that the reader names the file and the wrong place in it."""
     path = trees.coco(root) / TRAIN
-    spoil(path, change)
+    damage(path, change)
     with pytest.raises(InputError) as caught:
         list(reader(CARD, "train", root))
     assert str(caught.value).startswith(str(path))
@@ -97,7 +97,7 @@ def refused(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda file: file.pop("images"), "has no list 'images'; an object with 'images' is expected"),
+        (lambda file: file.pop("images"), "has no list 'images'; it must be an object with a list 'images'"),
         (lambda file: file.update(annotations={}), "has no list 'annotations'"),
         (lambda file: file["images"][1].pop("file_name"), "images[1] has no 'file_name' that is text"),
         (lambda file: file["images"].append("x.jpg"), "images[4] has no 'id' that is a whole number"),
@@ -105,76 +105,76 @@ def refused(
         (lambda file: file["images"][0].update(id=9), "two images have the id 9"),
         (
             lambda file: file["annotations"][2].update(category_id=91),
-            "annotations[2] has the unknown category 91",
+            "annotations[2] has the category_id 91, which is not in 'categories'",
         ),
         (
             lambda file: file["annotations"][0].update(image_id=1),
-            "annotations[0] is of image 1, which is not in",
+            "annotations[0] has the image_id 1, which is not in 'images'",
         ),
         (
             lambda file: file["images"][1].update(file_name="a\0b.jpg"),
-            r"images[1] has the file_name 'a\x00b.jpg'; no file has such a name",
+            r"images[1] has the file_name 'a\x00b.jpg', which cannot be a file name",
         ),
         (
             lambda file: file["images"][1].update(file_name="\ud800.jpg"),
-            r"images[1] has the file_name '\ud800.jpg'; no file has such a name",
+            r"images[1] has the file_name '\ud800.jpg', which cannot be a file name",
         ),
         (lambda file: file["annotations"][0].pop("category_id"), "annotations[0] has no 'category_id'"),
         (
             lambda file: file["categories"].pop(),
-            "categories by id: label 1 is 'bicycle', in coco.toml 'person'",
+            "categories by id: label 1 is 'bicycle', but 'person' in coco.toml",
         ),
         (
             lambda file: file["categories"].pop(0),
-            "label 80 is '(none)', in coco.toml 'toothbrush'; order counts",
+            "label 80 is '(none)', but 'toothbrush' in coco.toml; names and order",
         ),
         (
             lambda file: file["categories"].append({"id": 91, "name": "hair brush"}),
-            "label 81 is 'hair brush', in coco.toml '(none)'",
+            "label 81 is 'hair brush', but '(none)' in coco.toml",
         ),
     ],
 )
-def test_a_file_of_another_schema_is_refused_by_place(
+def test_a_file_of_another_schema_is_refused_with_the_place(
     tmp_path: Path, change: Callable[[Any], object], message: str
 ):
     refused(coco_json.read, tmp_path, change, message)
 
 
 @pytest.mark.parametrize("text", ["", "{", "\x93NUMPY", "[" * 100_000])
-def test_a_file_that_is_not_json_is_refused_by_name(tmp_path: Path, text: str):
+def test_a_file_that_is_not_json_is_named(tmp_path: Path, text: str):
     path = trees.coco(tmp_path) / TRAIN
     path.write_text(text, encoding="latin-1")
-    with pytest.raises(InputError, match=r"instances_train2014.json is not JSON: "):
+    with pytest.raises(InputError, match=r"instances_train2014.json cannot be read as JSON: "):
         list(coco_json.read(CARD, "train", tmp_path))
 
 
-def test_json_that_is_no_object_is_refused(tmp_path: Path):
+def test_json_that_is_not_an_object_is_refused(tmp_path: Path):
     (trees.coco(tmp_path) / TRAIN).write_text("[]", encoding="utf-8")
     with pytest.raises(InputError, match=r"instances_train2014.json has no list 'images'"):
         list(coco_json.read(CARD, "train", tmp_path))
 
 
-def test_boxes_are_shares_of_the_image_and_those_of_crowds_count(tmp_path: Path):
+def test_boxes_are_shares_of_the_image_and_include_crowds(tmp_path: Path):
     path = trees.coco(tmp_path) / TRAIN
     content = json.loads(path.read_text(encoding="utf-8"))
     for image in content["images"]:
         image |= {"width": 200, "height": 100}
-    for note in content["annotations"]:
-        note["bbox"] = [20, 10, 100, 50]
+    for annotation in content["annotations"]:
+        annotation["bbox"] = [20, 10, 100, 50]
     path.write_text(json.dumps(content), encoding="utf-8")
-    found = dict(coco_json.boxes(CARD, "train", tmp_path))
-    assert list(found) == list(trees.COCO["train"])
+    boxes = dict(coco_json.boxes(CARD, "train", tmp_path))
+    assert list(boxes) == list(trees.COCO["train"])
     for name, labels in trees.COCO["train"].items():
-        assert {CARD.labels[box.label] for box in found[name]} == set(labels)
-    giraffe, _ = found["COCO_train2014_000000000025.jpg"]
+        assert {CARD.labels[box.label] for box in boxes[name]} == set(labels)
+    giraffe, _ = boxes["COCO_train2014_000000000025.jpg"]
     assert giraffe == Box(CARD.labels.index("giraffe"), 0.1, 0.1, 0.5, 0.5)
 
 
 def test_annotations_without_boxes_are_named(tmp_path: Path):
     source = trees.coco(tmp_path)
     content = json.loads((source / TRAIN).read_text(encoding="utf-8"))
-    for note in content["annotations"]:
-        note.pop("bbox", None)
+    for annotation in content["annotations"]:
+        annotation.pop("bbox", None)
     (source / TRAIN).write_text(json.dumps(content), encoding="utf-8")
     with pytest.raises(InputError, match=r"annotations\[0\] has no 'bbox' that is a list"):
         next(coco_json.boxes(CARD, "train", source))
@@ -197,15 +197,13 @@ def test_annotations_without_boxes_are_named(tmp_path: Path):
         ),
         (
             lambda file: file["images"][1].update(width=0),
-            "images[1] is 0 x 30 pixels, which no image has",
+            "images[1] has the impossible size 0 x 30 pixels",
         ),
         (
             lambda file: file["images"][1].update(height=10**400),
-            "0 pixels, which no image has",
+            "images[1] has the impossible size 40 x 1000",
         ),
     ],
 )
-def test_a_box_that_is_none_is_refused_by_place(
-    tmp_path: Path, change: Callable[[Any], object], message: str
-):
+def test_a_wrong_box_is_refused_with_the_place(tmp_path: Path, change: Callable[[Any], object], message: str):
     refused(coco_json.boxes, tmp_path, change, message)

@@ -1,4 +1,4 @@
-"""The cards of the real data sets: what they claim, and what they claim under another option."""
+"""The cards of the real data sets: labels, counts, evaluation and archives, also with other options."""
 
 import json
 import re
@@ -52,14 +52,14 @@ def test_a_card_expects_the_papers_images_and_labels(
         ("voc2012", "srn2017", None, "excluded"),
     ],
 )
-def test_a_card_is_scored_as_its_published_table_is(
+def test_a_card_has_the_evaluation_of_its_published_table(
     name: str, profile: str, top3: str | None, unspecified: str | None
 ):
-    found = cards.load_card(name).evaluation
-    assert (found.profile, found.top3, found.unspecified) == (profile, top3, unspecified)
-    assert found.profile in PROFILES
+    evaluation = cards.load_card(name).evaluation
+    assert (evaluation.profile, evaluation.top3, evaluation.unspecified) == (profile, top3, unspecified)
+    assert evaluation.profile in PROFILES
     if paper := published.load(name):
-        assert paper.top3 == found.top3
+        assert paper.top3 == evaluation.top3
 
 
 def test_only_voc2012_has_result_files_instead_of_test_labels():
@@ -67,7 +67,7 @@ def test_only_voc2012_has_result_files_instead_of_test_labels():
     assert {name: file for name, file in files.items() if file} == {"voc2012": "comp1_cls_test_{label}.txt"}
 
 
-def test_a_store_with_test_labels_is_not_taken_for_one_without():
+def test_a_store_with_test_labels_has_another_digest_than_one_without():
     hidden = cards.load_card("voc2012")
     shown = replace(hidden, evaluation=replace(hidden.evaluation, result_files=""))
     assert cards.store_digest(hidden) != cards.store_digest(shown)
@@ -83,14 +83,14 @@ def test_the_demo_has_the_digest_of_the_accepted_records():
     assert cards.store_digest(cards.load_card("demo")) == digest
 
 
-def test_only_voc2012_cannot_be_fetched_whole():
+def test_only_the_archives_of_voc2012_are_incomplete():
     lacking = {name: cards.load_card(name).not_offered for name in cards.names()}
-    assert {name: what for name, what in lacking.items() if what} == {
+    assert {name: missing for name, missing in lacking.items() if missing} == {
         "voc2012": "VOC2012test.tar, the test images"
     }
 
 
-def test_what_owners_offer_openly_has_its_size_and_its_md5():
+def test_every_archive_has_its_size_and_md5():
     offered = {name: cards.load_card(name).archives for name in cards.names()}
     assert {name: len(archives) for name, archives in offered.items() if archives} == {
         "coco": 3,
@@ -140,7 +140,7 @@ def changed(name: str, tmp_path: Path, old: str, new: str) -> Card:
         ),
     ],
 )
-def test_another_option_brings_its_own_counts(
+def test_another_option_has_its_own_counts(
     tmp_path: Path, name: str, old: str, new: str, train: Split, test: Split
 ):
     card = changed(name, tmp_path, old, new)
@@ -164,7 +164,7 @@ def test_another_option_brings_its_own_counts(
         ),
     ],
 )
-def test_a_malformed_entry_is_refused_by_place(tmp_path: Path, old: str, new: str, message: str):
+def test_a_malformed_entry_is_refused_with_its_place(tmp_path: Path, old: str, new: str, message: str):
     with pytest.raises(InputError) as caught:
         changed("coco", tmp_path, old, new)
     assert message in str(caught.value)

@@ -1,4 +1,4 @@
-"""`python -m bench.data`: what a store holds in numbers, and a sheet of its images."""
+"""The command `python -m bench.data`: the description of a store, and a sheet of its images."""
 
 import doctest
 import io
@@ -44,55 +44,58 @@ def test_counts_labels_per_image_and_frequencies_are_those_of_the_store(store: S
 
 def test_the_most_frequent_label_comes_first():
     train_NC = np.array([[0, 1, 1], [0, 1, -1]], np.int8)
-    found = __main__.frequencies(["a", "b", "c"], train_NC, train_NC[:1])
-    assert found == [
+    rows = __main__.frequencies(["a", "b", "c"], train_NC, train_NC[:1])
+    assert rows == [
         ["b", "2", "100.0 %", "1", "100.0 %"],
         ["c", "1", "50.0 %", "1", "100.0 %"],
         ["a", "0", "0.0 %", "0", "0.0 %"],
     ]
 
 
-def test_unspecified_labels_are_counted_where_there_are_negative_ones(store: Store, wider: Store):
+def test_unspecified_labels_are_counted_if_there_are_negative_ones(store: Store, wider: Store):
     assert "Unspecified (neither positive nor negative): 3 in train, 0 in test" in __main__.describe(wider)
     assert "Unspecified" not in __main__.describe(store)
 
 
-def pasted(page: Image.Image, place: int) -> Any:
-    """The pixels of the sheet where an image is."""
-    left = contact_sheet.GAP + place % contact_sheet.COLUMNS * (contact_sheet.SHOWN + contact_sheet.GAP)
+def pasted(page: Image.Image, position: int) -> Any:
+    """The pixels of an image in the first row of the sheet."""
+    left = contact_sheet.GAP + position % contact_sheet.COLUMNS * (
+        contact_sheet.IMAGE_SIDE + contact_sheet.GAP
+    )
     return np.asarray(page)[
-        contact_sheet.GAP : contact_sheet.GAP + contact_sheet.SHOWN, left : left + contact_sheet.SHOWN
+        contact_sheet.GAP : contact_sheet.GAP + contact_sheet.IMAGE_SIDE,
+        left : left + contact_sheet.IMAGE_SIDE,
     ]
 
 
 def test_the_sheet_shows_the_images_and_has_text_below(store: Store):
     names = store.manifest["labels"]
     page = Image.open(io.BytesIO(contact_sheet.png(store.train, np.arange(8), names)))
-    assert page.width == 6 * (contact_sheet.SHOWN + contact_sheet.GAP) + contact_sheet.GAP
-    for place, image in enumerate(store.train.images(np.arange(6))):
-        expected = Image.fromarray(image).resize((contact_sheet.SHOWN, contact_sheet.SHOWN))
-        assert np.array_equal(pasted(page, place), np.asarray(expected))
+    assert page.width == 6 * (contact_sheet.IMAGE_SIDE + contact_sheet.GAP) + contact_sheet.GAP
+    for position, image in enumerate(store.train.images(np.arange(6))):
+        expected = Image.fromarray(image).resize((contact_sheet.IMAGE_SIDE, contact_sheet.IMAGE_SIDE))
+        assert np.array_equal(pasted(page, position), np.asarray(expected))
     below = np.asarray(page)[
-        contact_sheet.GAP + contact_sheet.SHOWN : contact_sheet.GAP
-        + contact_sheet.SHOWN
-        + 2 * contact_sheet.LINE
+        contact_sheet.GAP + contact_sheet.IMAGE_SIDE : contact_sheet.GAP
+        + contact_sheet.IMAGE_SIDE
+        + 2 * contact_sheet.LINE_HEIGHT
     ]
     assert (below < 128).any()
 
 
 def test_the_text_is_the_end_of_the_id_and_the_positive_labels(wider: Store):
-    (found,) = contact_sheet._texts(wider.train, np.array([0]), wider.manifest["labels"])
-    assert found == ["ain/0--Parade/0_Parade_a.jpg#0", "Male, Hat"]
-    (found,) = contact_sheet._texts(wider.train, np.array([1]), wider.manifest["labels"])
-    assert found[1:] == ["no label"]
+    (lines,) = contact_sheet._texts(wider.train, np.array([0]), wider.manifest["labels"])
+    assert lines == ["ain/0--Parade/0_Parade_a.jpg#0", "Male, Hat"]
+    (lines,) = contact_sheet._texts(wider.train, np.array([1]), wider.manifest["labels"])
+    assert lines[1:] == ["no label"]
 
 
 def test_a_view_without_images_is_described_and_not_drawn(wider: Store, tmp_path: Path):
-    """Of three persons none is held out."""
+    """None of the three persons is held out."""
     assert wider.held_out.labels_NC.shape == (0, 14)
     words = ["--dataset", "wider", "--data", str(wider.folder.parent), "--view", "held_out"]
     assert __main__.main(words) == 0
-    with pytest.raises(InputError, match="held_out has no image to draw; those that have some: train, test$"):
+    with pytest.raises(InputError, match="view held_out has no images; give --view one of: train, test$"):
         __main__.main([*words, "--output", str(tmp_path / "a.png")])
 
 
@@ -105,9 +108,9 @@ class TestCommand:
     def test_prints_and_draws(self, words: list[str], tmp_path: Path, capsys: Any):
         file = tmp_path / "sheets" / "a.png"
         assert __main__.main([*words, "--output", str(file), "--images", "5", "--view", "test"]) == 0
-        assert capsys.readouterr().out.endswith(f"5 images of test in {file}\n")
+        assert capsys.readouterr().out.endswith(f"written: {file} (5 images of test)\n")
         with Image.open(file) as page:
-            assert page.width == 5 * (contact_sheet.SHOWN + contact_sheet.GAP) + contact_sheet.GAP
+            assert page.width == 5 * (contact_sheet.IMAGE_SIDE + contact_sheet.GAP) + contact_sheet.GAP
 
     def test_draws_the_same_again_and_others_for_another_seed(self, words: list[str], tmp_path: Path):
         files = [tmp_path / f"{name}.png" for name in "abc"]
@@ -120,18 +123,18 @@ class TestCommand:
         [
             (
                 ["--output", "a.gif"],
-                "--output a.gif: the sheet is a PNG image; give a name that ends in .png",
+                "--output a.gif is not a PNG file; give a name that ends in .png",
             ),
-            (["--images", "0"], "--images 0: at least one is needed"),
-            (["--seed", "-1"], "--seed -1: give 0 or more"),
+            (["--images", "0"], "--images 0 is too small; give 1 or more"),
+            (["--seed", "-1"], "--seed -1 is negative; give 0 or more"),
             (["--view", "val"], "invalid choice: 'val'"),
         ],
     )
-    def test_names_a_mistake(self, words: list[str], more: list[str], message: str):
+    def test_names_a_wrong_option(self, words: list[str], more: list[str], message: str):
         with pytest.raises(InputError, match=message):
             __main__.main([*words, *more])
 
-    def test_says_how_to_prepare_what_is_not_there(self, words: list[str], tmp_path: Path):
+    def test_says_how_to_prepare_a_missing_store(self, words: list[str], tmp_path: Path):
         with pytest.raises(
             InputError, match="holds no prepared data; run: python -m bench.prepare --dataset demo"
         ):

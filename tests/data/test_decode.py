@@ -1,4 +1,4 @@
-"""Every kind of image file has its outcome, and pixels are Pillow's."""
+"""Decoding: every kind of image file gives Pillow's pixels or a reason why it has none."""
 
 import hashlib
 import struct
@@ -19,7 +19,7 @@ def noise(height: int, width: int, seed: int = 0) -> Any:
 
 
 def smooth(height: int, width: int) -> Image.Image:
-    """A picture that survives JPEG: noise enlarged eight times."""
+    """An image that JPEG changes little: noise enlarged eight times."""
     small = Image.fromarray(noise(height // 8 + 2, width // 8 + 2))
     return small.resize((width, height), Image.Resampling.BICUBIC)
 
@@ -37,7 +37,7 @@ def pillow(path: Path) -> Any:
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
 @pytest.mark.parametrize("progressive", [False, True])
 @pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0"])
-def test_a_jpeg_has_pillows_pixels_to_the_bit(tmp_path: Path, mode: str, progressive: bool, subsampling: str):
+def test_a_jpeg_has_exactly_pillows_pixels(tmp_path: Path, mode: str, progressive: bool, subsampling: str):
     how = {"quality": 90, "progressive": progressive, "subsampling": subsampling}
     path = saved(tmp_path / "a", smooth(77, 123).convert(mode), "JPEG", **how)
     assert np.array_equal(decode.decode(path), pillow(path))
@@ -51,14 +51,14 @@ def test_a_jpeg_has_pillows_pixels_to_the_bit(tmp_path: Path, mode: str, progres
         ("CMYK", "TIFF"),
     ],
 )
-def test_other_kinds_are_converted_as_pillow_does(tmp_path: Path, mode: str, form: str):
+def test_other_formats_are_converted_as_by_pillow(tmp_path: Path, mode: str, form: str):
     path = saved(tmp_path / "a", smooth(30, 41).convert(mode), form)
-    found = decode.decode(path)
-    assert found.shape == (30, 41, 3)
-    assert np.array_equal(found, pillow(path))
+    pixels = decode.decode(path)
+    assert pixels.shape == (30, 41, 3)
+    assert np.array_equal(pixels, pillow(path))
 
 
-def test_what_is_transparent_keeps_the_colours_that_are_stored(tmp_path: Path):
+def test_transparent_pixels_keep_their_stored_colours(tmp_path: Path):
     pixels = np.dstack([noise(9, 8), np.zeros((9, 8), np.uint8)])
     path = saved(tmp_path / "a", Image.fromarray(pixels, "RGBA"), "PNG")
     assert np.array_equal(decode.decode(path), pixels[:, :, :3])
@@ -70,19 +70,19 @@ def test_a_palette_with_transparent_entries_is_converted_without_a_warning(tmp_p
     assert np.array_equal(decode.decode(path), np.asarray(image.convert("RGB")))
 
 
-def test_of_16_bits_the_upper_8_count(tmp_path: Path):
+def test_of_16_bits_the_upper_8_are_used(tmp_path: Path):
     values = np.arange(0, 65536, 97, dtype=np.uint16)[:600].reshape(20, 30)
     path = saved(tmp_path / "a", Image.fromarray(values), "PNG")
     assert np.array_equal(decode.decode(path), np.repeat((values >> 8)[:, :, None], 3, axis=2))
 
 
-def test_of_several_pictures_the_first_counts(tmp_path: Path):
+def test_of_several_pictures_the_first_is_used(tmp_path: Path):
     first, second = Image.new("RGB", (5, 4), (255, 0, 0)), Image.new("RGB", (5, 4), (0, 0, 255))
     path = saved(tmp_path / "a", first, "GIF", save_all=True, append_images=[second])
     assert np.all(decode.decode(path) == [255, 0, 0])
 
 
-def test_the_orientation_in_exif_is_ignored_as_boxes_refer_to_what_is_stored(tmp_path: Path):
+def test_the_exif_orientation_is_ignored_because_boxes_refer_to_the_stored_pixels(tmp_path: Path):
     exif = Image.Exif()
     exif[0x0112] = 6  # turn by 90 degrees
     turned = saved(tmp_path / "a", smooth(20, 50), "JPEG", exif=exif)
@@ -91,7 +91,7 @@ def test_the_orientation_in_exif_is_ignored_as_boxes_refer_to_what_is_stored(tmp
 
 
 def png_header(width: int, height: int) -> bytes:
-    """A PNG that claims to be so large and has no pixels."""
+    """A PNG whose header states this size, without pixels."""
     chunks = (
         (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)),
         (b"IDAT", b""),
@@ -116,31 +116,31 @@ def png_header(width: int, height: int) -> bytes:
         (png_header(9, 9), "cut short or damaged"),
     ],
 )
-def test_a_file_without_pixels_is_told_why(tmp_path: Path, content: bytes, reason: str):
+def test_a_file_without_pixels_is_refused_with_the_reason(tmp_path: Path, content: bytes, reason: str):
     path = tmp_path / "a.jpg"
     path.write_bytes(content)
     with pytest.raises(Unusable, match=f"^{reason}$"):
         decode.decode(path)
 
 
-def test_a_file_that_is_not_there_is_missing(tmp_path: Path):
+def test_a_missing_file_is_reported_as_missing(tmp_path: Path):
     with pytest.raises(Unusable, match="^image missing$"):
         decode.decode(tmp_path / "a.jpg")
 
 
-def test_a_file_that_the_system_does_not_give_is_told_why(tmp_path: Path):
+def test_a_path_that_cannot_be_read_is_refused_with_the_systems_reason(tmp_path: Path):
     with pytest.raises(Unusable, match="^cannot be read: Is a directory$"):
         decode.decode(tmp_path)
 
 
-def test_numbers_without_a_range_are_no_picture(tmp_path: Path):
+def test_pixels_without_a_known_range_are_refused(tmp_path: Path):
     path = saved(tmp_path / "a", Image.fromarray(np.ones((4, 5), np.float32)), "TIFF")
     with pytest.raises(Unusable, match="^pixels without a known range$"):
         decode.decode(path)
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF", "BMP"])
-def test_a_file_cut_short_anywhere_is_refused(tmp_path: Path, form: str):
+def test_a_truncated_file_is_refused(tmp_path: Path, form: str):
     whole = saved(tmp_path / "whole", smooth(40, 60), form).read_bytes()
     path = tmp_path / "a"
     for length in [1, *range(9, len(whole) - 30, 97), len(whole) - 30]:
@@ -193,7 +193,7 @@ SIZES = [
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
 @pytest.mark.parametrize("side", [50, 224, 256])
-def test_resizing_is_pillows_antialiased_bilinear_to_the_bit(size: tuple[int, int], side: int):
+def test_resizing_is_exactly_pillows_antialiased_bilinear(size: tuple[int, int], side: int):
     for image in (
         noise(*size),
         np.asarray(smooth(*size)),
@@ -203,13 +203,13 @@ def test_resizing_is_pillows_antialiased_bilinear_to_the_bit(size: tuple[int, in
         assert np.array_equal(decode.resize(image, side), np.asarray(expected))
 
 
-def test_stored_pixels_are_those_of_every_earlier_version():
-    """The fingerprint of a data set would change with them, and results could not be compared."""
+def test_stored_pixels_are_the_same_as_in_every_earlier_version():
+    """Other pixels would change the fingerprints of data sets, and results could not be compared."""
     sums = [decode.resize(noise(*size), side).tobytes() for size in SIZES for side in (50, 224, 256)]
     assert hashlib.sha256(b"".join(sums)).hexdigest()[:16] == "c82d2a56b0a95dd6"
 
 
-def test_an_image_of_the_right_size_is_left_as_it_is():
+def test_an_image_of_the_right_size_is_not_changed():
     image = noise(64, 64)
     assert decode.resize(image, 64) is image
 
@@ -237,9 +237,7 @@ def test_a_box_without_a_pixel_of_the_image_is_refused(box: Any):
         decode.crop(noise(30, 40), box)
 
 
-def test_a_disk_that_does_not_give_a_file_is_told_apart_from_a_damaged_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_disk_error_is_distinguished_from_a_damaged_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def vanishes(*_: object, **__: object) -> None:
         raise OSError(5, "Input/output error")
 

@@ -1,4 +1,4 @@
-"""The embedded data set: made deterministically, its labels true, its test glyphs never seen in training."""
+"""The generated data set: deterministic scenes, correct labels, different glyphs for training and testing."""
 
 import doctest
 import hashlib
@@ -43,7 +43,7 @@ def test_training_and_test_scenes_share_no_glyph():
         assert not seen & new
 
 
-def test_labels_are_the_digits_that_were_placed_and_places_never_overlap():
+def test_scenes_have_three_to_eight_digits_that_never_overlap():
     motifs = [digit_scenes._motif(text) for text in options().motifs]
     for number in range(200):
         rng = digit_scenes._generator(0, "train", number)
@@ -54,7 +54,7 @@ def test_labels_are_the_digits_that_were_placed_and_places_never_overlap():
         assert all(0 <= row < 4 and 0 <= column < 4 for row, column in cells)
 
 
-def test_without_noise_only_placed_cells_differ_from_the_ground():
+def test_without_noise_only_cells_with_a_digit_differ_from_the_background():
     plain = replace(options(), noise=0.0)
     rng = np.random.default_rng(0)
     scene = digit_scenes._draw(rng, [(4, 1, 2)], digit_scenes._glyphs(plain, test=False), plain)[:, :, 0]
@@ -71,18 +71,18 @@ def test_unknown_options_are_named(small_card: Card):
 
 
 def test_boxes_are_where_digits_are_drawn(small_card: Card):
-    """Without noise nothing but what lies in a box differs from the ground, and every box holds something."""
+    """Without noise only pixels in boxes differ from the background, and some do in every box."""
     plain = replace(small_card, options={**small_card.options, "noise": 0.0}, test=Split(50))
     scenes = digit_scenes.read(plain, "test", None)
-    ground = round(255 * options().background)
-    for sample, (name, found) in zip(scenes, digit_scenes.boxes(plain, "test", None), strict=True):
-        outside = np.asarray(sample.image)[:, :, 0] != ground
-        for box in found:
+    background = round(255 * options().background)
+    for sample, (name, boxes) in zip(scenes, digit_scenes.boxes(plain, "test", None), strict=True):
+        outside = np.asarray(sample.image)[:, :, 0] != background
+        for box in boxes:
             top, left, cell = (round(64 * share) for share in (box.top, box.left, box.width))
             assert outside[top : top + cell, left : left + cell].any()
-        for box in found:
+        for box in boxes:
             top, left, cell = (round(64 * share) for share in (box.top, box.left, box.width))
             outside[top : top + cell, left : left + cell] = False
         assert not outside.any()
         assert name == sample.id
-        assert {box.label for box in found} == set(np.flatnonzero(sample.labels_C))
+        assert {box.label for box in boxes} == set(np.flatnonzero(sample.labels_C))

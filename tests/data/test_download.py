@@ -1,4 +1,4 @@
-"""Downloads: gone on with by range, named only when their hash is right, whatever the server does."""
+"""Downloads: resumed by range, checked by MD5, correct whatever the server does."""
 
 import hashlib
 import io
@@ -27,7 +27,7 @@ CONTENT = np.random.default_rng(0).bytes(300_000)
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """No pauses, no proxy, small pieces; returns the pauses that there would be."""
+    """No pauses, no proxy, small chunks; returns the pauses that were requested."""
     pauses: list[float] = []
     monkeypatch.setattr(download.time, "sleep", pauses.append)
     monkeypatch.setattr(download, "CHUNK", 10_000)
@@ -44,7 +44,7 @@ def archive(at: server.Server, content: bytes = CONTENT, **changes: Any) -> Arch
     return Archive(**{**facts, **changes})
 
 
-def test_a_file_arrives_whole_under_its_name(tmp_path: Path):
+def test_a_complete_file_is_renamed_to_fetched(tmp_path: Path):
     with serving(CONTENT) as at:
         path = download.download(archive(at), tmp_path)
     assert path == tmp_path / "archive.zip.fetched"
@@ -52,16 +52,16 @@ def test_a_file_arrives_whole_under_its_name(tmp_path: Path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_what_was_cut_short_is_gone_on_with_by_range(tmp_path: Path, at_once: list[float], capsys: Any):
+def test_an_interrupted_download_is_resumed_by_range(tmp_path: Path, at_once: list[float], capsys: Any):
     with serving(CONTENT, server.cut(100_000), server.cut(50_000), server.properly) as at:
         assert download.download(archive(at), tmp_path).read_bytes() == CONTENT
         assert at.ranges == [None, "bytes=100000-", "bytes=150000-"]
     assert at_once == [2, 2]
-    said = "archive.zip: the connection ended after 100,000 of 300,000 bytes; next attempt in 2 s\n"
-    assert said in capsys.readouterr().err
+    line = "archive.zip: the connection ended after 100,000 of 300,000 bytes; next attempt in 2 s\n"
+    assert line in capsys.readouterr().err
 
 
-def test_what_an_earlier_process_left_is_gone_on_with(tmp_path: Path):
+def test_a_part_that_an_earlier_process_left_is_resumed(tmp_path: Path):
     (tmp_path / "archive.zip.part").write_bytes(CONTENT[:123_456])
     with serving(CONTENT) as at:
         assert download.download(archive(at), tmp_path).read_bytes() == CONTENT
@@ -69,28 +69,28 @@ def test_what_an_earlier_process_left_is_gone_on_with(tmp_path: Path):
 
 
 @pytest.mark.parametrize("code", [500, 502, 503, 504, 429])
-def test_a_server_that_cannot_for_now_is_asked_again(tmp_path: Path, code: int, at_once: list[float]):
+def test_after_a_temporary_error_the_server_is_asked_again(tmp_path: Path, code: int, at_once: list[float]):
     with serving(CONTENT, server.status(code), server.status(code), server.properly) as at:
         assert download.download(archive(at), tmp_path).read_bytes() == CONTENT
     assert at_once == [2, 4]
 
 
-def test_a_server_that_never_answers_well_is_given_up_and_what_arrived_is_kept(tmp_path: Path):
+def test_after_several_errors_the_download_stops_and_the_part_is_kept(tmp_path: Path):
     with (
         serving(CONTENT, server.cut(1000), server.status(503)) as at,
         pytest.raises(
             InputError,
-            match="archive.zip: the server answers 503 Service Unavailable; the same command goes on",
+            match="archive.zip: the server answers 503 Service Unavailable; run the same command again to",
         ),
     ):
         download.download(archive(at), tmp_path)
-    assert len(at.ranges) == 1 + download.ATTEMPTS - 1
+    assert len(at.ranges) == 1 + download.MAX_FAILURES - 1
     assert (tmp_path / "archive.zip.part").read_bytes() == CONTENT[:1000]
     assert not (tmp_path / "archive.zip.fetched").exists()
 
 
 @pytest.mark.parametrize("code", [403, 404, 410])
-def test_a_server_that_refuses_is_asked_once(tmp_path: Path, code: int):
+def test_after_a_permanent_error_the_server_is_not_asked_again(tmp_path: Path, code: int):
     with (
         serving(CONTENT, server.status(code)) as at,
         pytest.raises(InputError, match=f"the server answers {code}"),
@@ -99,74 +99,77 @@ def test_a_server_that_refuses_is_asked_once(tmp_path: Path, code: int):
     assert len(at.ranges) == 1
 
 
-def test_nobody_who_answers_is_told(tmp_path: Path):
+def test_a_server_that_does_not_answer_is_reported(tmp_path: Path):
     with serving(CONTENT) as at:
         nobody = archive(at)
-    with pytest.raises(InputError, match="Connection refused.*; the same command goes on where it was"):
+    with pytest.raises(InputError, match="Connection refused.*; run the same command again to resume"):
         download.download(nobody, tmp_path)
 
 
-def test_a_server_without_ranges_sends_all_again(tmp_path: Path):
+def test_a_server_without_ranges_sends_everything_again(tmp_path: Path):
     with serving(CONTENT, server.cut(200_000), server.without_ranges) as at:
         assert download.download(archive(at), tmp_path).read_bytes() == CONTENT
         assert at.ranges == [None, "bytes=200000-"]
 
 
 @pytest.mark.parametrize("confused", [server.another_range, server.a_part_as_200])
-def test_an_answer_with_another_range_than_asked_for_is_not_trusted(tmp_path: Path, confused: server.Answer):
+def test_a_response_with_another_range_than_requested_is_not_trusted(tmp_path: Path, confused: server.Answer):
     with serving(CONTENT, server.cut(200_000), confused, server.properly) as at:
         assert download.download(archive(at), tmp_path).read_bytes() == CONTENT
         assert at.ranges == [None, "bytes=200000-", None]
 
 
-def test_a_server_that_is_confused_forever_is_given_up(tmp_path: Path):
-    """Each attempt brings the same bytes again, which is no progress."""
+def test_a_server_that_always_sends_wrong_ranges_is_given_up(tmp_path: Path):
+    """Each attempt receives the same bytes again, which does not count as progress."""
     with (
         serving(CONTENT, *[server.cut(200_000), server.another_range] * 9) as at,
-        pytest.raises(InputError, match="the same command goes on where it was"),
+        pytest.raises(InputError, match="run the same command again to resume"),
     ):
         download.download(archive(at), tmp_path)
-    assert len(at.ranges) <= 2 * download.ATTEMPTS
+    assert len(at.ranges) <= 2 * download.MAX_FAILURES
 
 
-def test_a_wrong_hash_is_refused_and_nothing_of_it_kept(tmp_path: Path):
+def test_a_file_with_a_wrong_md5_is_deleted(tmp_path: Path):
     with (
         serving(CONTENT[::-1]) as at,
         pytest.raises(
             InputError,
-            match=r"archive.zip has the MD5 [0-9a-f]{32}, not [0-9a-f]{32} as on the card; it is not kept",
+            match=r"archive.zip is not the archive of the card: its MD5 is [0-9a-f]{32}, not [0-9a-f]{32};"
+            " the file was deleted, run the same command again to download it anew",
         ),
     ):
         download.download(archive(at), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_part_of_another_file_is_found_by_the_hash_and_fetched_anew(tmp_path: Path):
+def test_a_part_of_another_file_is_detected_by_the_md5_and_downloaded_again(tmp_path: Path):
     (tmp_path / "archive.zip.part").write_bytes(bytes(1000))
     with serving(CONTENT) as at:
-        with pytest.raises(InputError, match="the same command begins anew"):
+        with pytest.raises(InputError, match="run the same command again to download it anew"):
             download.download(archive(at), tmp_path)
         assert download.download(archive(at), tmp_path).read_bytes() == CONTENT
 
 
-def test_a_part_longer_than_the_file_is_fetched_anew(tmp_path: Path):
+def test_a_part_longer_than_the_file_is_downloaded_again(tmp_path: Path):
     (tmp_path / "archive.zip.part").write_bytes(CONTENT + b"more")
     with serving(CONTENT) as at:
-        with pytest.raises(InputError, match="the same command begins anew"):
+        with pytest.raises(InputError, match="run the same command again to download it anew"):
             download.download(archive(at), tmp_path)
         assert download.download(archive(at), tmp_path).read_bytes() == CONTENT
 
 
-def test_a_file_of_another_size_than_the_cards_is_told_before_it_is_fetched(tmp_path: Path):
+def test_a_file_of_another_size_than_on_the_card_is_refused_before_it_is_downloaded(tmp_path: Path):
     with (
         serving(CONTENT) as at,
-        pytest.raises(InputError, match="archive.zip has 300000 bytes, not the 400,000 of the card"),
+        pytest.raises(
+            InputError, match="archive.zip is not the archive of the card: it has 300000 bytes, not 400,000"
+        ),
     ):
         download.download(archive(at, bytes=400_000), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_body_without_end_is_not_received_forever(tmp_path: Path):
+def test_a_response_without_end_is_not_received_forever(tmp_path: Path):
     def endless(handler: server.Handler, _: bytes) -> None:
         handler.send_response(200)
         handler.end_headers()
@@ -177,22 +180,24 @@ def test_a_body_without_end_is_not_received_forever(tmp_path: Path):
                 break
         handler.close_connection = True
 
-    with serving(CONTENT, endless) as at, pytest.raises(InputError, match="not kept"):
+    with serving(CONTENT, endless) as at, pytest.raises(InputError, match="the file was deleted"):
         download.download(archive(at), tmp_path)
 
 
-def test_a_file_that_a_user_put_there_is_taken_if_its_hash_is_right(tmp_path: Path):
+def test_an_archive_that_the_user_put_there_is_used_if_its_md5_is_right(tmp_path: Path):
     (tmp_path / "archive.zip").write_bytes(CONTENT)
     with serving(CONTENT) as at:
         assert download.download(archive(at), tmp_path).read_bytes() == CONTENT
         assert at.ranges == []
         (tmp_path / "archive.zip").write_bytes(b"mine")
-        with pytest.raises(InputError, match="archive.zip has the MD5 .*; move it away"):
+        with pytest.raises(
+            InputError, match="archive.zip is not the archive of the card: its MD5 is .*; move it away"
+        ):
             download.download(archive(at), tmp_path)
     assert (tmp_path / "archive.zip").read_bytes() == b"mine"
 
 
-def test_a_disk_that_is_full_is_named_with_path_and_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_full_disk_is_reported_with_path_and_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "archive.zip.part").symlink_to("/dev/full")
     monkeypatch.setattr(download, "_size", lambda _: 0)
     with (
@@ -204,12 +209,15 @@ def test_a_disk_that_is_full_is_named_with_path_and_bytes(tmp_path: Path, monkey
         download.download(archive(at), tmp_path)
 
 
-def test_only_the_web_is_fetched_from(tmp_path: Path):
-    with pytest.raises(InputError, match="file:///etc/passwd: only http:// and https:// are fetched"):
+def test_only_http_and_https_are_allowed(tmp_path: Path):
+    with pytest.raises(
+        InputError,
+        match="file:///etc/passwd cannot be downloaded; the URL must begin with http:// or https://",
+    ):
         download.download(Archive("file:///etc/passwd", 9, "0" * 32), tmp_path)
 
 
-def test_a_process_that_is_killed_midway_is_gone_on_with(tmp_path: Path):
+def test_the_download_of_a_killed_process_is_resumed(tmp_path: Path):
     part = tmp_path / "archive.zip.part"
     content = CONTENT * 40
     with serving(content, server.slowly) as at:
@@ -233,7 +241,7 @@ def test_a_process_that_is_killed_midway_is_gone_on_with(tmp_path: Path):
 
 
 def done(folder: Path) -> list[Path]:
-    """The pictures and annotations that are unpacked."""
+    """The images and annotations that are unpacked."""
     return [path for path in folder.glob("*/*") if path.is_file()]
 
 
@@ -257,7 +265,7 @@ class TestFetch:
         with serving(content) as at:
             yield at, trees.card("coco", archives=(archive(at, content),))
 
-    def test_unpacks_into_the_source_folder_and_asks_no_second_time(
+    def test_unpacks_into_the_source_folder_and_downloads_only_once(
         self, offered: tuple[server.Server, Card], tmp_path: Path
     ):
         at, card = offered
@@ -279,7 +287,7 @@ class TestFetch:
         download.fetch(offered[1], tmp_path / "source")
         assert (tmp_path / "source" / "archive.zip").exists()
 
-    def test_killed_while_unpacking_goes_on_in_the_room_there_was_and_removes_its_archive(
+    def test_killed_while_unpacking_resumes_in_the_same_space_and_deletes_its_archive(
         self, offered: tuple[server.Server, Card], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ):
         at, card = offered
@@ -300,38 +308,38 @@ class TestFetch:
         assert len(at.ranges) == 1
         assert sorted(path.name for path in folder.iterdir() if path.is_file()) == [".archive.zip.unpacked"]
 
-    def test_of_two_at_once_one_fetches_and_the_other_waits(
+    def test_of_two_at_once_one_downloads_and_the_other_waits(
         self, offered: tuple[server.Server, Card], tmp_path: Path, capsys: Any
     ):
         at, card = offered
-        folder, told = tmp_path / "source", threading.Event()
+        folder, waiting = tmp_path / "source", threading.Event()
 
         def when_the_other_waits(handler: server.Handler, content: bytes) -> None:
-            assert told.wait(timeout=30)
+            assert waiting.wait(timeout=30)
             server.properly(handler, content)
 
         at.answers[:] = [when_the_other_waits]
         both = [threading.Thread(target=download.fetch, args=(card, folder)) for _ in range(2)]
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(download, "_say_that_it_waits", lambda _: told.set())
+            patch.setattr(download, "_say_waiting", lambda _: waiting.set())
             for thread in both:
                 thread.start()
             for thread in both:
                 thread.join()
         assert at.ranges == [None]
-        assert "0 archives to fetch" in capsys.readouterr().err
+        assert "0 archives to download" in capsys.readouterr().err
         assert (folder / ".archive.zip.unpacked").exists()
 
     def test_says_that_it_waits(self, tmp_path: Path, capsys: Any):
-        download._say_that_it_waits(tmp_path)
-        assert f"another process fetches into {tmp_path}: waiting for it" in capsys.readouterr().err
+        download._say_waiting(tmp_path)
+        assert f"waiting for another process that downloads into {tmp_path}" in capsys.readouterr().err
 
-    def test_names_a_place_that_is_no_folder(self, offered: tuple[server.Server, Card], tmp_path: Path):
+    def test_names_a_path_that_is_not_a_folder(self, offered: tuple[server.Server, Card], tmp_path: Path):
         (tmp_path / "source").write_bytes(b"a file")
         with pytest.raises(InputError, match=r"cannot write to the folder .*source: (File exists|Not a dir)"):
             download.fetch(offered[1], tmp_path / "source")
 
-    def test_says_what_it_takes_and_stops_where_that_is_too_much(
+    def test_says_how_much_space_is_needed_and_stops_if_it_is_not_free(
         self,
         offered: tuple[server.Server, Card],
         tmp_path: Path,
@@ -339,27 +347,29 @@ class TestFetch:
         monkeypatch: pytest.MonkeyPatch,
     ):
         monkeypatch.setattr(download.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 1000})())
-        with pytest.raises(InputError, match="the archives of coco take 0.0 GB in .*--source DIR"):
+        with pytest.raises(InputError, match="the archives of coco need 0.0 GB in .*--source DIR"):
             download.fetch(offered[1], tmp_path / "source")
-        assert "MS-COCO: 1 archives to fetch and unpack; they take up to 0.0 GB in" in capsys.readouterr().err
+        assert (
+            "MS-COCO: 1 archives to download and unpack; they need up to 0.0 GB in" in capsys.readouterr().err
+        )
 
-    def test_says_whom_to_ask_where_nothing_is_offered(self, tmp_path: Path):
+    def test_says_whom_to_ask_if_there_is_nothing_to_download(self, tmp_path: Path):
         with pytest.raises(
-            InputError, match="NUS-WIDE is not offered for download; ask the Lab for Media Search"
+            InputError, match="NUS-WIDE cannot be downloaded automatically; ask the Lab for Media Search"
         ):
             download.fetch(cards.load_card("nuswide"), tmp_path / "source")
         assert list(tmp_path.iterdir()) == []
 
-    def test_says_first_what_the_archives_lack(
+    def test_first_says_what_the_archives_do_not_contain(
         self, offered: tuple[server.Server, Card], tmp_path: Path, capsys: Any
     ):
         card = replace(offered[1], not_offered="the test images")
         download.fetch(card, tmp_path / "source")
         assert capsys.readouterr().err.startswith(
-            "MS-COCO: what is fetched is without the test images; get train2014.zip, "
+            "MS-COCO: the download does not contain the test images; get train2014.zip, "
         )
 
-    def test_is_the_beginning_of_preparing(
+    def test_is_the_first_step_of_preparing_with_download(
         self,
         offered: tuple[server.Server, Card],
         tmp_path: Path,

@@ -1,4 +1,4 @@
-"""The reader list-files: a data set of one's own as two lists and two matrices."""
+"""The reader list-files: a user's own data set as two lists and two matrices."""
 
 import doctest
 from pathlib import Path
@@ -54,7 +54,7 @@ def test_the_count_of_labels_may_be_absent_and_unspecified_labels_are_kept(tmp_p
     assert [sample.labels_C.tolist() for sample in samples] == [[1, -1], [0, 0], [-1, 1]]
 
 
-def test_the_count_may_be_of_positives_or_the_sum_of_the_row(tmp_path: Path, card: Card):
+def test_the_count_may_be_the_number_of_positives_or_the_sum_of_the_row(tmp_path: Path, card: Card):
     source = trees.own(tmp_path)
     trees.write(source / "train_imglist.txt", ["a/1.jpg 1", "b/2 x.jpg 0", "a/3.jpg -2"])
     trees.write(source / "train_label.txt", ["1 -1", "1 -1", "-1 -1"])
@@ -67,27 +67,27 @@ def test_the_count_may_be_of_positives_or_the_sum_of_the_row(tmp_path: Path, car
         (
             "train_label.txt",
             ["1 1", "0 0"],
-            "train_imglist.txt has 3 lines and {root}/train_label.txt 2; one for",
+            "train_imglist.txt has 3 lines, but {root}/train_label.txt has 2; they must have the same number",
         ),
         ("train_label.txt", ["1 1", "0 0 0", "0 1"], "train_label.txt: line 2 has 3 labels; the card has 2"),
         (
             "train_label.txt",
             ["1 1", "0 0", "0 yes"],
-            "train_label.txt: line 3 holds 'yes'; 1, 0 or -1 is expected",
+            "train_label.txt: line 3 holds 'yes'; only 1, 0 and -1 are allowed",
         ),
         (
             "train_label.txt",
             ["1 1", "0 1", "0 1"],
-            "train_imglist.txt: line 2 counts 0 labels, line 2 of {root}",
+            "train_imglist.txt: line 2 counts 0 labels, but line 2 of {root}",
         ),
         (
             "train_imglist.txt",
             ["a/1.jpg 2", "", "a/3.jpg 1"],
-            "train_imglist.txt: line 2 is empty; an image is",
+            "train_imglist.txt: line 2 is empty; every line must name an image",
         ),
     ],
 )
-def test_lists_that_do_not_fit_are_refused_by_file_and_line(
+def test_inconsistent_lists_are_refused_with_file_and_line(
     tmp_path: Path, card: Card, file: str, lines: list[str], message: str
 ):
     trees.write(trees.own(tmp_path) / file, lines)
@@ -96,7 +96,7 @@ def test_lists_that_do_not_fit_are_refused_by_file_and_line(
     assert message.format(root=tmp_path) in str(caught.value)
 
 
-def test_a_missing_list_is_named_with_where_the_data_come_from(tmp_path: Path, card: Card):
+def test_a_missing_list_is_named_with_the_source_of_the_data(tmp_path: Path, card: Card):
     (trees.own(tmp_path) / "train_label.txt").unlink()
     with pytest.raises(
         InputError, match=r"has no train_label.txt; get them from here; then give that folder"

@@ -1,4 +1,4 @@
-"""The reader nuswide-lists: the owner's lists, every layout of the images, what is left out and why."""
+"""The reader nuswide-lists: the original lists, all layouts of the images, reasons for leaving images out."""
 
 import doctest
 from pathlib import Path
@@ -32,7 +32,7 @@ def test_images_are_found_in_every_layout_and_labels_follow_the_list(tmp_path: P
             assert sample.image.is_file()
 
 
-def test_what_is_left_out_says_why(tmp_path: Path):
+def test_images_are_left_out_with_the_reason(tmp_path: Path):
     samples = nuswide_lists.read(CARD, "train", trees.nuswide(tmp_path))
     assert trees.left_out(samples) == {
         "zoo/0002_174174086.jpg": NO_LABEL,
@@ -41,7 +41,7 @@ def test_what_is_left_out_says_why(tmp_path: Path):
     }
 
 
-def test_keep_all_keeps_images_without_a_label_but_not_those_that_are_gone(tmp_path: Path):
+def test_keep_all_keeps_images_without_a_label_but_not_missing_ones(tmp_path: Path):
     mine = trees.with_options(CARD, keep="all")
     samples = list(nuswide_lists.read(mine, "train", trees.nuswide(tmp_path)))
     assert list(trees.positives(mine, samples)) == [KEPT[0], "zoo/0002_174174086.jpg", KEPT[1]]
@@ -54,7 +54,7 @@ def test_a_photograph_in_two_folders_is_one_group(tmp_path: Path):
     assert groups == ["2124494179", "1000000001"]
 
 
-def test_what_macos_puts_beside_a_photograph_is_not_taken_for_it(tmp_path: Path):
+def test_files_that_macos_adds_are_not_read_as_images(tmp_path: Path):
     source = trees.nuswide(tmp_path)
     for name in trees.NUSWIDE["train"]:
         folder, _, file = name.rpartition("/")
@@ -66,7 +66,7 @@ def test_what_macos_puts_beside_a_photograph_is_not_taken_for_it(tmp_path: Path)
     assert trees.NUSWIDE_GONE in trees.left_out(samples)
 
 
-def test_a_large_png_is_a_photograph_and_no_placeholder(tmp_path: Path):
+def test_a_large_png_is_not_a_placeholder(tmp_path: Path):
     source = trees.nuswide(tmp_path)
     path = source / "Flickr" / trees.NUSWIDE_PLACEHOLDER
     path.write_bytes(b"\x89PNG" + bytes(nuswide_lists.PLACEHOLDER_BYTES))
@@ -101,26 +101,26 @@ def test_windows_line_ends_and_blank_lines_at_the_end_do_not_matter(tmp_path: Pa
         (
             f"{GROUNDTRUTH}/Labels_zebra_Train.txt",
             ("0\n0\n1\n", "0\n\n1\n"),
-            "Labels_zebra_Train.txt: line 2 is ''; 0 or 1 is expected",
+            "Labels_zebra_Train.txt: line 2 is ''; it must be 0 or 1",
         ),
         (
             f"{GROUNDTRUTH}/Labels_zebra_Train.txt",
             ("0\n0\n1\n", "0\n0\n2\n"),
-            "Labels_zebra_Train.txt: line 3 is '2'; 0 or 1 is expected",
+            "Labels_zebra_Train.txt: line 3 is '2'; it must be 0 or 1",
         ),
         (
             "ConceptsList/Concepts81.txt",
             ("animal\nbeach", "beach\nanimal"),
-            "Concepts81.txt: label 2 is 'beach', in nuswide.toml 'animal'; order counts",
+            "Concepts81.txt: label 2 is 'beach', but 'animal' in nuswide.toml; names and order",
         ),
         (
             "ImageList/TrainImagelist.txt",
             ("zoo\\0002_174174086.jpg", ""),
-            "TrainImagelist.txt: line 2 is empty; an image is expected on every line",
+            "TrainImagelist.txt: line 2 is empty; every line must name an image",
         ),
     ],
 )
-def test_lists_that_do_not_fit_are_refused_by_file_and_line(
+def test_inconsistent_lists_are_refused_with_file_and_line(
     tmp_path: Path, file: str, change: tuple[str, str], message: str
 ):
     path = trees.nuswide(tmp_path) / file
@@ -144,23 +144,24 @@ def test_an_empty_list_is_refused(tmp_path: Path):
         list(nuswide_lists.read(CARD, "train", tmp_path))
 
 
-def test_a_list_that_is_no_text_is_refused(tmp_path: Path):
+def test_a_list_that_is_not_text_is_refused(tmp_path: Path):
     (trees.nuswide(tmp_path) / "ImageList" / "TrainImagelist.txt").write_bytes(b"\xff\xd8\xff")
     with pytest.raises(InputError, match=r"TrainImagelist.txt cannot be read as text: "):
         list(nuswide_lists.read(CARD, "train", tmp_path))
 
 
-def test_a_list_with_zeros_is_refused(tmp_path: Path):
-    """As UTF-16 without its mark has them."""
+def test_a_list_with_zero_bytes_is_refused(tmp_path: Path):
+    """UTF-16 without a byte order mark has them."""
     path = trees.nuswide(tmp_path) / "ImageList" / "TrainImagelist.txt"
     path.write_text(path.read_text(encoding="utf-8"), encoding="utf-16-le")
     with pytest.raises(
-        InputError, match=r"TrainImagelist.txt cannot be read as text: it has bytes that are 0"
+        InputError,
+        match=r"TrainImagelist.txt cannot be read as text: it contains zero bytes; save it as UTF-8",
     ):
         list(nuswide_lists.read(CARD, "train", tmp_path))
 
 
-def test_a_folder_with_none_of_the_images_is_refused_with_advice(tmp_path: Path):
+def test_a_folder_with_none_of_the_images_is_refused_with_instructions(tmp_path: Path):
     source = trees.nuswide(tmp_path, images="elsewhere")
     (source / "Flickr").mkdir()
     with pytest.raises(InputError, match=r"Flickr holds none of the images in the list; ask .*--source DIR"):

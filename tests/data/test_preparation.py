@@ -1,4 +1,4 @@
-"""Preparing the owners' files: everything is counted, every fault named."""
+"""Preparing the original files: everything is counted, every problem is named."""
 
 import shutil
 from pathlib import Path
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("alone")
 
 
 def expected(sample: Sample, side: int) -> Any:
-    """What Pillow makes of the sample, without this suite's help."""
+    """The sample's pixels at the size of the store, computed with Pillow only."""
     assert isinstance(sample.image, Path)
     with Image.open(sample.image) as opened:
         image = opened.convert("RGB")
@@ -55,7 +55,7 @@ def test_an_official_tree_becomes_a_store_with_pillows_pixels(name: str, tmp_pat
 
 
 def test_the_persons_of_a_photograph_are_held_out_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(shards, "held_out", lambda group: "Parade" in group)
+    monkeypatch.setattr(shards, "is_held_out", lambda group: "Parade" in group)
     made = go(trees.card("wider", sizes=SIZES), trees.wider(tmp_path / "source"), tmp_path)
     names = ["train/0--Parade/0_Parade_a.jpg#0", "train/0--Parade/0_Parade_a.jpg#1"]
     assert made.held_out.column("id").tolist() == names
@@ -63,11 +63,11 @@ def test_the_persons_of_a_photograph_are_held_out_together(tmp_path: Path, monke
     assert made.held_out.images(np.arange(2)).shape == (2, 32, 32, 3)
 
 
-def test_the_store_does_not_depend_on_how_it_is_cut(
+def test_the_store_does_not_depend_on_the_size_of_shards(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     whole = preparation.prepare(coco(), source=source, data=tmp_path / "a")
-    monkeypatch.setattr(shards, "ITEMS", 1)
+    monkeypatch.setattr(shards, "MAX_ITEMS", 1)
     cut = preparation.prepare(coco(), source=source, data=tmp_path / "b")
     assert cut.fingerprint == whole.fingerprint
     assert cut.manifest["files"]["train"] == [1, 1, 1, 1]
@@ -83,8 +83,8 @@ class TestCounts:
         with pytest.raises(InputError) as caught:
             go(coco(train=Split(5, positives=5), test=Split(2, positives=2)), source, tmp_path)
         assert str(caught.value) == (
-            "coco is not what its card says: train: 5 images expected, 4 found; test: 2 positives expected, 1"
-            " found; bench.prepare --allow-partial goes on with what is there"
+            "the files of coco are not what its card says: train: 5 images expected, 4 found; test: 2"
+            " positives expected, 1 found; to prepare what is usable, run bench.prepare with --allow-partial"
         )
 
     def test_that_differ_are_partial_data_if_allowed(self, source: Path, tmp_path: Path, capsys: Any):
@@ -92,10 +92,11 @@ class TestCounts:
         assert made.manifest["partial"] is True
         assert made.manifest["differences"] == ["train: 5 images expected, 4 found"]
         assert (
-            "coco is not what its card says: train: 5 images expected, 4 found\n" in capsys.readouterr().err
+            "the files of coco are not what its card says: train: 5 images expected, 4 found\n"
+            in capsys.readouterr().err
         )
 
-    def test_that_are_approximate_are_reported_only(self, tmp_path: Path):
+    def test_that_are_approximate_are_only_reported(self, tmp_path: Path):
         card = trees.card("nuswide", sizes=SIZES, train=Split(7, approximate=True))
         made = go(card, trees.nuswide(tmp_path / "source"), tmp_path)
         assert made.manifest["partial"] is False
@@ -109,13 +110,16 @@ class TestCounts:
         }
 
 
-def test_photographs_that_arrive_later_are_asked_to_be_prepared_anew(tmp_path: Path, capsys: Any):
-    """Those of NUS-WIDE are left out while they are missing, and the data set is whole all the same."""
+def test_for_images_that_arrive_later_a_line_says_to_prepare_again(tmp_path: Path, capsys: Any):
+    """Missing images of NUS-WIDE are left out, and the store does not count as partial."""
     source, card = trees.nuswide(tmp_path / "source"), trees.card("nuswide", sizes=SIZES)
     go(card, source, tmp_path)
     trees.jpeg(source / "Flickr" / trees.NUSWIDE_GONE)
     assert len(go(card, source, tmp_path).train) == 2
-    assert f"{source} is not read; to make it anew, delete {tmp_path}/data/nuswide" in capsys.readouterr().err
+    assert (
+        f"{source} was not read; to prepare it again, delete {tmp_path}/data/nuswide"
+        in capsys.readouterr().err
+    )
     shutil.rmtree(tmp_path / "data" / "nuswide")
     assert len(go(card, source, tmp_path).train) == 3
 
@@ -131,14 +135,14 @@ class TestFilesThatCannotBeUsed:
         (source / "val2014" / "COCO_val2014_000000000073.jpg").write_bytes(b"")
         return source
 
-    def test_stop_it_and_all_are_named(self, damaged: Path, tmp_path: Path):
+    def test_stop_the_preparation_and_are_all_named(self, damaged: Path, tmp_path: Path):
         with pytest.raises(InputError) as caught:
             go(coco(), damaged, tmp_path)
         train, val = damaged / "train2014" / "COCO_train2014_", damaged / "val2014" / "COCO_val2014_"
         assert str(caught.value) == (
-            f"of the images of coco, 3 cannot be used: {train}000000000009.jpg (cut short or damaged);"
+            f"3 images of coco cannot be used: {train}000000000009.jpg (cut short or damaged);"
             f" {train}000000000030.jpg (image missing); {val}000000000073.jpg (empty file);"
-            " bench.prepare --allow-partial goes on with what is there"
+            " to prepare what is usable, run bench.prepare with --allow-partial"
         )
         assert not (tmp_path / "data" / "coco").exists()
 
@@ -157,38 +161,40 @@ class TestFilesThatCannotBeUsed:
         ]
         assert made.manifest["counts"]["train"]["images"] == len(made.train) == 2
 
-    def test_may_be_replaced_by_good_ones_before_the_next_attempt(self, damaged: Path, tmp_path: Path):
-        with pytest.raises(InputError, match="3 cannot be used"):
+    def test_may_be_replaced_before_the_next_attempt(self, damaged: Path, tmp_path: Path):
+        with pytest.raises(InputError, match="3 images of coco cannot be used"):
             go(coco(), damaged, tmp_path)
         trees.coco(damaged)
         assert go(coco(), damaged, tmp_path).manifest["partial"] is False
 
-    def test_are_listed_in_a_file_where_they_are_too_many_for_a_line(
+    def test_are_listed_in_a_file_if_there_are_many(
         self, damaged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ):
-        monkeypatch.setattr(staging, "NAMED", 2)
-        with pytest.raises(InputError, match=r"cannot be used: .*; .*; and 1 more, all in (.*);") as caught:
+        monkeypatch.setattr(staging, "MAX_LISTED", 2)
+        with pytest.raises(
+            InputError, match=r"cannot be used: .*; .*; and 1 more, all listed in (.*);"
+        ) as caught:
             go(coco(), damaged, tmp_path)
         listed = tmp_path / "data" / "coco.unfinished" / "unusable.txt"
         assert str(listed) in str(caught.value)
         assert len(listed.read_text(encoding="utf-8").splitlines()) == 3
 
-    def test_a_box_outside_its_photograph_is_named_by_its_person(self, tmp_path: Path):
+    def test_a_box_outside_its_image_is_named_by_its_person(self, tmp_path: Path):
         root = trees.wider(tmp_path / "source")
         path = root / "Anno" / "wider_attribute_test.json"
         path.write_text(path.read_text().replace("[0, 0, 40, 30]", "[41, 0, 40, 30]"), encoding="utf-8")
         with pytest.raises(InputError, match=r"0_Parade_c.jpg#0 \(box outside the image\);"):
             go(trees.card("wider", sizes=SIZES), root, tmp_path)
 
-    def test_none_left_is_no_data_set_whatever_is_allowed(self, source: Path, tmp_path: Path):
+    def test_an_empty_split_is_an_error_even_if_partial_data_is_allowed(self, source: Path, tmp_path: Path):
         shutil.rmtree(source / "val2014")
         (source / "val2014").mkdir()
-        with pytest.raises(InputError, match="coco has no image left for test; is its folder complete?"):
+        with pytest.raises(InputError, match="coco has no usable image for test; complete the source folder"):
             go(coco(), source, tmp_path, allow_partial=True)
 
 
-def test_test_images_that_are_not_offered_are_not_advised_to_be_fetched(tmp_path: Path):
-    """What is fetched of PASCAL VOC 2012 has no test images: to fetch it again would lead nowhere."""
+def test_no_download_is_suggested_for_test_images_that_are_not_public(tmp_path: Path):
+    """The public archives of PASCAL VOC 2012 have no test images: downloading would not help."""
     card, root = trees.card("voc2012", sizes=SIZES), trees.voc(tmp_path / "source", year=2012)
     (root / "VOCdevkit" / "VOC2012" / "ImageSets" / "Main" / "test.txt").unlink()
     with pytest.raises(InputError, match="no ImageSets/Main/test.txt; get .*evaluation server") as caught:
@@ -199,17 +205,17 @@ def test_test_images_that_are_not_offered_are_not_advised_to_be_fetched(tmp_path
 class TestOverlap:
     @pytest.fixture
     def leaking(self, source: Path) -> Path:
-        """A training image is a test image too, without loss in another format and under another name."""
+        """A training image is also a test image, under another name and in another, lossless format."""
         with Image.open(source / "val2014" / "COCO_val2014_000000000042.jpg") as image:
             image.save(source / "train2014" / "COCO_train2014_000000000030.jpg", format="PNG")
         return source
 
-    def test_stops_it_and_names_the_pairs(self, leaking: Path, tmp_path: Path):
+    def test_stops_the_preparation_and_names_the_pairs(self, leaking: Path, tmp_path: Path):
         with pytest.raises(InputError) as caught:
             go(coco(), leaking, tmp_path)
         train, test = "train2014/COCO_train2014_000000000030.jpg", "val2014/COCO_val2014_000000000042.jpg"
         pair = f"{leaking}/{train} = {leaking}/{test}"
-        assert f"coco has 1 pictures for training and for testing: {pair};" in str(caught.value)
+        assert f"1 images of coco are both in the training and in the test set: {pair};" in str(caught.value)
 
     def test_leaves_the_training_image_out_if_allowed(self, leaking: Path, tmp_path: Path):
         made = go(coco(), leaking, tmp_path, allow_partial=True)
@@ -217,14 +223,16 @@ class TestOverlap:
         assert made.manifest["left_out"] == {"train": {"the test set has the same picture": 1}, "test": {}}
         assert (len(made.train), len(made.test)) == (3, 2)
 
-    def test_is_seen_in_persons_of_one_photograph_with_other_boxes(self, tmp_path: Path):
+    def test_is_detected_for_persons_of_one_image_with_other_boxes(self, tmp_path: Path):
         root = trees.wider(tmp_path / "source")
         photograph = root / "Image" / "test" / "0--Parade" / "0_Parade_c.jpg"
         shutil.copy(photograph, root / "Image" / "train" / "0--Parade" / "0_Parade_a.jpg")
-        with pytest.raises(InputError, match="wider has 1 pictures for training and for testing: "):
+        with pytest.raises(
+            InputError, match="1 images of wider are both in the training and in the test set: "
+        ):
             go(trees.card("wider", sizes=SIZES), root, tmp_path)
 
-    def test_is_not_seen_in_pictures_that_differ_in_a_pixel(self, leaking: Path, tmp_path: Path):
+    def test_is_not_reported_for_images_that_differ_in_one_pixel(self, leaking: Path, tmp_path: Path):
         path = leaking / "train2014" / "COCO_train2014_000000000030.jpg"
         with Image.open(path) as opened:
             image = opened.copy()

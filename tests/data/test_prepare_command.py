@@ -1,4 +1,4 @@
-"""`python -m bench.prepare` as a user types it."""
+"""The command `python -m bench.prepare`: its output, its options, its messages."""
 
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ class TestCommand:
             "    train: 4 images, 5 positive labels\n"
             " held_out: 0 images, 0 positive labels\n"
             "     test: 2 images, 1 positive labels\n"
-            f"ready in {tmp_path}/data/coco\n"
+            f"ready: {tmp_path}/data/coco\n"
         )
 
     def test_takes_options_of_the_card_and_says_what_they_leave_out(
@@ -56,7 +56,10 @@ class TestCommand:
     def test_says_that_data_are_partial(self, words: list[str], source: Path, capsys: Any):
         (source / "train2014" / "COCO_train2014_000000000025.jpg").unlink()
         assert prepare.main([*words, "--source", str(source), "--allow-partial"]) == 0
-        assert "partial: not the whole data set; once the rest is there, " in capsys.readouterr().out
+        assert (
+            "partial: the data set is incomplete; when you have the rest, delete the store"
+            in capsys.readouterr().out
+        )
 
     def test_verifies(self, words: list[str], source: Path, capsys: Any):
         with pytest.raises(
@@ -65,28 +68,28 @@ class TestCommand:
             prepare.main([*words, "--verify"])
         prepare.main([*words, "--source", str(source)])
         assert prepare.main([*words, "--verify"]) == 0
-        assert capsys.readouterr().out.endswith("coco is whole: 6 images in 3 files are what they were\n")
+        assert capsys.readouterr().out.endswith("coco is intact: 6 images in 3 files match their checksums\n")
 
-    def test_says_what_to_get_where_there_is_neither_store_nor_source(self, words: list[str]):
+    def test_says_what_to_get_if_there_is_neither_store_nor_source(self, words: list[str]):
         with pytest.raises(
-            InputError, match=r"the files of MS-COCO are needed; get train2014.zip, .*--download$"
+            InputError, match=r"the original files of MS-COCO are needed; get train2014.zip, .*--download$"
         ):
             prepare.main(words)
 
-    def test_says_that_a_store_is_there_where_another_source_is_named(
+    def test_says_that_a_store_exists_if_another_source_is_given(
         self, words: list[str], source: Path, tmp_path: Path, capsys: Any
     ):
         store = tmp_path / "data" / "coco"
         other = trees.coco(tmp_path / "other")
         for named in (source, source, other):
             assert prepare.main([*words, "--source", str(named)]) == 0
-        said = f"{store} is there and stays as it is, {other} is not read; to make it anew, delete {store}\n"
-        assert capsys.readouterr().err.endswith(said)
+        line = f"{store} exists already, so {other} was not read; to prepare it again, delete {store}\n"
+        assert capsys.readouterr().err.endswith(line)
         prepare.main([*words, "--source", str(source)])
         prepare.main(words)
         assert capsys.readouterr().err == ""
 
-    def test_says_that_a_store_is_there_where_images_were_missing(
+    def test_says_that_a_store_exists_if_images_were_missing(
         self, words: list[str], source: Path, tmp_path: Path, capsys: Any
     ):
         name = source / "train2014" / "COCO_train2014_000000000025.jpg"
@@ -95,17 +98,18 @@ class TestCommand:
         (tmp_path / "later.jpg").rename(name)
         prepare.main([*words, "--source", str(source)])
         assert (
-            f"{source} is not read; to make it anew, delete {tmp_path}/data/coco" in capsys.readouterr().err
+            f"{source} was not read; to prepare it again, delete {tmp_path}/data/coco"
+            in capsys.readouterr().err
         )
 
-    def test_refuses_a_source_that_is_not_there_even_where_none_is_needed(
+    def test_refuses_a_source_that_does_not_exist_even_if_none_is_needed(
         self, words: list[str], source: Path, tmp_path: Path
     ):
         prepare.main([*words, "--source", str(source)])
         with pytest.raises(InputError, match="nowhere is not a folder; get train2014.zip"):
             prepare.main([*words, "--source", str(tmp_path / "nowhere")])
 
-    def test_takes_what_was_fetched_where_no_source_is_named(
+    def test_uses_the_downloaded_files_if_no_source_is_given(
         self, words: list[str], source: Path, tmp_path: Path
     ):
         (tmp_path / "data").mkdir()
@@ -118,9 +122,9 @@ class TestCommand:
         [
             (
                 "unlabelled",
-                "data set coco@unlabelled: 'unlabelled' is no option=value, as in nuswide@keep=all",
+                "data set coco@unlabelled: 'unlabelled' is not option=value, as in nuswide@keep=all",
             ),
-            ("val_json=../a", "data set coco@val_json=../a: 'val_json=../a' is no option=value"),
+            ("val_json=../a", "data set coco@val_json=../a: 'val_json=../a' is not option=value"),
             ("colour=red", "coco.toml: unknown option 'colour'; choose from: train_json, .*unlabelled"),
             ("unlabelled=lost", "coco.toml: unknown options.unlabelled 'lost'; choose from: kept, dropped"),
         ],
@@ -130,7 +134,7 @@ class TestCommand:
             prepare.main(["--dataset", f"coco@{word}", *words[2:], "--source", str(source)])
 
 
-def test_an_option_that_is_no_text_is_given_as_in_the_card():
+def test_an_option_that_is_not_text_is_written_as_in_the_card():
     assert cards.load_card("demo@noise=0.2").options["noise"] == 0.2
     with pytest.raises(
         InputError, match="demo.toml: option noise must be written as in the card, not 'loud'"
@@ -138,13 +142,13 @@ def test_an_option_that_is_no_text_is_given_as_in_the_card():
         cards.load_card("demo@noise=loud")
 
 
-def test_a_data_set_with_options_has_one_name_however_they_are_written():
+def test_a_data_set_with_options_has_one_name_for_every_order_of_them():
     assert cards.load_card("nuswide@lists=exchanged,keep=all").name == "nuswide@keep=all,lists=exchanged"
     assert cards.load_card("nuswide@keep=labelled-and-present").name == "nuswide"
     assert cards.load_card("nuswide@").name == "nuswide"
 
 
-def test_another_size_of_the_images_is_a_store_of_its_own():
+def test_another_image_size_makes_a_separate_store():
     larger = cards.at(cards.load_card("nuswide@keep=all"), 448)
     assert (larger.name, larger.sizes) == ("nuswide@keep=all,size=448", Sizes(train=512, test=448))
     assert cards.load_card("nuswide@size=448,keep=all") == larger
@@ -154,13 +158,16 @@ def test_another_size_of_the_images_is_a_store_of_its_own():
 
 
 @pytest.mark.parametrize("size", ["0", "-3", "large", ""])
-def test_a_size_that_is_none_is_refused(size: str):
+def test_a_wrong_size_is_refused(size: str):
     with pytest.raises(
-        InputError, match=f"data set coco@size={size}: size={size}: a number of pixels expected"
+        InputError, match=f"data set coco@size={size}: size={size} is not a number of pixels; write it as"
     ):
         cards.load_card(f"coco@size={size}")
 
 
 def test_a_size_that_is_not_the_recipes_is_refused():
-    with pytest.raises(InputError, match="coco@size=448: the recipe asks for 224 pixels; change that: --set"):
+    with pytest.raises(
+        InputError,
+        match="coco@size=448: the recipe needs images of 224 pixels; change it with --set input_size=PIXELS",
+    ):
         cards.at(cards.load_card("coco@size=448"), 224)

@@ -1,4 +1,4 @@
-"""A store takes its place whole: room is needed first, and what is interrupted goes on where it was."""
+"""A complete new store replaces the old one; disk space is checked first; interruptions are resumed."""
 
 import resource
 import shutil
@@ -23,34 +23,40 @@ from tests.prepared import coco, go, numbered, numbered_tree
 pytestmark = pytest.mark.usefixtures("alone")
 
 
-class TestRoom:
-    def test_is_stated_first(
+class TestDiskSpace:
+    def test_is_printed_first(
         self, source: Path, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
     ):
         monkeypatch.setattr(staging.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 30e9})())
         monkeypatch.setattr(preparation, "store_bytes", lambda *_: 22_986_000_000)
         go(coco(), source, tmp_path)
-        line = "MS-COCO: 4 images for training and 2 for testing take 23.0 GB in"
+        line = "MS-COCO: 4 images for training and 2 for testing need 23.0 GB in"
         assert f"{line} {tmp_path}/data/coco, where 30.0 GB are free\n" in capsys.readouterr().err
 
-    def test_is_what_the_files_take(self, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def test_is_estimated_within_5_percent(
+        self, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
         stated = []
         monkeypatch.setattr(
             staging.StagingFolder,
             "begin",
-            lambda self, need, _: (self.unfinished.mkdir(), stated.append(need)),
+            lambda self, needed, _: (self.unfinished.mkdir(), stated.append(needed)),
         )
         made = go(coco(sizes=Sizes(200, 150)), source, tmp_path)
         taken = sum(path.stat().st_size for path in made.folder.iterdir())
         assert taken == pytest.approx(stated[0], rel=0.05)
 
-    def test_that_is_not_there_stops_it(self, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def test_that_is_too_small_stops_the_preparation(
+        self, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
         monkeypatch.setattr(staging.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 9})())
-        with pytest.raises(InputError, match=r"take 0.0 GB in .*; make room, or name another folder: --data"):
+        with pytest.raises(
+            InputError, match=r"need 0.0 GB in .*; free some space, or give another folder: --data"
+        ):
             go(coco(), source, tmp_path)
 
-    def test_that_ends_on_the_way_is_named_with_path_and_bytes(self, source: Path, tmp_path: Path):
-        """The system refuses files beyond 60 kB; what was there before still loads."""
+    def test_that_runs_out_is_reported_with_path_and_bytes(self, source: Path, tmp_path: Path):
+        """The system refuses files larger than 60 kB; the old store can still be read."""
         before = go(coco(), source, tmp_path)
         path = tmp_path / "data" / "coco.unfinished" / "train-00000.arrow"
         allowed = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -87,18 +93,18 @@ def interrupt(_: object) -> None:
     raise KeyboardInterrupt
 
 
-class TestInterrupted:
-    def test_by_a_kill_it_goes_on_and_makes_no_finished_shard_again(
+class TestInterruptedPreparation:
+    def test_is_resumed_after_a_kill_without_making_finished_shards_again(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ):
-        """The kill also ends the processes that helped; what comes out is what an uninterrupted run makes."""
+        """Its worker processes end too; the result is the same as without interruption."""
         root, data = numbered_tree(tmp_path / "source"), tmp_path / "data"
-        monkeypatch.setattr(shards, "ITEMS", 4)
+        monkeypatch.setattr(shards, "MAX_ITEMS", 4)
         whole = preparation.prepare(numbered(), source=root, data=tmp_path / "whole")
         code = (
             "import time; from pathlib import Path\n"
             "from bench.data import preparation, shards; from tests import prepared\n"
-            "shards.ITEMS, preparation.cores, every = 4, lambda: 2, preparation._shards\n"
+            "shards.MAX_ITEMS, preparation.cores, every = 4, lambda: 2, preparation._shards\n"
             "def slowly(*how):\n"
             "    for number, shard in enumerate(every(*how)):\n"
             "        yield time.sleep(0.5 * (number > 6)) or shard\n"
@@ -108,35 +114,35 @@ class TestInterrupted:
         facts = data / "own.unfinished" / "facts"
         with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT) as process:
             wait_for(lambda: facts.is_dir() and len(list(facts.glob("*.json"))) >= 3)
-            helpers = children(process.pid)
+            workers = children(process.pid)
             process.kill()
-        assert len(helpers) >= 2
-        wait_for(lambda: not any(map(is_running, helpers)))
+        assert len(workers) >= 2
+        wait_for(lambda: not any(map(is_running, workers)))
         assert not (data / "own").exists()
         done = {path.stem for path in facts.glob("*.json")}
         before = {name: (facts.parent / f"{name}.arrow").stat().st_mtime_ns for name in done}
         made = preparation.prepare(numbered(), source=root, data=data)
-        assert 3 <= len(done) < 25, "it was killed on the way"
+        assert 3 <= len(done) < 25, "it was killed before the end"
         assert {name: (made.folder / f"{name}.arrow").stat().st_mtime_ns for name in done} == before
         assert made.fingerprint == whole.fingerprint
         names = {path.name for path in whole.folder.iterdir()}
         assert {path.name for path in made.folder.iterdir()} == names
 
-    def test_between_two_renames_the_new_store_is_found(self, source: Path, tmp_path: Path):
+    def test_between_the_two_renames_leaves_the_new_store_usable(self, source: Path, tmp_path: Path):
         made = go(coco(), source, tmp_path)
         made.folder.rename(tmp_path / "data" / "coco.unfinished")
         assert preparation.prepare(coco(), data=tmp_path / "data").fingerprint == made.fingerprint
 
-    def test_in_another_preparation_leaves_the_older_store(self, source: Path, tmp_path: Path):
+    def test_of_a_further_preparation_leaves_the_old_store_usable(self, source: Path, tmp_path: Path):
         made = go(coco(), source, tmp_path)
         made.folder.rename(tmp_path / "data" / "coco.replaced")
         (tmp_path / "data" / "coco.unfinished").mkdir()
         assert preparation.prepare(coco(), data=tmp_path / "data").fingerprint == made.fingerprint
 
-    def test_and_changed_files_are_read_again(
+    def test_reads_files_that_changed_since_again(
         self, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ):
-        monkeypatch.setattr(shards, "ITEMS", 1)
+        monkeypatch.setattr(shards, "MAX_ITEMS", 1)
         with monkeypatch.context() as interrupted:
             interrupted.setattr(preparation.assembly, "assemble", interrupt)
             with pytest.raises(KeyboardInterrupt):
@@ -146,7 +152,7 @@ class TestInterrupted:
         made = go(coco(), source, tmp_path)
         assert np.abs(made.train.images(np.array([3])).astype(int) - [200, 10, 10]).max() < 4
 
-    def test_facts_that_are_damaged_are_made_again(self, source: Path, tmp_path: Path):
+    def test_makes_damaged_facts_again(self, source: Path, tmp_path: Path):
         facts = tmp_path / "data" / "coco.unfinished" / "facts"
         facts.mkdir(parents=True)
         (facts / "train-00000.json").write_text('{"key": "abc"', encoding="utf-8")
@@ -154,22 +160,22 @@ class TestInterrupted:
         assert len(go(coco(), source, tmp_path).train) == 4
 
 
-def test_of_two_processes_that_prepare_the_same_one_waits_for_the_other(
+def test_of_two_processes_that_prepare_the_same_store_one_waits_for_the_other(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """The other one, a thread here, takes the store as it is then."""
-    monkeypatch.setattr(staging, "say", lambda line: (said.append(line), release.set()))
-    said: list[str] = []
+    """The second one, here a thread, uses the store that the first one made."""
+    monkeypatch.setattr(staging, "say", lambda line: (printed.append(line), release.set()))
+    printed: list[str] = []
     release, made = threading.Event(), []
     where = staging.StagingFolder(tmp_path / "data" / "coco")
     second = threading.Thread(target=lambda: made.append(go(coco(), source, tmp_path)))
-    with where.alone():
+    with where.locked():
         second.start()
         assert release.wait(60)
         shutil.copytree(preparation.prepare(coco(), source=source, data=tmp_path / "b").folder, where.folder)
         before = (where.folder / "manifest.json").stat().st_mtime_ns
     second.join(60)
-    assert said[0] == f"another process prepares {where.folder}: waiting for it"
+    assert printed[0] == f"waiting for another process that prepares {where.folder}"
     assert (made[0].folder / "manifest.json").stat().st_mtime_ns == before
 
 

@@ -1,6 +1,4 @@
-"""The store: counted against the card, lossless, held out by a hash; what was there stays when preparing
-fails.
-"""
+"""The store: compared with the card, lossless, held-out images chosen by a hash, unchanged after errors."""
 
 import hashlib
 import subprocess
@@ -25,12 +23,12 @@ def test_the_store_holds_the_readers_pixels_labels_and_ids(store: Store, small_c
     assert np.array_equal(store.test.images(np.arange(48)), np.stack([sample.image for sample in samples]))
 
 
-def test_images_come_in_the_order_asked_for(store: Store):
+def test_images_are_returned_in_the_order_of_the_indices(store: Store):
     wanted = np.array([7, 3, 7])
     assert np.array_equal(store.train.images(wanted), store.train.images(np.arange(8))[wanted])
 
 
-def test_held_out_images_are_some_of_the_training_images_and_never_learned_from(store: Store):
+def test_held_out_images_are_training_images_that_are_not_used_for_training(store: Store):
     held_out = store.held_out.column("id").tolist()
     fitted = store.train.column("id")[store.fitted].tolist()
     assert 0 < len(held_out) < 20
@@ -38,9 +36,9 @@ def test_held_out_images_are_some_of_the_training_images_and_never_learned_from(
 
 
 def test_a_twentieth_of_the_groups_is_held_out_and_always_the_same():
-    chosen = [shards.held_out(f"image {number}") for number in range(20_000)]
+    chosen = [shards.is_held_out(f"image {number}") for number in range(20_000)]
     assert 0.045 < np.mean(chosen) < 0.055
-    assert shards.held_out("train-00000") is shards.held_out("train-00000")
+    assert shards.is_held_out("train-00000") is shards.is_held_out("train-00000")
 
 
 def test_preparing_twice_gives_the_same_fingerprint_and_other_data_another(small_card: Card, tmp_path: Path):
@@ -50,7 +48,7 @@ def test_preparing_twice_gives_the_same_fingerprint_and_other_data_another(small
     assert preparation.prepare(other, data=tmp_path / "c").fingerprint != first.fingerprint
 
 
-def test_what_is_prepared_is_not_prepared_again(small_card: Card, store: Store):
+def test_an_existing_store_is_not_prepared_again(small_card: Card, store: Store):
     manifest = store.folder / "manifest.json"
     before = manifest.stat().st_mtime_ns
     preparation.prepare(small_card, data=store.folder.parent)
@@ -63,7 +61,7 @@ def test_counts_that_differ_from_the_card_stop_the_preparation_and_leave_the_sto
     prepared = preparation.prepare(small_card, data=tmp_path)
     wrong = replace(small_card, test=Split(48, positives=1))
     with pytest.raises(
-        InputError, match=r"demo is not what its card says: test: 1 positives expected, \d+ found"
+        InputError, match=r"files of demo are not what its card says: test: 1 positives expected, \d+ found"
     ):
         preparation.prepare(wrong, data=tmp_path)
     assert open_store(tmp_path / "demo").fingerprint == prepared.fingerprint
@@ -80,10 +78,10 @@ def test_a_damaged_manifest_is_named(tmp_path: Path):
         open_store(tmp_path)
 
 
-def test_several_files_are_one_view(
+def test_several_files_form_one_view(
     small_card: Card, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(shards, "ITEMS", 25)
+    monkeypatch.setattr(shards, "MAX_ITEMS", 25)
     cut = preparation.prepare(small_card, data=tmp_path)
     assert cut.manifest["files"]["train"] == [25, 25, 25, 25, 25, 25, 10]
     assert cut.fingerprint == store.fingerprint
@@ -97,8 +95,8 @@ def test_several_files_are_one_view(
     )
 
 
-def test_the_fingerprint_is_that_of_ids_labels_and_pixels_in_order(store: Store):
-    """And so of the file of checksums."""
+def test_the_fingerprint_covers_ids_labels_and_pixels_in_order(store: Store):
+    """It is the SHA-256 of the file of checksums."""
     digest = hashlib.sha256()
     for view in (store.train, store.held_out, store.test):
         images = view.images(np.arange(len(view)))
@@ -109,7 +107,7 @@ def test_the_fingerprint_is_that_of_ids_labels_and_pixels_in_order(store: Store)
     assert hashlib.sha256((store.folder / "checksums.bin").read_bytes()).hexdigest() == store.fingerprint
 
 
-def test_the_demo_is_the_one_that_accepted_results_were_made_with(tmp_path: Path):
+def test_the_demo_has_the_fingerprint_of_the_accepted_results(tmp_path: Path):
     made = preparation.prepare(cards.load_card("demo"), data=tmp_path)
     assert made.fingerprint == "1bf71fe910912822ccd4aa8ba58afbe6f95b5eff5bfb9af9809d4b33ad033397"
 

@@ -1,4 +1,4 @@
-"""Archives: refused before anything is written if a member leads out of the folder; no file is half there."""
+"""Unpacking archives: unsafe members are refused before anything is written; no file is partly written."""
 
 import io
 import stat
@@ -63,7 +63,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_what_was_packed_is_unpacked(pack: Any, folder: Path):
+def test_files_are_unpacked_with_their_content(pack: Any, folder: Path):
     unpack.unpack(pack(CONTENT), folder)
     assert files(folder) == CONTENT
 
@@ -71,11 +71,9 @@ def test_what_was_packed_is_unpacked(pack: Any, folder: Path):
 @pytest.mark.parametrize(
     "name", ["../escaped", "folder/../../escaped", "/opt/escaped", "..\\escaped", "C:\\escaped", "C:escaped"]
 )
-def test_a_member_that_leads_out_of_the_folder_is_refused_and_nothing_written(
-    pack: Any, folder: Path, name: str
-):
+def test_a_member_outside_the_folder_is_refused_and_nothing_written(pack: Any, folder: Path, name: str):
     archive = pack({**CONTENT, name: b"x"})
-    with pytest.raises(InputError, match="is refused: its member '.*escaped' leads out of the folder"):
+    with pytest.raises(InputError, match="was not unpacked: its member '.*escaped' lies outside the folder"):
         unpack.unpack(archive, folder)
     assert files(folder.parent.parent) == {archive.name: archive.read_bytes()}
 
@@ -87,7 +85,7 @@ def test_links_and_devices_in_a_tar_are_refused_and_nothing_written(
     tmp_path: Path, folder: Path, kind: bytes
 ):
     archive = tarred(tmp_path / "a.tar", {"a.txt": b""}, kind=kind)
-    with pytest.raises(InputError, match="a.tar is refused: its member 'a.txt' is a link or a device"):
+    with pytest.raises(InputError, match="a.tar was not unpacked: its member 'a.txt' is a link or a device"):
         unpack.unpack(archive, folder)
     assert files(folder) == {}
 
@@ -95,20 +93,20 @@ def test_links_and_devices_in_a_tar_are_refused_and_nothing_written(
 @pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFCHR, stat.S_IFIFO])
 def test_links_and_devices_in_a_zip_are_refused_and_nothing_written(tmp_path: Path, folder: Path, kind: int):
     archive = zipped(tmp_path / "a.zip", {"a.txt": b"/etc/passwd"}, mode=kind | 0o777)
-    with pytest.raises(InputError, match="a.zip is refused: its member 'a.txt' is a link or a device"):
+    with pytest.raises(InputError, match="a.zip was not unpacked: its member 'a.txt' is a link or a device"):
         unpack.unpack(archive, folder)
     assert files(folder) == {}
 
 
-def test_a_link_that_lies_in_the_folder_is_not_followed_out_of_it(pack: Any, folder: Path, tmp_path: Path):
+def test_a_link_in_the_folder_is_not_followed_to_the_outside(pack: Any, folder: Path, tmp_path: Path):
     (tmp_path / "elsewhere").mkdir()
     (folder / "folder").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(InputError, match="leads out of the folder"):
+    with pytest.raises(InputError, match="lies outside the folder"):
         unpack.unpack(pack(CONTENT), folder)
     assert files(tmp_path / "elsewhere") == {}
 
 
-def test_files_that_are_there_are_left_alone_and_halves_of_files_are_not(pack: Any, folder: Path):
+def test_complete_files_are_kept_and_partial_files_are_replaced(pack: Any, folder: Path):
     (folder / "a.txt").write_bytes(b"12345")
     (folder / "folder").mkdir()
     (folder / "folder" / "b.bin").write_bytes(b"half")
@@ -117,25 +115,25 @@ def test_files_that_are_there_are_left_alone_and_halves_of_files_are_not(pack: A
     assert files(folder) == {**CONTENT, "a.txt": b"12345"}
 
 
-def test_more_than_the_disk_has_is_refused_and_nothing_written(
+def test_an_archive_larger_than_the_free_space_is_refused_and_nothing_written(
     pack: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(unpack.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 5000})())
-    with pytest.raises(InputError, match="unpacks to 5,005 bytes; 5,000 are free in"):
+    with pytest.raises(InputError, match="unpacks to 5,005 bytes, but 5,000 are free in .*; free some space"):
         unpack.unpack(pack(CONTENT), folder)
     assert files(folder) == {}
 
 
-def test_what_is_left_to_unpack_is_counted_without_what_is_there(pack: Any, folder: Path):
+def test_bytes_to_write_do_not_count_existing_files(pack: Any, folder: Path):
     archive = pack(CONTENT)
-    assert unpack.left(archive, folder) == 5005
+    assert unpack.bytes_to_write(archive, folder) == 5005
     (folder / "a.txt").write_bytes(CONTENT["a.txt"])
-    assert unpack.left(archive, folder) == 5000
+    assert unpack.bytes_to_write(archive, folder) == 5000
     unpack.unpack(archive, folder)
-    assert unpack.left(archive, folder) == 0
+    assert unpack.bytes_to_write(archive, folder) == 0
 
 
-def test_an_archive_that_is_damaged_is_named(pack: Any, folder: Path):
+def test_a_damaged_archive_is_named(pack: Any, folder: Path):
     archive = pack({"a": bytes(100_000), **CONTENT})
     content = archive.read_bytes()
     archive.write_bytes(content[: len(content) // 3])
@@ -143,7 +141,7 @@ def test_an_archive_that_is_damaged_is_named(pack: Any, folder: Path):
         unpack.unpack(archive, folder)
 
 
-def test_a_flipped_bit_in_a_zip_is_found_and_the_file_not_kept(tmp_path: Path, folder: Path):
+def test_a_flipped_bit_in_a_zip_is_detected_and_the_file_not_kept(tmp_path: Path, folder: Path):
     archive = zipped(tmp_path / "a.zip", CONTENT)
     content = bytearray(archive.read_bytes())
     content[content.index(b"folder/b.bin") + 600] ^= 1
@@ -153,7 +151,7 @@ def test_a_flipped_bit_in_a_zip_is_found_and_the_file_not_kept(tmp_path: Path, f
     assert files(folder) == {"a.txt": b"first"}
 
 
-def test_damage_in_a_compressed_tar_is_found(tmp_path: Path, folder: Path):
+def test_damage_in_a_compressed_tar_is_detected(tmp_path: Path, folder: Path):
     archive = KINDS["tar.gz"](tmp_path / "a.tar.gz", CONTENT)
     content = bytearray(archive.read_bytes())
     content[100:130] = bytes(30)
@@ -163,13 +161,13 @@ def test_damage_in_a_compressed_tar_is_found(tmp_path: Path, folder: Path):
     assert "\n" not in str(caught.value)
 
 
-def test_what_is_no_archive_is_named(tmp_path: Path, folder: Path):
+def test_a_file_that_is_not_an_archive_is_named(tmp_path: Path, folder: Path):
     (tmp_path / "a.zip").write_bytes(b"<html>")
     with pytest.raises(InputError, match="a.zip cannot be unpacked: "):
         unpack.unpack(tmp_path / "a.zip", folder)
 
 
-def test_a_place_that_cannot_be_written_is_named_with_its_bytes(pack: Any, folder: Path):
+def test_a_path_that_cannot_be_written_is_named_with_its_size(pack: Any, folder: Path):
     (folder / "folder").write_bytes(b"a file where a folder is needed")
     with pytest.raises(
         InputError, match=r"cannot write .*folder/b.bin \(5,000 bytes\): (File exists|Not a dir)"

@@ -1,4 +1,4 @@
-"""A store against its manifest: a flipped bit, a file cut short or gone, a manifest that is none."""
+"""Verifying a store: a flipped bit, a truncated or missing file and a wrong manifest are detected."""
 
 import json
 from pathlib import Path
@@ -19,14 +19,15 @@ class TestVerify:
     def made(self, source: Path, tmp_path: Path) -> Store:
         return go(coco(), source, tmp_path)
 
-    def test_a_store_as_it_was_made_is_whole(self, made: Store):
-        found = verify.verify(made)
+    def test_an_unchanged_store_is_intact(self, made: Store):
+        message = verify.verify(made)
         assert (
-            found == f"{made.folder} is whole: {6 + len(made.held_out)} images in 3 files are what they were"
+            message
+            == f"{made.folder} is intact: {6 + len(made.held_out)} images in 3 files match their checksums"
         )
 
-    @pytest.mark.parametrize("what", ["pixel", "label", "id"])
-    def test_a_flipped_bit_is_found(self, made: Store, what: str):
+    @pytest.mark.parametrize("part", ["pixel", "label", "id"])
+    def test_a_flipped_bit_is_detected(self, made: Store, part: str):
         path = made.folder / "train-00000.arrow"
         content = bytearray(path.read_bytes())
         image = made.train.images(np.array([1])).tobytes()
@@ -35,43 +36,48 @@ class TestVerify:
             "label": made.train.labels_NC[1].tobytes(),
             "id": b"COCO_train2014_000000000009",
         }
-        content[content.index(needle[what]) + 20] ^= 1
+        content[content.index(needle[part]) + 20] ^= 1
         path.write_bytes(content)
         with pytest.raises(InputError) as caught:
             verify.verify(store.open_store(made.folder))
         assert f"{made.folder} is damaged: image 1 of train-00000.arrow (COCO_train2014_" in str(caught.value)
-        assert str(caught.value).endswith("; delete it, prepare again")
+        assert str(caught.value).endswith(
+            f"; delete {made.folder} and run: python -m bench.prepare --dataset coco"
+        )
 
     @pytest.mark.parametrize("kept", [0, 100, 2000, -3000])
-    def test_a_file_cut_short_is_found_by_verifying_and_by_reading(self, made: Store, kept: int):
+    def test_a_truncated_file_is_detected_by_verifying_and_by_reading(self, made: Store, kept: int):
         path = made.folder / "test-00000.arrow"
         path.write_bytes(path.read_bytes()[:kept])
-        with pytest.raises(InputError, match=r"damaged: test-00000.arrow (cannot be read|holds 0 images)"):
+        with pytest.raises(InputError, match=r"damaged: test-00000.arrow (cannot be read|has 0 images)"):
             verify.verify(store.open_store(made.folder))
-        with pytest.raises(
-            InputError, match=r"test-00000.arrow (cannot be read|holds 0 images instead of 2)"
-        ):
+        with pytest.raises(InputError, match=r"test-00000.arrow (cannot be read|has 0 images instead of 2)"):
             len(store.open_store(made.folder).test)
 
-    def test_a_file_that_is_gone_is_named(self, made: Store):
+    def test_a_missing_file_is_named(self, made: Store):
         (made.folder / "held_out-00000.arrow").unlink()
         with pytest.raises(InputError, match="held_out-00000.arrow cannot be read"):
             verify.verify(store.open_store(made.folder))
-        with pytest.raises(InputError, match="held_out-00000.arrow cannot be read .*prepare again"):
+        with pytest.raises(
+            InputError,
+            match="held_out-00000.arrow cannot be read .*; delete .* and run: python -m bench.prepare",
+        ):
             len(store.open_store(made.folder).held_out)
 
-    def test_checksums_that_are_not_the_manifests_are_named(self, made: Store):
+    def test_checksums_that_do_not_match_the_manifest_are_named(self, made: Store):
         (made.folder / "checksums.bin").unlink()
-        with pytest.raises(InputError, match="checksums.bin does not have the fingerprint of the manifest"):
+        with pytest.raises(
+            InputError, match="checksums.bin does not match the fingerprint in manifest.json; delete"
+        ):
             verify.verify(made)
 
     def test_several_processes_check_a_large_store(self, made: Store, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setattr(verify, "SMALL", 0)
+        monkeypatch.setattr(verify, "SINGLE_PROCESS_BYTES", 0)
         monkeypatch.setattr(verify, "cores", lambda: 2)
-        assert "is whole" in verify.verify(made)
+        assert "is intact" in verify.verify(made)
 
 
-def test_a_store_of_another_version_is_told(source: Path, tmp_path: Path):
+def test_a_store_of_another_version_is_reported(source: Path, tmp_path: Path):
     folder = go(coco(), source, tmp_path).folder
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     manifest["made_from"]["layout"] = 1
@@ -84,7 +90,7 @@ def test_a_store_of_another_version_is_told(source: Path, tmp_path: Path):
 
 
 @pytest.mark.parametrize("text", ["[]", "{}"])
-def test_a_manifest_that_is_none_is_named(tmp_path: Path, text: str):
+def test_a_file_that_is_not_a_manifest_is_named(tmp_path: Path, text: str):
     (tmp_path / "manifest.json").write_text(text, encoding="utf-8")
-    with pytest.raises(InputError, match="manifest.json is no store's manifest; delete"):
+    with pytest.raises(InputError, match="manifest.json is not a manifest of a store; delete"):
         store.open_store(tmp_path)

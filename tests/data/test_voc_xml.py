@@ -1,4 +1,4 @@
-"""The reader voc-xml: labels from lists or XML, difficult objects, test labels that the owner keeps."""
+"""The reader voc-xml: labels from lists or XML files, difficult objects, test labels that are not public."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def test_difficult_objects_may_be_positive_in_training_but_are_never_in_the_test
     assert first.labels_C[CARD.labels.index("cat")] == 0
 
 
-def test_test_labels_that_the_owner_keeps_are_all_0_and_no_file_is_asked_for(tmp_path: Path):
+def test_test_labels_that_are_not_public_are_all_0_and_need_no_file(tmp_path: Path):
     mine = trees.card("voc2012")
     samples = list(voc_xml.read(mine, "test", trees.voc(tmp_path, year=2012)))
     assert [sample.id for sample in samples] == list(trees.VOC["test"])
@@ -40,7 +40,7 @@ def test_test_labels_that_the_owner_keeps_are_all_0_and_no_file_is_asked_for(tmp
 
 
 @pytest.mark.parametrize("source", [".", "VOCdevkit", "VOCdevkit/VOC2007"])
-def test_the_devkit_may_be_given_from_above_or_within(tmp_path: Path, source: str):
+def test_the_source_may_be_the_devkit_or_a_folder_above_or_in_it(tmp_path: Path, source: str):
     samples = list(voc_xml.read(CARD, "test", trees.voc(tmp_path) / source))
     assert [sample.id for sample in samples] == ["000001", "000002"]
 
@@ -52,22 +52,22 @@ def test_the_devkit_may_be_given_from_above_or_within(tmp_path: Path, source: st
         (
             "car_trainval.txt",
             ("000007  1", "000008  1"),
-            "car_trainval.txt: line 2 is '000008  1'; 000007 and 1, 0 or -1 is expected",
+            "car_trainval.txt: line 2 is '000008  1'; it must be 000007 and 1, 0 or -1",
         ),
         (
             "car_trainval.txt",
             ("000007  1", "000007  2"),
-            "car_trainval.txt: line 2 is '000007  2'; 000007 and 1, 0 or -1 is expected",
+            "car_trainval.txt: line 2 is '000007  2'; it must be 000007 and 1, 0 or -1",
         ),
         (
             "car_trainval.txt",
             ("000007  1", "000007"),
-            "car_trainval.txt: line 2 is '000007'; 000007 and 1, 0",
+            "car_trainval.txt: line 2 is '000007'; it must be 000007 and 1, 0",
         ),
-        ("trainval.txt", ("000007", ""), "trainval.txt: line 2 is empty; an image is expected on every line"),
+        ("trainval.txt", ("000007", ""), "trainval.txt: line 2 is empty; every line must name an image"),
     ],
 )
-def test_lists_that_do_not_fit_are_refused_by_file_and_line(
+def test_inconsistent_lists_are_refused_with_file_and_line(
     tmp_path: Path, file: str, change: tuple[str, str], message: str
 ):
     path = trees.voc(tmp_path) / MAIN / file
@@ -80,7 +80,7 @@ def test_lists_that_do_not_fit_are_refused_by_file_and_line(
     assert message in str(caught.value)
 
 
-def test_one_missing_list_is_not_made_up_from_the_xml(tmp_path: Path):
+def test_a_single_missing_list_is_not_replaced_by_the_xml_files(tmp_path: Path):
     (trees.voc(tmp_path) / MAIN / "car_trainval.txt").unlink()
     with pytest.raises(InputError, match=r"car_trainval.txt cannot be read as text: .*No such file"):
         list(voc_xml.read(CARD, "train", tmp_path))
@@ -93,7 +93,7 @@ def test_one_missing_list_is_not_made_up_from_the_xml(tmp_path: Path):
         (("<name>car<", "<name>lorry<"), "000007.xml: unknown class 'lorry'; choose from: aeroplane, "),
     ],
 )
-def test_xml_that_does_not_fit_is_refused_by_file(tmp_path: Path, change: tuple[str, str], message: str):
+def test_wrong_xml_is_refused_with_the_file(tmp_path: Path, change: tuple[str, str], message: str):
     path = trees.voc(tmp_path, lists=False) / "VOCdevkit" / "VOC2007" / "Annotations" / "000007.xml"
     path.write_text(path.read_text(encoding="utf-8").replace(*change), encoding="utf-8")
     with pytest.raises(InputError) as caught:

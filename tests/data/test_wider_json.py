@@ -1,4 +1,4 @@
-"""The reader wider-json: a sample for each person, with the box as the owner gives it."""
+"""The reader wider-json: one sample per person, with the original box."""
 
 import json
 from collections.abc import Callable
@@ -17,7 +17,7 @@ PARADE = "train/0--Parade/0_Parade_a.jpg"
 
 
 @pytest.mark.parametrize("annotations", ["Anno", "Annotations", "."])
-def test_training_persons_come_from_train_and_val_in_the_files_order(tmp_path: Path, annotations: str):
+def test_training_persons_come_from_train_and_val_in_the_order_of_the_file(tmp_path: Path, annotations: str):
     samples = list(wider_json.read(CARD, "train", trees.wider(tmp_path, annotations=annotations)))
     assert trees.positives(CARD, samples) == {
         f"{PARADE}#0": ("Male", "Hat"),
@@ -34,7 +34,7 @@ def test_labels_are_one_minus_one_and_zero_where_unspecified(tmp_path: Path):
     assert [CARD.labels[column] for column in (third.labels_C == 0).nonzero()[0]] == ["jeans", "stripe"]
 
 
-def test_boxes_are_the_owners_even_where_they_leave_the_photograph(tmp_path: Path):
+def test_boxes_are_the_original_ones_even_if_they_extend_beyond_the_image(tmp_path: Path):
     boxes = [sample.box for sample in wider_json.read(CARD, "train", trees.wider(tmp_path))]
     assert boxes == [(2, 3, 10, 20), (30, 20, 25, 25), (-4.5, -2, 20, 25)]
 
@@ -56,27 +56,27 @@ def first_person(file: Any) -> Any:
         (lambda file: file["images"][0].pop("targets"), "images[0] has no 'targets' that is a list"),
         (
             lambda file: file.pop("attribute_id_map"),
-            "has no object 'attribute_id_map'; the attributes' names",
+            "has no object 'attribute_id_map'; it must map numbers to names",
         ),
         (
             lambda file: file["attribute_id_map"].update({"3": "hat"}),
-            "attribute_id_map: label 4 is 'hat', in wider.toml 'Hat'; order counts",
+            "attribute_id_map: label 4 is 'hat', but 'Hat' in wider.toml; names and order",
         ),
         (
             lambda file: file["images"][0].update(file_name="test/x.jpg"),
-            "test/x.jpg is not in train or val",
+            "test/x.jpg is not in the folder train or val",
         ),
         (
             lambda file: first_person(file)["attribute"].pop(),
-            f"person 0 of {PARADE}: attribute must be 14 values of 1, 0 or -1",
+            f"person 0 of {PARADE}: 'attribute' must be a list of 14 values, each 1, 0 or -1",
         ),
         (
             lambda file: first_person(file)["attribute"].__setitem__(3, 2),
-            f"person 0 of {PARADE}: attribute must be 14 values of 1, 0 or -1",
+            f"person 0 of {PARADE}: 'attribute' must be a list of 14 values, each 1, 0 or -1",
         ),
         (
             lambda file: file["images"][0].update(targets=["a person"]),
-            f"person 0 of {PARADE}: attribute must be 14 values",
+            f"person 0 of {PARADE}: 'attribute' must be a list of 14 values",
         ),
         (
             lambda file: first_person(file).update(bbox=[1, 2, 3]),
@@ -100,11 +100,11 @@ def first_person(file: Any) -> Any:
         ),
         (
             lambda file: file["images"][0].update(file_name="train/\0.jpg"),
-            r"images[0] has the file_name 'train/\x00.jpg'; no file has such a name",
+            r"images[0] has the file_name 'train/\x00.jpg', which cannot be a file name",
         ),
     ],
 )
-def test_a_file_of_another_schema_is_refused_by_person(
+def test_a_file_of_another_schema_is_refused_with_the_person(
     tmp_path: Path, change: Callable[[Any], object], message: str
 ):
     path = trees.wider(tmp_path) / "Anno" / "wider_attribute_trainval.json"

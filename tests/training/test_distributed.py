@@ -100,7 +100,7 @@ def test_sigterm_to_the_launcher_saves_and_the_same_command_goes_on(small_cards:
             assert process.poll() is None
         process.send_signal(signal.SIGTERM)
         said = process.stdout.read()
-    assert said.count("stopped by SIGTERM; the same command goes on where it was") == 1
+    assert said.count("stopped by SIGTERM; run the same command again to resume") == 1
     assert len(list((tmp_path / "runs" / "demo" / "stages").glob("*.unfinished.safetensors"))) == 1
     again = subprocess.run(launch, capture_output=True, text=True, check=True, env=environment)
     assert "main 1/6" not in again.stderr

@@ -68,7 +68,7 @@ def test_a_signal_reaches_every_job_and_the_rest_do_not_begin(
     assert left.value.code == 143
     said = capsys.readouterr().err.splitlines()
     assert said[:4] == ["begun", "begun", "saved", "saved"]
-    assert said[4] == "stopped by SIGTERM; the same command goes on where it was"
+    assert said[4] == "stopped by SIGTERM; run the same command again to resume"
 
 
 def test_the_command_hands_each_method_and_seed_to_a_job_of_its_own(
