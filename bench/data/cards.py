@@ -13,7 +13,7 @@ from bench.base.errors import InputError, unknown
 from bench.base.paths import CARDS
 from bench.base.protocol import Evaluation
 
-KINDS = {str: "text", int: "a whole number", bool: "true or false"}
+TYPE_NAMES = {str: "text", int: "a whole number", bool: "true or false", list: "a list"}  # in messages
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,7 @@ class Card:
 
     name: the card's file name and the changed options, as in `nuswide@keep=all`; names the folders in `data/`
     and `runs/`. obtain: how to get the original files and how to arrange them in the source folder, as an
-    instruction that continues a sentence. not_offered: which of these files the archives do not contain; "":
-    none.
+    instruction that continues a sentence. not_offered: the files that the archives do not contain; "": none.
     """
 
     name: str
@@ -210,8 +209,8 @@ def _value(kind: Any, value: Any, *, where: str) -> Any:
         return build(kind, value, where=f"{where}.")
     if get_origin(kind) is tuple:
         return _items(get_args(kind)[0], value, where=where)
-    if kind in KINDS and type(value) is not kind:
-        raise InputError(f"{where} must be {KINDS[kind]}, not {value!r}")
+    if kind in TYPE_NAMES and type(value) is not kind:
+        raise InputError(f"{where} must be {TYPE_NAMES[kind]}, not {value!r}")
     if (choices := _choices(kind)) and value not in choices:
         raise unknown(where, str(value), choices)
     if kind == Mapping[str, Any] and not isinstance(value, dict):

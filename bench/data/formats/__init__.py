@@ -19,7 +19,7 @@ from bench.base.errors import InputError, unknown
 from bench.data import cards
 from bench.data.cards import Card
 
-Options = TypeVar("Options")
+OptionsClass = TypeVar("OptionsClass")
 
 
 @dataclass(frozen=True)
@@ -85,10 +85,10 @@ def boxes(name: str) -> Boxes | None:
     return function
 
 
-def options(kind: type[Options], card: Card) -> Options:
+def options(kind: type[OptionsClass], card: Card) -> OptionsClass:
     """The card's [options] as the dataclass of its format; InputError names a wrong option."""
     try:
-        built: Options = cards.build(kind, card.options, where="options.")
+        built: OptionsClass = cards.build(kind, card.options, where="options.")
     except InputError as error:
         raise InputError(f"{card.file}: {error}") from error
     return built

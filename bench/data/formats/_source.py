@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.base.errors import InputError
-from bench.data.cards import Card
+from bench.data.cards import TYPE_NAMES, Card
 
 MAX_SIDE = 1e9  # pixels, of an image or a box
-KINDS = {str: "text", int: "a whole number", list: "a list"}
 
 
 def folder(card: Card, source: Path | None) -> Path:
@@ -77,7 +76,7 @@ def entries(content: Any, name: str, fields: Mapping[str, type], *, path: Path) 
     for index, entry in enumerate(values):
         for key, kind in fields.items():
             if not isinstance(entry, dict) or type(entry.get(key)) is not kind:
-                raise InputError(f"{path}: {name}[{index}] has no {key!r} that is {KINDS[kind]}")
+                raise InputError(f"{path}: {name}[{index}] has no {key!r} that is {TYPE_NAMES[kind]}")
             if kind is str and not _is_file_name(entry[key]):
                 raise InputError(
                     f"{path}: {name}[{index}] has the {key} {entry[key]!r}, which cannot be a file name"

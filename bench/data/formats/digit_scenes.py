@@ -22,7 +22,7 @@ from bench.data.formats import Box, Sample
 if TYPE_CHECKING:
     from bench.data.cards import Card
 
-Place = tuple[int, int, int]  # digit, row, column
+PlacedDigit = tuple[int, int, int]  # digit, row, column
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def boxes(card: "Card", split: str, source: Path | None) -> Iterator[tuple[str, 
         yield f"{split}-{number:05d}", digits
 
 
-def _motif(text: str) -> list[Place]:
+def _motif(text: str) -> list[PlacedDigit]:
     """The digits of a motif with their rows and columns.
 
     >>> _motif("01/2.")
@@ -113,7 +113,7 @@ def _enlargement(size: int, old: int) -> NDArray[np.float64]:
     return weights
 
 
-def _places(rng: np.random.Generator, motifs: list[list[Place]], options: Options) -> list[Place]:
+def _places(rng: np.random.Generator, motifs: list[list[PlacedDigit]], options: Options) -> list[PlacedDigit]:
     """The digits of a scene: one or two motifs, then single digits; each is placed where its cells are free.
 
     A motif or digit that fits nowhere is left out.
@@ -121,7 +121,7 @@ def _places(rng: np.random.Generator, motifs: list[list[Place]], options: Option
     groups = [motifs[i] for i in rng.permutation(len(motifs))[: 1 + int(rng.random() * 2)]]
     groups += [[(int(rng.random() * 10), 0, 0)] for _ in range(int(rng.random() * (options.max_lone + 1)))]
     side = options.canvas // options.cell
-    places: list[Place] = []
+    places: list[PlacedDigit] = []
     for group in groups:
         taken = {(row, column) for _, row, column in places}
         free = [
@@ -135,7 +135,7 @@ def _places(rng: np.random.Generator, motifs: list[list[Place]], options: Option
     return places
 
 
-def _fits(places: list[Place], taken: set[tuple[int, int]], side: int) -> bool:
+def _fits(places: list[PlacedDigit], taken: set[tuple[int, int]], side: int) -> bool:
     return all(row < side and column < side and (row, column) not in taken for _, row, column in places)
 
 
@@ -146,7 +146,7 @@ def _shift(rng: np.random.Generator, options: Options) -> tuple[int, int]:
 
 
 def _draw(
-    rng: np.random.Generator, places: list[Place], glyphs: dict[int, NDArray[np.float64]], options: Options
+    rng: np.random.Generator, places: list[PlacedDigit], glyphs: dict[int, NDArray[np.float64]], options: Options
 ) -> NDArray[np.uint8]:
     """The scene's uint8 pixels (H, W, 3), grey: glyphs on a plain background, plus noise."""
     canvas, cell = options.canvas, options.cell
