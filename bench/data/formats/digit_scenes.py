@@ -146,7 +146,10 @@ def _shift(rng: np.random.Generator, options: Options) -> tuple[int, int]:
 
 
 def _draw(
-    rng: np.random.Generator, places: list[PlacedDigit], glyphs: dict[int, NDArray[np.float64]], options: Options
+    rng: np.random.Generator,
+    places: list[PlacedDigit],
+    glyphs: dict[int, NDArray[np.float64]],
+    options: Options,
 ) -> NDArray[np.uint8]:
     """The scene's uint8 pixels (H, W, 3), grey: glyphs on a plain background, plus noise."""
     canvas, cell = options.canvas, options.cell
