@@ -90,8 +90,8 @@ class Explanation:
     """How a model computed its logits: the result of `explain(images_BCHW)`.
 
     logits: (B, C) by the name of the branch; the last one is the prediction. attention_BCHW: where the model
-    looks for each label, with a sum of 1 over positions. weighted_BCHW: the same, times the model's confidence
-    at each position. neurons_BK: the responses of the K neurons that see whole maps.
+    looks for each label, with a sum of 1 over positions. weighted_BCHW: the same, times the confidence of the
+    model at each position. neurons_BK: the responses of the K neurons that see whole maps.
     Legend: B images, C labels, H = W = positions along a side of the maps.
     """
 
