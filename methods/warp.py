@@ -75,7 +75,7 @@ def warp(scores_BC: Tensor, labels_BC: Tensor) -> Tensor:
 def expected_weight(violators_Bp: Tensor, negatives_B1: Tensor) -> Tensor:
     """E L(floor(N / T)) for V violators among N negative labels; 0 where there is no violator.
 
-    With one violator among two: L(2) = 3/2 at the first trial (probability 1/2), L(1) = 1 at the second (1/4).
+    One violator among two: L(2) = 3/2 at the first trial (probability 1/2), L(1) = 1 at the second (1/4).
 
     >>> expected_weight(torch.tensor([[0, 1, 2]]), torch.tensor([[2]])).tolist()
     [[0.0, 1.0, 1.5]]

@@ -120,7 +120,7 @@ class _StageTrainer:
                 speed = self.train_epoch()
                 held_out_loss, held_out_map = validate(self.model, self.stage_run)
                 lr, loss = position.plateau.lr, position.total / self.stage_run.steps
-                row = {"epoch": position.epoch, "lr": lr, "loss": loss}
+                row: dict[str, Any] = {"epoch": position.epoch, "lr": lr, "loss": loss}
                 row |= {"held_out_loss": held_out_loss, "held_out_mAP": held_out_map}
                 position.history.append(row)
                 if stage_checkpoint.best_epoch(position.history) == position.epoch:

@@ -97,7 +97,7 @@ class TestEveryMethod:
     def test_training_again_gives_the_same_weights_bit_by_bit(
         self, name: str, context: StageContext, tmp_path: Path
     ):
-        elsewhere = replace(context, folder=tmp_path / "elsewhere", made=set())
+        elsewhere = replace(context, folder=tmp_path / "elsewhere", learned_here=set())
         one, other = (state(learn(name, place)[0]) for place in (context, elsewhere))
         assert all(torch.equal(one[key], other[key]) for key in one)
 
@@ -179,7 +179,7 @@ def test_the_first_stage_is_resnet101_trained_once_and_shared(name: str, context
     main = learn("resnet101", context)[0].state_dict()
     model, facts = learn(name, context)
     assert [stage["reused"] for stage in facts] == [True, False, False, False]
-    elsewhere = replace(context, folder=context.folder / "elsewhere", made=set())
+    elsewhere = replace(context, folder=context.folder / "elsewhere", learned_here=set())
     alone, _ = learn(name, elsewhere)
     assert all(torch.equal(model.state_dict()[key], tensor) for key, tensor in alone.state_dict().items())
     assert main.keys() <= model.state_dict().keys()

@@ -107,7 +107,7 @@ def test_what_was_collected_comes_back_bit_by_bit(context: StageContext, capsys:
     one, _ = voting(context)
     assert "knn neighbours: " in capsys.readouterr().err
     other, facts = voting(context)
-    assert "knn neighbours: taken as it was learned before\n" in capsys.readouterr().err
+    assert "knn neighbours: loaded, as it was learned before\n" in capsys.readouterr().err
     assert [stage["reused"] for stage in facts] == [True]
     for name, tensor in one.named_buffers():
         assert torch.equal(tensor, other.get_buffer(name)), name

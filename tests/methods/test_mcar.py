@@ -144,7 +144,7 @@ class TestRegions:
         maps[0, 0] = 0.7  # flat
         maps[0, 1, :, 0] += 2  # at the left border
         maps[0, 2, 3] += 2  # at the bottom
-        starts, lengths = mcar.find(maps, side, PAPER)
+        starts, lengths = mcar.find_boxes(maps, side, PAPER)
         for image in range(6):
             for region in range(4):
                 found = [*zip(starts[image, region].tolist(), lengths[image, region].tolist(), strict=True)]
@@ -173,7 +173,7 @@ class TestRegions:
             )
             images = torch.empty(2, 3, side, side)
             features = model.trunk.features(images)
-            crops = model.look_closer(images, features, model.pooled_logits(features))
+            crops = model.regions(images, features, model.pooled_logits(features))
             assert crops.shape == (8, 3, side, side)
             assert mcar.loss(model, images, torch.empty(2, 5))[0].shape == ()
 
@@ -225,7 +225,7 @@ class TestStreams:
         model, images = small_model()
         images.requires_grad_()
         features = model.trunk.features(images)
-        assert not model.look_closer(images, features, model.pooled_logits(features)).requires_grad
+        assert not model.regions(images, features, model.pooled_logits(features)).requires_grad
 
     @pytest.mark.parametrize("pooling", ["avg", "max", "gwp"])
     def test_pooling_is_the_mean_the_maximum_or_their_mean(self, pooling: str):
@@ -273,9 +273,9 @@ class TestRecipes:
         ("change", "message"),
         [
             ({"regions": "0"}, "regions=0: give 1 or more"),
-            ({"cut": "0"}, "cut=0.0: give a share above 0 and up to 1"),
-            ({"smallest": "1.5"}, "smallest=1.5: give a share"),
-            ({"fallback": "nan"}, "fallback=nan: give a share"),
+            ({"cut": "0"}, "cut=0.0: give a number above 0 and up to 1"),
+            ({"smallest": "1.5"}, "smallest=1.5: give a number"),
+            ({"fallback": "nan"}, "fallback=nan: give a number"),
             ({"pooling": "mean"}, "pooling=mean: choose from: avg, max, gwp"),
         ],
     )

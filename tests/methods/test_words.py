@@ -64,7 +64,10 @@ def test_lines_of_other_words_are_not_looked_at_and_none_behind_the_last_that_is
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("dog 1 2", "glove.3d.txt, line 6, 'dog': 2 numbers, not 3; --word-size says how many there are"),
+        (
+            "dog 1 2",
+            "glove.3d.txt, line 6, 'dog': 2 numbers, not 3; set --word-size to the number in each line",
+        ),
         ("dog 1 2 3 4", "line 6, 'dog': 4 numbers, not 3"),
         ("dog 1 x 3", "line 6, 'dog': not a word and its numbers .*x"),
         ("dog 1 nan 3", "line 6, 'dog': its numbers are not finite"),

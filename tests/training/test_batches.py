@@ -41,14 +41,14 @@ def test_whole_batches_of_fitted_images_in_an_order_of_their_own(store: Store, s
     found = epoch(store, stage)
     assert len(found) == len(store.fitted) // 32
     assert all(batch.images_BCHW.shape == (32, 3, 64, 64) for batch in found)
-    order = batches.order(store.fitted, seed=0, stage="main", epoch=1)
+    order = batches.shuffled(store.fitted, seed=0, stage="main", epoch=1)
     assert sorted(order) == store.fitted.tolist()
     expected = (store.train.labels_NC[order[:32]] == 1).astype(np.float32)
     assert found[0].labels_BC.numpy().tolist() == expected.tolist()
 
 
 def test_images_are_normalised_by_the_trunks_mean_and_deviation(store: Store, stage: Stage):
-    order = batches.order(store.fitted, seed=0, stage="main", epoch=1)
+    order = batches.shuffled(store.fitted, seed=0, stage="main", epoch=1)
     pixels = torch.from_numpy(store.train.images(order[:32]).copy()).double() / 255
     expected = (pixels - torch.tensor(PIXELS.mean)) / torch.tensor(PIXELS.std)
     torch.testing.assert_close(
@@ -66,12 +66,12 @@ def test_an_epoch_taken_up_in_the_middle_goes_on_with_the_same_batches(store: St
 
 def test_seed_stage_and_epoch_each_change_the_order_and_global_random_state_does_not():
     given: dict[str, Any] = {"seed": 0, "stage": "main", "epoch": 1}
-    first = batches.order(np.arange(50), **given)
+    first = batches.shuffled(np.arange(50), **given)
     for change in ({"seed": 1}, {"stage": "joint"}, {"epoch": 2}):
-        assert not np.array_equal(first, batches.order(np.arange(50), **{**given, **change}))
+        assert not np.array_equal(first, batches.shuffled(np.arange(50), **{**given, **change}))
     np.random.seed(3)  # noqa: NPY002 (the global state is the point)
     torch.manual_seed(3)
-    assert np.array_equal(first, batches.order(np.arange(50), **given))
+    assert np.array_equal(first, batches.shuffled(np.arange(50), **given))
 
 
 def test_reading_ahead_raises_the_readers_error_where_the_batch_is_used(store: Store):
@@ -126,7 +126,7 @@ class TestDraws:
 
     @pytest.mark.parametrize("share", [-0.1, 1.5, float("nan")])
     def test_a_jitter_that_is_no_share_is_refused(self, share: float):
-        with pytest.raises(InputError, match=f"jitter={share}: give a share from 0 to 1"):
+        with pytest.raises(InputError, match=f"jitter={share}: give a number from 0 to 1"):
             replace(PAPER, jitter=share)
 
 
@@ -204,7 +204,7 @@ class TestJitter:
         (first, *_), (plain, *_) = (
             epoch(store, replace(stage, augmentation=one)) for one in (how, replace(how, jitter=0))
         )
-        chosen = batches.order(store.fitted, seed=0, stage="main", epoch=1)[:32]
+        chosen = batches.shuffled(store.fitted, seed=0, stage="main", epoch=1)[:32]
         draws = draw(len(store.train), how, seed=0, stage="main", epoch=1)
         mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (PIXELS.mean, PIXELS.std))
         expected = jitter((plain.images_BCHW * std + mean) * 255, torch.from_numpy(draws.factors_N3[chosen]))
@@ -212,7 +212,7 @@ class TestJitter:
         assert (first.images_BCHW - plain.images_BCHW).abs().amax(dim=(1, 2, 3)).min() > 0.01
 
     def test_without_it_the_pixels_are_those_of_the_crop_bit_by_bit(self, store: Store, stage: Stage):
-        chosen = batches.order(store.fitted, seed=0, stage="main", epoch=1)[:32]
+        chosen = batches.shuffled(store.fitted, seed=0, stage="main", epoch=1)[:32]
         draws = draw(len(store.train), PAPER, seed=0, stage="main", epoch=1)
         boxes, mirrored, _ = map(torch.from_numpy, draws.of(chosen))
         images = torch.from_numpy(store.train.images(chosen).copy()).permute(0, 3, 1, 2).float()

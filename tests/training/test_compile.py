@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from bench.training import stages
-from bench.training.distributed import SINGLE_PROCESS, objective
+from bench.training.distributed import SINGLE_PROCESS, build_stage_loss
 from bench.training.stage_cache import StageContext
 from tests.methods.test_contract import METHODS, build, trainings
 
@@ -41,7 +41,7 @@ def test_every_stage_is_compiled_as_one_graph_however_many_were_before_it(
             losses = []
             for compiled in (False, True):
                 model.load_state_dict(before)
-                step: nn.Module = objective(model, stage, SINGLE_PROCESS, compiled=compiled)
+                step: nn.Module = build_stage_loss(model, stage, SINGLE_PROCESS, compiled=compiled)
                 losses.append(step(images, labels))
             torch.testing.assert_close(losses[1], losses[0], msg=f"{name} {stage.name}")
             assert len(graphs) == done, f"{name} {stage.name}"

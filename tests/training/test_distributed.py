@@ -16,7 +16,7 @@ from bench.base.errors import InputError
 from bench.base.paths import ROOT
 from bench.data.store import Store
 from bench.training import distributed, method, stage_cache, stages, tensor_file, trunk
-from bench.training.distributed import SINGLE_PROCESS, Processes, objective
+from bench.training.distributed import SINGLE_PROCESS, Processes, build_stage_loss
 from bench.training.stage_cache import StageContext
 from tests import process_group as work
 from tests.base.test_signals import COMMAND
@@ -30,7 +30,7 @@ def made(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("processes")
     for size in (2, 3):
         launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={size}"]
-        words = ["-m", "tests.processes", str(store.folder), str(folder), "steps", "same", "collected"]
+        words = ["-m", "tests.process_group", str(store.folder), str(folder), "steps", "same", "collected"]
         done = subprocess.run(
             [*launch, *words, *(["stages"] * (size == 2))],
             cwd=ROOT,
@@ -118,7 +118,9 @@ class TestNorms:
 
     def test_synchronised_ones_need_gpus_on_several_processes(self, store: Store, tmp_path: Path):
         model, _ = stage_run(store, tmp_path / "c")
-        with pytest.raises(InputError, match="batch_norm=sync on several processes needs GPUs; choose local"):
+        with pytest.raises(
+            InputError, match="batch_norm=sync on several processes needs GPUs; set it to local"
+        ):
             distributed.synchronise_statistics(model, torch.device("cpu"), Processes(0, 2))
 
     def test_synchronised_ones_take_the_layers_places_and_keep_their_tensors(
@@ -146,14 +148,16 @@ class TestNorms:
 
 def test_more_processes_than_images_in_a_batch_are_refused(store: Store, tmp_path: Path):
     model, usual = stage_run(store, tmp_path / "c", batch_size=2)
-    with pytest.raises(InputError, match="3 processes cannot share a batch of 2: start fewer processes"):
-        objective(model, usual.stage, Processes(0, 3))
+    with pytest.raises(
+        InputError, match="3 processes cannot share a batch of 2 images: start fewer processes"
+    ):
+        build_stage_loss(model, usual.stage, Processes(0, 3))
 
 
 def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("LOCAL_RANK", "2")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    with pytest.raises(InputError, match="more processes than GPUs: --nproc-per-node=2 at most"):
+    with pytest.raises(InputError, match="more processes than this machine has GPUs: use --nproc-per-node=2"):
         distributed._own_device(torch.device("cuda"))
 
 

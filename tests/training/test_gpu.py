@@ -124,10 +124,10 @@ def test_no_step_mixes_devices_or_waits_for_a_value(name: str, context: StageCon
     with pretended(), signals.Stop(again=True) as stop:
         move(model)
         for stage in trainings(todo):
-            training = loop._Training(model, stage_run(stage, model, context), stop)
+            training = loop._StageTrainer(model, stage_run(stage, model, context), stop)
             model.zero_grad()
-            training._epoch()
-            assert training.at.step == STEPS
+            training.train_epoch()
+            assert training.position.step == STEPS
             for parameter in model.parameters():
                 assert parameter.dtype == torch.float32
                 assert (parameter.grad is not None) == parameter.requires_grad, stage.name
@@ -172,4 +172,4 @@ def test_a_step_that_waits_for_a_value_is_found(context: StageContext):
             move(model)
             wrong = stage_run(replace(stage, loss=loss), model, context)
             with pytest.raises(Exception, match=fault):
-                loop._Training(model, wrong, stop)._epoch()
+                loop._StageTrainer(model, wrong, stop).train_epoch()

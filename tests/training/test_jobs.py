@@ -42,7 +42,7 @@ def test_the_worst_status_is_theirs_together_and_the_others_go_on(capsys: pytest
 
 def test_torchrun_and_jobs_exclude_each_other(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
-    with pytest.raises(InputError, match="--jobs trains one process each; under torchrun leave it out"):
+    with pytest.raises(InputError, match="--jobs starts processes itself and does not work under torchrun"):
         jobs.run([["-c", SHOW, "a"]], jobs=2)
 
 

@@ -68,7 +68,9 @@ def test_the_latest_training_counts_and_a_torn_line_does_not(tmp_path: Path):
 
 def test_what_was_learned_before_is_recalled_once(tmp_path: Path):
     for _ in range(2):
-        Log(tmp_path / "r").recall("main", "k" * 64, [{"epoch": 1, "loss": 2.0}, {"epoch": 2, "loss": 1.0}])
+        Log(tmp_path / "r").write_missing(
+            "main", "k" * 64, [{"epoch": 1, "loss": 2.0}, {"epoch": 2, "loss": 1.0}]
+        )
     assert [r["epoch"] for r in log.rows(tmp_path / "r")] == [1, 2]
     assert len((tmp_path / "r").read_text().splitlines()) == 2
 
@@ -98,7 +100,9 @@ def test_tensorboard_that_is_not_there_is_said_with_its_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     missing(monkeypatch, "torch.utils.tensorboard")
-    with pytest.raises(InputError, match="--tensorboard needs a package more: pip install tensorboard"):
+    with pytest.raises(
+        InputError, match="--tensorboard needs a package that is not installed: pip install tensorboard"
+    ):
         Log(tmp_path / "r", tensorboard=tmp_path)
 
 

@@ -99,7 +99,7 @@ def test_a_batch_too_large_for_the_gpu_is_said_with_a_smaller_one(store: Store, 
     def large(*_given: Any) -> tuple[torch.Tensor, torch.Tensor]:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
-    with pytest.raises(InputError, match=r"stage main: batches of 32 do not fit .* --set batch_size=16,"):
+    with pytest.raises(InputError, match=r"stage main: batches of 32 do not fit .* use --set batch_size=16,"):
         loop.train(model, replace(usual, stage=replace(usual.stage, loss=large)))
 
 
@@ -112,7 +112,7 @@ def test_without_a_compiler_compiled_training_is_refused_in_a_line(
     real = torch.compile
     monkeypatch.setattr(torch, "compile", lambda module: real(module, backend=none))
     model, usual = stage_run(store, tmp_path / "c")
-    with pytest.raises(InputError, match=r"--compile does not work here; leave it out") as refused:
+    with pytest.raises(InputError, match=r"--compile does not work on this machine; leave it out") as refused:
         loop.train(model, replace(usual, compiled=True))
     assert "no C++ compiler" in str(refused.value)
     assert "\n" not in str(refused.value)
@@ -131,9 +131,7 @@ def test_any_other_fault_of_torchs_is_not_dressed_up(store: Store, tmp_path: Pat
 
 def test_fewer_images_than_a_batch_are_an_error_and_not_an_empty_training(store: Store, tmp_path: Path):
     model, large = stage_run(store, tmp_path / "c", batch_size=1000)
-    with pytest.raises(
-        InputError, match=r"too few images: \d+ to learn from in batches of 1000, \d+ held out"
-    ):
+    with pytest.raises(InputError, match=r"too few images: \d+ to train on in batches of 1000, \d+ held out"):
         loop.train(model, large)
 
 

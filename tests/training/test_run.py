@@ -167,8 +167,11 @@ def test_without_test_labels_the_evaluation_servers_files_take_the_place_of_scor
             ["--dataset", "demo", "--method", "srn", "--set", "rate=1"],
             "unknown recipe field 'rate'; choose from",
         ),
-        (["--dataset", "demo", "--method", "srn", "--seeds", "a"], "--seeds a: whole numbers expected"),
-        (["--dataset", "demo", "--method", "srn", "--seeds", "-1"], "--seeds -1: whole numbers expected"),
+        (["--dataset", "demo", "--method", "srn", "--seeds", "a"], "--seeds a: give whole numbers from 0 up"),
+        (
+            ["--dataset", "demo", "--method", "srn", "--seeds", "-1"],
+            "--seeds -1: give whole numbers from 0 up",
+        ),
         (["--dataset", "demo", "--method", "srn", "--device", "tpu"], "device 'tpu' cannot be used"),
         (["--dataset", "demo"], "required: --method"),
         (

@@ -76,5 +76,5 @@ def test_what_a_killed_save_left_is_swept_up(context: StageContext):
     other = context.folder / ".cd.safetensors.x1"
     for file in (*torn, other):
         file.touch()
-    stage_cache._clear(finished, None)
+    stage_cache._delete_temporary_files(finished)
     assert [file.exists() for file in (*torn, other)] == [False, False, True]

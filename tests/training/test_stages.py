@@ -77,6 +77,6 @@ def test_a_parameter_may_be_trained_by_its_own_name(context: StageContext):
 def test_a_part_that_the_model_has_not_is_said_before_any_stage_learns(context: StageContext):
     model, todo = build("resnet101", context)
     wrong = replace(trainings(todo)[0], trains={"gain": 1.0})
-    with pytest.raises(InputError, match="stage main trains 'gain', which the model has not"):
+    with pytest.raises(InputError, match="stage main trains 'gain', but the model has no such part"):
         next(stage_cache.run_stages(model, [(todo[0], "a"), (wrong, "b")], context, seed=0, title="t"))
     assert not list(context.folder.glob("*"))
