@@ -30,15 +30,8 @@ def main(argv: list[str] | None = None) -> int:
 def _row(run: FoundRun) -> list[object]:
     facts = run.facts
     when = run.written[:16].replace("T", " ")
-    return [
-        run.title,
-        facts["method"],
-        facts["variant"],
-        facts["seed"],
-        run.mean_ap,
-        when,
-        ", ".join(run.names),
-    ]
+    what = [facts["method"], facts["variant"], facts["seed"]]
+    return [run.title, *what, run.mean_ap, when, ", ".join(run.names)]
 
 
 if __name__ == "__main__":
