@@ -33,6 +33,17 @@ def choose(name: str = "auto") -> torch.device:
     return device
 
 
+def set_threads(threads: int) -> None:
+    """The number of threads that torch calculates with on the CPU: a result's last bits depend on it."""
+    torch.set_num_threads(threads)
+
+
+def execution(device: torch.device) -> dict[str, Any]:
+    """What of the machine a result's bits depend on, for keys and records; threads: of the CPU alone."""
+    facts = {"device": device.type, "precision": str(precision(device)).removeprefix("torch.")}
+    return facts | ({"threads": torch.get_num_threads()} if device.type == "cpu" else {})
+
+
 def precision(device: torch.device) -> torch.dtype:
     """The type in which matrices are multiplied: bfloat16 on a GPU, float32 on the CPU."""
     return torch.bfloat16 if device.type == "cuda" else torch.float32

@@ -160,15 +160,22 @@ def synchronise_statistics(model: nn.Module, on: torch.device, processes: Proces
 
 
 @contextmanager
-def process_group(name: str) -> Iterator[tuple[Processes, torch.device]]:
+def process_group(name: str, *, threads: int = 1) -> Iterator[tuple[Processes, torch.device]]:
     """Join the processes that torchrun started, or be the only one; gives (processes, this one's device).
+
+    threads: of each process, on the CPU.
 
     Raises InputError where a machine has fewer GPUs than processes.
     """
     if not dist.is_torchelastic_launched():
-        yield SINGLE_PROCESS, device.choose(name)
+        only = device.choose(name)
+        if only.type == "cpu":
+            device.set_threads(threads)
+        yield SINGLE_PROCESS, only
         return
     on = _own_device(device.choose(name))
+    if on.type == "cpu":
+        device.set_threads(threads)
     # gloo carries what lies on the CPU, so that processes can agree on it without making their GPUs wait.
     dist.init_process_group("cpu:gloo,cuda:nccl" if on.type == "cuda" else "gloo", timeout=TIMEOUT)
     try:

@@ -5,7 +5,7 @@ import queue
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
 
@@ -14,11 +14,23 @@ import torch.distributed as dist
 
 from bench.base import progress, signals
 from bench.base.errors import InputError
+from bench.base.processes import cores
+from bench.training import device
 
 
-def run(commands: Sequence[Sequence[str]], *, jobs: int) -> int:
+def usual_number(device_name: str, *, threads: int) -> int:
+    """How many runs train at the same time unless told otherwise: on the CPU as many as its cores allow."""
+    if dist.is_torchelastic_launched() or device.choose(device_name).type != "cpu":
+        return 1
+    return max(1, cores() // threads)
+
+
+def run(
+    commands: Sequence[Sequence[str]], *, jobs: int, after_each: Callable[[], None] = lambda: None
+) -> int:
     """Run each command in a process of its own, `jobs` at a time; returns the highest exit status.
 
+    after_each: called after every command that succeeded, one call at a time.
     Each process has a GPU to itself if there are at least `jobs` GPUs; on the CPU they share the cores.
     SIGTERM and Ctrl-C are passed on to the processes, which save and exit before this one does. Raises
     InputError under torchrun.
@@ -31,7 +43,11 @@ def run(commands: Sequence[Sequence[str]], *, jobs: int) -> int:
     handlers = {number: signal.signal(number, runner.stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         with ThreadPoolExecutor(max_workers=jobs) as threads:
-            statuses = list(threads.map(runner.run, commands))
+            statuses = []
+            for status in threads.map(runner.run, commands):
+                statuses.append(status)
+                if status == 0:
+                    after_each()
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)

@@ -163,6 +163,7 @@ def _data_and_recipe(card: Card, context: StageContext, config: Any) -> dict[str
         "protocol": _protocol(card),
         "images": {"train": len(store.fitted), "held_out": len(store.held_out), "test": len(store.test)},
         "recipe": _recipe(config),
+        "execution": device.execution(context.device),
         "data": {
             "card": manifest["made_from"]["card"],
             "fingerprint": manifest["fingerprint"],

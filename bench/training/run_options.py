@@ -13,6 +13,7 @@ from bench.base.cli import Parser, add_data, add_dataset, add_device, add_runs
 from bench.base.errors import InputError
 from bench.data import cards
 
+MOST = 1024  # jobs and threads
 # Field -> (its value, its help), for recipe fields that every method has and that most users need.
 FIELD_HELP = {
     "budget": (
@@ -29,8 +30,9 @@ FIELD_HELP = {
 def parse(words: Sequence[str], *, description: str | None) -> argparse.Namespace:
     """The options by name; InputError for a wrong one."""
     args = parser(description).parse_args(words)
-    if args.jobs < 1:
-        raise InputError(f"--jobs {args.jobs}: give 1 or more")
+    for name, number in (("jobs", args.jobs), ("threads", args.threads)):
+        if number is not None and not 1 <= number <= MOST:
+            raise InputError(f"--{name} {number}: give a number from 1 to {MOST}")
     return args
 
 
@@ -40,7 +42,10 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     add_dataset(options, cards.names())
     names = ", ".join(method_names.method_summaries())
     options.add_argument(
-        "--method", required=True, metavar="NAME", help=f"all, or a list with commas, of: {names}"
+        "--method",
+        required=True,
+        metavar="NAME",
+        help=f"all, or a list such as srn,resnet101@budget=equal, of: {names}",
     )
     options.add_argument("--seeds", default="0", metavar="LIST", help="such as 0,1,2 (default: 0)")
     options.add_argument(
@@ -50,7 +55,20 @@ def parser(description: str | None) -> argparse.ArgumentParser:
         "--fresh", action="store_true", help="train everything again, whatever stages and records there are"
     )
     options.add_argument(
-        "--jobs", type=int, default=1, metavar="N", help="train N runs at the same time, each on its own GPU"
+        "--jobs",
+        type=int,
+        metavar="N",
+        help="train N runs at the same time (default: one per CPU core; one in all where there is a GPU)",
+    )
+    options.add_argument(
+        "--threads",
+        type=int,
+        default=1,
+        metavar="N",
+        help="CPU threads of each run; another number, other last bits (default: 1)",
+    )
+    options.add_argument(
+        "--table", action="store_true", help="print the table of what is recorded after every run"
     )
     options.add_argument(
         "--tensorboard",
@@ -125,11 +143,26 @@ def changes(args: argparse.Namespace) -> dict[str, str]:
     return values
 
 
-def methods(name: str) -> list[str]:
-    """The module names for `all`, or for a list of names in any spelling."""
-    if name == "all":
-        return method_names.methods_in_order()
-    return [method_names.find_method(part) for part in name.split(",")]
+def methods(text: str) -> list[tuple[str, dict[str, str]]]:
+    """The (module name, changed recipe fields) that `--method` means: `all`, or names in any spelling.
+
+    A name may carry changes of its own, as records do: `srn,resnet101@budget=equal`.
+    """
+    if text == "all":
+        return [(name, {}) for name in method_names.methods_in_order()]
+    chosen: list[tuple[str, dict[str, str]]] = []
+    for part in text.split(","):
+        name, _, change = part.partition("@")
+        if "=" in name and chosen:  # a further change of the name before it
+            name, change = "", part
+        field, equals, value = change.partition("=")
+        if change and not equals:
+            raise InputError(f"--method {part}: give changes as name@field=value")
+        if name or not chosen:
+            chosen.append((method_names.find_method(name), {}))
+        if change:
+            chosen[-1][1][field] = value
+    return chosen
 
 
 def seeds(text: str) -> list[int]:

@@ -53,7 +53,7 @@ def stage_keys(method: Method, config: Any, context: StageContext, seed: int) ->
         context.store.fingerprint,
         context.store.manifest["labels"],
         {"trunk": config.trunk, "weights": config.trunk_weights, "scratch": config.from_scratch},
-        [context.device.type, str(device.precision(context.device))],
+        device.execution(context.device),
         code_digest.digest(__name__),
         seed,
     )

@@ -76,7 +76,7 @@ def test_the_command_hands_each_method_and_seed_to_a_job_of_its_own(
 ):
     assert small_cards.exists()
     given: list[Any] = []
-    monkeypatch.setattr(jobs, "run", lambda commands, jobs: given.extend(commands) or jobs)
+    monkeypatch.setattr(jobs, "run", lambda commands, jobs, **_: given.extend(commands) or jobs)
     words = ["--dataset", "demo", "--method", "srn,resnet101", "--seeds", "0,1", "--jobs", "3"]
     places = ["--data", str(tmp_path / "data"), "--runs", str(tmp_path / "runs")]
     assert run.main([*words, *places]) == 3
@@ -103,5 +103,24 @@ def test_only_the_gpus_that_were_given_are_used_by_the_names_they_have(
 
 @pytest.mark.parametrize("number", ["0", "-3"])
 def test_no_job_at_all_is_refused(number: str):
-    with pytest.raises(InputError, match=f"--jobs {number}: give 1 or more"):
+    with pytest.raises(InputError, match=f"--jobs {number}: give a number from 1 to 1024"):
         run.main(["--dataset", "demo", "--method", "srn", "--jobs", number])
+
+
+@pytest.mark.parametrize(("threads", "number"), [(1, 6), (4, 1), (9, 1)])
+def test_on_the_cpu_as_many_runs_train_at_once_as_its_cores_allow(
+    threads: int, number: int, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.undo()  # of the fixture that has tests do one run after the other
+    monkeypatch.setattr(jobs, "cores", lambda: 6)
+    assert jobs.usual_number("cpu", threads=threads) == number
+    monkeypatch.setattr(jobs.dist, "is_torchelastic_launched", lambda: True)
+    assert jobs.usual_number("cpu", threads=threads) == 1
+
+
+def test_what_follows_each_run_follows_those_that_succeeded(capsys: pytest.CaptureFixture[str]):
+    done: list[int] = []
+    commands = [["-c", SHOW, "a"], ["-c", "raise SystemExit(2)"], ["-c", SHOW, "b"]]
+    assert jobs.run(commands, jobs=1, after_each=lambda: done.append(1)) == 2
+    assert len(done) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 2
