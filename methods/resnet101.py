@@ -16,7 +16,7 @@ ORDER = (2017, 1)
 
 @dataclass(frozen=True, kw_only=True)
 class Config(Recipe):
-    """The paper's settings; there are no fields beside those of all recipes."""
+    """The paper's settings; it has no fields besides those of all recipes."""
 
 
 class Model(nn.Module):

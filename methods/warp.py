@@ -25,7 +25,7 @@ MARKS = {"other features": "on the trunk's features, the published row on those 
 
 @dataclass(frozen=True, kw_only=True)
 class Config(Recipe):
-    """ResNet-101's settings; there are no fields beside those of all recipes."""
+    """ResNet-101's settings; it has no fields besides those of all recipes."""
 
 
 class Model(resnet101.Model):

@@ -19,7 +19,7 @@ SAVING_SHARE = 0.02  # the largest share of a stage's time that is spent on savi
 
 @dataclass
 class StagePosition:
-    """How far a stage has come: all that a checkpoint holds beside tensors.
+    """How far a stage has come: all that a checkpoint holds besides tensors.
 
     epoch: the current one, from 1; step: how many of its batches are done; total: the sum of their losses;
     history: a row for each finished epoch.

@@ -58,7 +58,7 @@ class Stage:
     batch_norm: trained parts use the statistics of each process's share of the batch ("local"), of the whole
     batch ("sync"; on a single process the same as "local"), or keep the statistics they have ("frozen").
     select: the result has the weights of the last epoch, or of the best one on the held-out images.
-    settings: the fields of the recipe on which the result depends, beside those that are given here.
+    settings: the fields of the recipe on which the result depends, besides those that are given here.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Trainings side by side: every one has its place, its lines are repeated, one signal stops them all."""
+"""Trainings at the same time: each has a GPU, its lines are repeated, and one signal stops all."""
 
 import os
 import signal
@@ -87,8 +87,8 @@ def test_the_command_hands_each_method_and_seed_to_a_job_of_its_own(
     ]
     few = ["--set", "epochs=1", "--set", "batch_size=32", "--device", "cpu"]
     assert run.main([*given[2][2:], *few]) == 0
-    (made,) = record.read_folder(tmp_path / "runs" / "demo", dataset=cards.load_card("demo").name)
-    assert (made["method"], made["seed"]) == ("resnet101", 0)
+    (run_record,) = record.read_folder(tmp_path / "runs" / "demo", dataset=cards.load_card("demo").name)
+    assert (run_record["method"], run_record["seed"]) == ("resnet101", 0)
 
 
 def test_only_the_gpus_that_were_given_are_used_by_the_names_they_have(

@@ -1,4 +1,4 @@
-"""The options of `bench.run`: every recipe field is one, and the last word on a field counts."""
+"""The options of `bench.run`: every recipe field is an option, and of two values the last one counts."""
 
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,7 @@ def test_an_unknown_option_is_answered_with_those_there_are():
 
 def test_a_field_named_like_an_option_of_the_command_is_reached_by_set(monkeypatch: pytest.MonkeyPatch):
     real = method.fields
-    monkeypatch.setattr(method, "fields", lambda found: {**real(found), "source": str})
+    monkeypatch.setattr(method, "fields", lambda module: {**real(module), "source": str})
     args = run_options.parser(None).parse_args(
         [*USUAL, "--set", "source=web", "--lr", "1", "--source", "files"]
     )

@@ -1,4 +1,4 @@
-"""A stored stage is taken only for what would be learned anew: data, names, recipe and code are its key."""
+"""The keys of stages: data, names of labels, recipe and code each change them."""
 
 from dataclasses import replace
 from types import SimpleNamespace
@@ -16,8 +16,8 @@ from tests.conftest import small_recipe
 
 def keys(model: type[Any], context: StageContext) -> list[str]:
     """Those of SRN's stages under another model."""
-    found: Any = SimpleNamespace(Model=model, stages=srn.stages)
-    return stage_cache.stage_keys(found, small_recipe("srn"), context, 0)
+    as_method: Any = SimpleNamespace(Model=model, stages=srn.stages)
+    return stage_cache.stage_keys(as_method, small_recipe("srn"), context, 0)
 
 
 class Flat(srn.Model):
@@ -51,10 +51,10 @@ def test_one_that_only_adds_to_it_or_predicts_otherwise_shares_them_all(context:
 
 
 def test_a_stage_of_an_owner_without_a_model_counts_the_methods_own_code(context: StageContext):
-    found: Any = SimpleNamespace(
+    as_method: Any = SimpleNamespace(
         Model=srn.Model, stages=lambda config: (replace(srn.stages(config)[0], owner="methods._recipe"),)
     )
-    (key,) = stage_cache.stage_keys(found, small_recipe("srn"), context, 0)
+    (key,) = stage_cache.stage_keys(as_method, small_recipe("srn"), context, 0)
     assert key not in keys(srn.Model, context)
 
 
@@ -63,11 +63,11 @@ def test_other_names_of_the_labels_are_other_data(context: StageContext):
     names = context.store.manifest["labels"]
     swapped = Store(context.store.folder, {**context.store.manifest, "labels": [*names[1::-1], *names[2:]]})
     module, config = method.load_method("resnet101"), small_recipe("resnet101")
-    one, other = (
-        stage_cache.stage_keys(module, config, replace(context, store=it), 0)
-        for it in (context.store, swapped)
+    keys_before, keys_after = (
+        stage_cache.stage_keys(module, config, replace(context, store=store), 0)
+        for store in (context.store, swapped)
     )
-    assert one != other
+    assert keys_before != keys_after
 
 
 def test_what_a_killed_save_left_is_swept_up(context: StageContext):

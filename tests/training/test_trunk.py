@@ -1,4 +1,4 @@
-"""The trunk: X is the third stage's rectified output; weights are what was asked for, or a clear error."""
+"""The trunk: X is the rectified output of the third stage; missing weights are an error."""
 
 import urllib.error
 import urllib.request
@@ -33,8 +33,8 @@ def test_the_pyramid_is_three_stages_rectified_the_upper_two_x_and_features(name
         (1, width, side, side) for width, side in zip(trunk.widths, (8, 4, 2), strict=True)
     ]
     assert min(output.min() for output in outputs) >= 0
-    for mine, usual in zip(outputs[1:], trunk(images), strict=True):
-        torch.testing.assert_close(mine, usual)
+    for output, expected in zip(outputs[1:], trunk(images), strict=True):
+        torch.testing.assert_close(output, expected)
 
 
 def test_the_pyramids_lowest_stage_is_what_timms_third_stage_begins_with():
