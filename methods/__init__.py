@@ -1,1 +1,1 @@
-"""One method a file; the file name is the registry. A name that begins with `_` is what methods share."""
+"""The methods, one in each file, under the file's name; files that begin with `_` hold what methods share."""

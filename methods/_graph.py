@@ -1,6 +1,6 @@
-"""A graph of labels, attention along its edges, and groups of labels by differentiable pooling.
+"""The label graph, graph attention along its edges, and groups of labels by differentiable pooling.
 
-Legend: C labels, G groups, D numbers of a node's embedding, E of what a layer makes of it.
+Legend: C labels, G groups, D numbers of a node's embedding, E of its embedding by the next layer.
 """
 
 import numpy as np
@@ -15,22 +15,23 @@ def adjacency(
 ) -> NDArray[np.float64]:
     """The label graph from training labels (Chen et al. 2019): an edge i -> j where P(j | i) >= threshold.
 
-    The edges of i to others share the weight `share` evenly, each label has an edge of weight 1 to itself;
-    A = D^-1/2 A' D^-1/2, where D are the sums of the rows of A'.
+    In A' each label has an edge of weight 1 to itself, and its edges to others share the weight `share`
+    evenly. The result is A = D^-1/2 A' D^-1/2, where D has the sums of the rows of A'.
     """
-    own_C = np.maximum(np.diag(cooccurrence_CC), 1)  # a label without images has no edges
-    itself_CC = np.eye(len(own_C))
-    edges_CC = (cooccurrence_CC / own_C[:, None] >= threshold) & (itself_CC == 0)
-    weights_CC = share * edges_CC / np.maximum(edges_CC.sum(axis=1, keepdims=True), 1) + itself_CC
+    images_C = np.maximum(np.diag(cooccurrence_CC), 1)  # at least 1: a label without images has no edges
+    identity_CC = np.eye(len(images_C))
+    edges_CC = (cooccurrence_CC / images_C[:, None] >= threshold) & (identity_CC == 0)
+    weights_CC = share * edges_CC / np.maximum(edges_CC.sum(axis=1, keepdims=True), 1) + identity_CC
     degree_C = np.sqrt(weights_CC.sum(axis=1))
     normalised_CC: NDArray[np.float64] = weights_CC / degree_C[:, None] / degree_C
     return normalised_CC
 
 
 class GraphAttention(nn.Module):
-    """h'_i = ELU(sum over j of s_ij W h_j), s_i = softmax of e_i over the edges i -> j (Velickovic 2018).
+    """A graph attention layer (Velickovic et al. 2018): h'_i = ELU(sum over j of s_ij W h_j).
 
-    e_ij = LeakyReLU(a^T [W h_i || W h_j]) with slope 0.2; W and a begin as Xavier's, with gain 1.414.
+    s_i is the softmax of e_i over the edges i -> j, with e_ij = LeakyReLU(a^T [W h_i || W h_j]) of slope 0.2.
+    W and a are drawn by Xavier's rule with gain 1.414.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -52,8 +53,9 @@ class GraphAttention(nn.Module):
 
 
 class Groups(nn.Module):
-    """Groups g = S^T Z of nodes (Ying et al. 2018): a graph attention on ReLU(h) gives Z, another, followed
-    by a softmax over the groups, S.
+    """Groups of nodes g = S^T Z (Ying et al. 2018), from the nodes' embeddings h.
+
+    Z is a graph attention on ReLU(h), and S another one followed by a softmax over the groups.
     """
 
     def __init__(self, width: int, groups: int) -> None:
@@ -62,14 +64,14 @@ class Groups(nn.Module):
         self.assign = GraphAttention(width, groups)
 
     def forward(self, nodes_CD: Tensor, edges_CC: Tensor) -> tuple[Tensor, Tensor]:
-        """(g, S): (G, D), and (C, G), in which a row sums to 1."""
+        """(g, S) of shapes (G, D) and (C, G); each row of S sums to 1."""
         rectified_CD = nodes_CD.relu()
         assignment_CG = self.assign(rectified_CD, edges_CC).softmax(dim=1)
         return assignment_CG.T @ self.embed(rectified_CD, edges_CC), assignment_CG
 
 
 def distance(nodes_CD: Tensor, groups_GD: Tensor, assignment_CG: Tensor) -> Tensor:
-    """The Euclidean distances of the nodes to their most likely groups, summed."""
-    mine_CD = groups_GD[assignment_CG.argmax(dim=1)]
-    total: Tensor = torch.linalg.vector_norm((nodes_CD - mine_CD).float(), dim=1).sum()
+    """The sum of the Euclidean distances between each node and its most likely group."""
+    likeliest_CD = groups_GD[assignment_CG.argmax(dim=1)]
+    total: Tensor = torch.linalg.vector_norm((nodes_CD - likeliest_CD).float(), dim=1).sum()
     return total

@@ -1,6 +1,6 @@
-"""What the recipes of all methods have in common: the paper's training (section 3.4), and the demo's.
+"""The recipe fields and the loss that all methods share, with the values of the SRN paper (section 3.4).
 
-Where the paper is silent (epochs, initialisation, factors on the learning rate) the default here is ours.
+Where the paper gives no value (epochs, initialisation, factors on the learning rate) the default is ours.
 """
 
 from collections.abc import Mapping
@@ -20,13 +20,14 @@ class Recipe:
     trunk: timm's name with its tag; trunk_weights: a file instead; from_scratch: no pretrained weights.
     crops, max_distort, mirror, jitter: see bench.training.Augmentation.
     patience, threshold, milestones: see bench.training.Schedule; milestones are shares of a stage's epochs.
-    batch_norm: see bench.training.Stage; the paper's Caffe keeps statistics on each GPU ("local").
-    select: see bench.training.Stage; the paper names no selection.
-    new_layers_lr: factor on the learning rate of layers that begin at random.
-    epochs: the first stage; the other three are SRN's further stages.
-    budget: "equal" trains a method without these stages on, whole and at its own rate, for as many epochs;
-    the totals are then equal where `epochs` is, as on equal terms.
-    terms: "equal" takes all these settings as SRN has them on the card, "paper" as the method's paper has.
+    batch_norm: see bench.training.Stage; the paper's Caffe has statistics of each GPU alone ("local").
+    select: see bench.training.Stage; the paper does not mention a selection.
+    new_layers_lr: factor on the learning rate of layers that start with random weights.
+    epochs: of the first stage; attention_epochs, regularization_epochs, joint_epochs: of SRN's other stages.
+    budget: "equal" trains a method without further stages for as many epochs more, all layers at its own
+    learning rate. The totals of two methods are then equal if their `epochs` are, as under equal terms.
+    terms: "equal" gives all these fields the values that SRN has on the card, "paper" those of the method's
+    own paper.
     """
 
     trunk: str = "resnet101.tv_in1k"
@@ -57,13 +58,14 @@ class Recipe:
 
     @classmethod
     def recipes(cls, **own: Mapping[str, Any]) -> dict[str, Self]:
-        """A recipe for every card that methods share settings on, with a method's own:
-        `recipes(demo={...})`.
+        """A recipe for every card: the settings that all methods share, then the method's own.
+
+        own: card -> fields, as in `recipes(demo={"lr": 0.1})`.
         """
         return {card: cls(**{**RECIPES.get(card, {}), **own.get(card, {})}) for card in {**RECIPES, **own}}
 
     def on_equal_terms(self, card: str) -> Self:
-        """The recipe with the settings that SRN has on a card; what is the method's own stays."""
+        """The recipe with the shared settings that SRN has on a card; the method's own fields stay."""
         return replace(self, **vars(Recipe(**{**RECIPES.get(card, {}), "terms": "equal"})))
 
     def stage(
@@ -76,10 +78,9 @@ class Recipe:
         loss: Loss,
         settings: tuple[str, ...] = (),
     ) -> Stage:
-        """A stage under this recipe's optimizer, schedule and augmentation.
+        """A stage with this recipe's optimizer, schedule and augmentation; see bench.training.Stage.
 
-        owner: the module whose code it depends on. settings: the fields of this recipe that its result
-        depends on beside these and the trunk's.
+        settings: the names of those fields of the method's own on which the stage's result depends.
         """
         milestones = tuple(round(share * epochs) for share in self.milestones)
         return Stage(
@@ -101,28 +102,29 @@ class Recipe:
             settings={field: getattr(self, field) for field in settings},
         )
 
+    def main_stage(self, *new_layers: str, owner: str, loss: Loss, settings: tuple[str, ...] = ()) -> Stage:
+        """The stage that trains a whole model: its trunk, and its new layers at their own learning rate."""
+        trains = {"trunk": 1.0, **dict.fromkeys(new_layers, self.new_layers_lr)}
+        return self.stage("main", trains, owner=owner, epochs=self.epochs, loss=loss, settings=settings)
+
     @property
     def further_epochs(self) -> int:
-        """Those of SRN's stages after the first."""
+        """The epochs of SRN's stages after the first."""
         return self.attention_epochs + self.regularization_epochs + self.joint_epochs
 
     def with_budget(self, only: Stage) -> tuple[Stage, ...]:
-        """A one-stage method's training: under the equal budget it goes on for SRN's further epochs."""
+        """The stages of a method with one stage; under the equal budget a second one trains all layers on."""
         if self.budget == "paper":
             return (only,)
-        further = self.stage(
-            "further",
-            {"": 1.0},
-            owner=only.owner,
-            epochs=self.further_epochs,
-            loss=only.loss,
-        )
+        epochs, loss = self.further_epochs, only.loss
+        further = self.stage("further", {"": 1.0}, owner=only.owner, epochs=epochs, loss=loss)
         return (only, further)
 
 
-# What all methods share on a card; a method adds its own fields in its own RECIPES. The hours are estimates
-# for one H200, not measured: `python -m bench.perf train` measures them (assumed images per second: 3,500
-# full, 6,500 frozen, 3,000 SRN's joint stage, 10,000 evaluation); mAP is the paper's for SRN, Tables 1-3.
+# The settings that all methods share on a card; each method adds fields of its own in its RECIPES. The hours
+# are estimates for one H200 and not measured; `python -m bench.perf train` measures them. They assume these
+# images per second: 3,500 with the whole network trained, 6,500 with a frozen trunk, 3,000 in SRN's joint
+# stage, 10,000 in evaluation. The expected mAP is the paper's for SRN (Tables 1-3).
 RECIPES: dict[str, dict[str, Any]] = {
     # python -m bench.run --dataset nuswide --method srn: 0.5 hours, the paper's five 1.2; expected mAP 62.0
     "nuswide": {},
@@ -134,9 +136,9 @@ RECIPES: dict[str, dict[str, Any]] = {
         "trunk": "resnet10_narrow",
         "from_scratch": True,
         "input_size": 64,
-        "crops": (),  # cropping would cut digits off that the labels still name
-        "mirror": False,  # mirroring would falsify motifs
-        "lr": 0.05,  # from scratch, with batch norm: the paper's 1e-3 is for a pretrained trunk
+        "crops": (),  # a crop would cut off digits that the labels still name
+        "mirror": False,  # mirrored motifs are other motifs
+        "lr": 0.05,  # for a trunk from scratch; the paper's 1e-3 is for a pretrained one
         "patience": 4,
         "lr_min": 1e-5,
         "milestones": (0.7, 0.9),
@@ -149,10 +151,10 @@ RECIPES: dict[str, dict[str, Any]] = {
 
 
 def bce(logits_BC: Tensor, labels_BC: Tensor) -> Tensor:
-    """L(y, y^) = -sum over labels of y log s(y^) + (1 - y) log(1 - s(y^)), divided by the batch only (Eq.
-    10).
+    """L(y, y^) = -sum over labels of y log s(y^) + (1 - y) log(1 - s(y^)), the mean over images (Eq. 10).
 
-    Caffe's SigmoidCrossEntropyLoss; PyTorch's mean reduction is C times smaller. Eq. 10 lacks its minus sign.
+    This is Caffe's SigmoidCrossEntropyLoss; PyTorch's mean reduction is C times smaller. The minus sign is
+    missing in the paper's Eq. 10.
     """
     total = F.binary_cross_entropy_with_logits(logits_BC.float(), labels_BC, reduction="sum")
     return total / len(labels_BC)

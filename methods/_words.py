@@ -1,4 +1,4 @@
-"""Word vectors of labels, from a text file as GloVe's: a word and its numbers on each line.
+"""Reads word vectors for labels from a text file like GloVe's: a word and its numbers on each line.
 
 Legend: C labels, W numbers of a word vector.
 """
@@ -15,34 +15,38 @@ from bench.training import InputError, unknown
 
 
 def vectors(path: Path, labels: Sequence[str], *, size: int, spelled: Iterable[str] = ()) -> Tensor:
-    """The labels' vectors (C, W): of a label of several words the mean of the words' vectors.
+    """The vectors of the labels (C, W): for a label of several words the mean of the words' vectors.
 
-    spelled: `label=words`, for labels whose own words are not in the file. Raises InputError for a file whose
-    vectors are no W numbers, and names every label with a word that the file does not have.
+    size: W. spelled: texts `label=words`, for labels whose own words are not in the file. Raises InputError
+    for a file whose vectors are not W numbers, and for labels with a word that the file does not have.
     """
-    words = words_of(labels, spelled)
-    found = read(path, {word for mine in words.values() for word in mine}, size=size)
-    missing = [label for label, mine in words.items() if not mine or not found.keys() >= set(mine)]
+    words_by_label = words_of(labels, spelled)
+    vector_of = read(path, {word for words in words_by_label.values() for word in words}, size=size)
+    missing = [
+        label for label, words in words_by_label.items() if not words or not vector_of.keys() >= set(words)
+    ]
     if missing:
         raise InputError(
             f"{path} has no vector for: {', '.join(missing)}; "
-            f"say which of its words stand for a label: --words '{missing[0]}=WORD WORD'"
+            f"give words that it has for each of them: --words '{missing[0]}=WORD WORD'"
         )
-    return torch.stack([torch.tensor([found[word] for word in mine]).mean(dim=0) for mine in words.values()])
+    return torch.stack(
+        [torch.tensor([vector_of[word] for word in words]).mean(dim=0) for words in words_by_label.values()]
+    )
 
 
 def words_of(labels: Sequence[str], spelled: Iterable[str] = ()) -> dict[str, list[str]]:
-    """The words of each label, in lower case.
+    """The words of each label, in lower case; spelled: texts `label=words` that replace a label's own words.
 
     >>> words_of(["traffic light", "T-shirt", "longHair", "tvmonitor"], ["tvmonitor=tv monitor"])["longHair"]
     ['long', 'hair']
     """
-    said = dict(_pair(text, labels) for text in spelled)
-    apart = {label: re.sub(r"(?<=[a-z])(?=[A-Z])", " ", said.get(label, label)) for label in labels}
-    return {label: re.findall(r"[^\W_]+", text.lower()) for label, text in apart.items()}
+    replaced = dict(_label_and_words(text, labels) for text in spelled)
+    spaced = {label: re.sub(r"(?<=[a-z])(?=[A-Z])", " ", replaced.get(label, label)) for label in labels}
+    return {label: re.findall(r"[^\W_]+", text.lower()) for label, text in spaced.items()}
 
 
-def _pair(text: str, labels: Sequence[str]) -> tuple[str, str]:
+def _label_and_words(text: str, labels: Sequence[str]) -> tuple[str, str]:
     label, equals, words = text.partition("=")
     if not equals:
         raise InputError(f"words={text}: give it as LABEL=WORD WORD")
@@ -52,31 +56,35 @@ def _pair(text: str, labels: Sequence[str]) -> tuple[str, str]:
 
 
 def read(path: Path, wanted: set[str], *, size: int) -> Mapping[str, list[float]]:
-    """The vectors of those of the wanted words that the file has; it is read as far as they are found.
+    """The vectors of the wanted words that the file has.
 
-    Only their lines are looked at beyond the first blank: files have a gigabyte and more.
+    Reading stops at the last of them, and other lines are not split: such files have gigabytes.
     """
-    ahead = {word.encode() for word in wanted}
-    found = {}
+    missing = {word.encode() for word in wanted}
+    vector_of = {}
     with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             word = line[: line.find(b" ")]
-            if word in ahead:
-                found[word.decode()] = _numbers(line, size, f"{path}, line {number}, {word.decode()!r}")
-                ahead.remove(word)
-            if not ahead:
+            if word in missing:
+                vector_of[word.decode()] = _numbers(line, size, f"{path}, line {number}, {word.decode()!r}")
+                missing.remove(word)
+            if not missing:
                 break
-    return found
+    return vector_of
 
 
 def _numbers(line: bytes, size: int, where: str) -> list[float]:
-    """What follows the word on a line."""
+    """The numbers after the word on a line; `where` names the line in errors."""
     try:
         numbers = [float(field) for field in line.split()[1:]]
-    except ValueError as mistake:
-        raise InputError(f"{where}: not a word and its numbers ({mistake})") from mistake
+    except ValueError as error:
+        raise InputError(
+            f"{where}: not a word and its numbers ({error}); give a file like GloVe's"
+        ) from error
     if len(numbers) != size:
-        raise InputError(f"{where}: {len(numbers)} numbers, not {size}; --word-size says how many there are")
+        raise InputError(
+            f"{where}: {len(numbers)} numbers, not {size}; set --word-size to the number in each line"
+        )
     if not all(map(math.isfinite, numbers)):
-        raise InputError(f"{where}: its numbers are not finite")
+        raise InputError(f"{where}: its numbers are not finite; give another file")
     return numbers

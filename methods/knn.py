@@ -1,10 +1,10 @@
 """KNN: votes of the nearest training images on pooled features (Chua et al. 2009).
 
-Exact: every image is compared with every image that is learned from, in blocks on the device. The features
-are the trunk's fourth stage, pooled: as it was pretrained, or as ResNet-101's training left it, which it then
-shares with ResNet-101. Deviations: Chua et al. compare colours, textures and visual words; number and weights
-of the neighbours are ours. Cost: one pass over the training images; 4 D bytes for each of them (672 MB for
-MS-COCO), and at each image's prediction as many multiplications as there are numbers in that.
+The search is exact: every image is compared with every training image, in blocks on the device. The features
+are the pooled output of the trunk's fourth stage, either as pretrained or after ResNet-101's training, whose
+stages are then shared with that method. Deviations: Chua et al. compare colours, textures and visual words;
+the number and the weights of the neighbours are ours. Cost: one pass over the training images, 4 D bytes for
+each of them (672 MB for MS-COCO), and N D multiplications to predict an image.
 
 Legend: B images, N training images, n a block of them, k neighbours, C labels, D channels.
 """
@@ -22,8 +22,8 @@ from methods._recipe import Recipe
 
 ORDER = (2009, 1)
 MARKS = {"other features": "on the trunk's features, the published row on those of its own publication"}
-BLOCK = 16_384  # training images that a batch is compared with at once
-LEAST = 1e-6  # the probability of a label that no neighbour has
+BLOCK = 16_384  # training images with which a batch is compared at a time
+LEAST = 1e-6  # the probability of a label that none of the neighbours has
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,9 +46,9 @@ class Config(Recipe):
 
 
 class Model(resnet101.Model):
-    """The share of the neighbours' votes that each label gets, as a logit.
+    """Predicts for each label the share of the neighbours' votes that it gets, as a logit.
 
-    features_ND: of unit length; labels_NC: 1.0 where positive, else 0.0; both empty until they are collected.
+    features_ND: of unit length; labels_NC: 1.0 if positive, else 0.0; both are empty until collected.
     """
 
     features_ND: Tensor
@@ -65,44 +65,46 @@ class Model(resnet101.Model):
         return F.normalize(self.trunk.features(images_BCHW).mean(dim=(2, 3)).float(), dim=1)
 
     def logits(self, images_BCHW: Tensor) -> Tensor:
-        """log(p / (1 - p)) with p = sum of w y over the k nearest, w = softmax of s / temperature."""
-        similar_Bk, which_Bk = nearest(self.pooled(images_BCHW), self.features_ND, self.config.neighbours)
-        weights_Bk = (similar_Bk / self.config.temperature).softmax(dim=1)
-        shares_BC = (weights_Bk[:, :, None] * self.labels_NC[which_Bk]).sum(dim=1)
+        """log(p / (1 - p)) with p = sum of w y over the k nearest images, w = softmax of s / temperature."""
+        similarities_Bk, indices_Bk = nearest(
+            self.pooled(images_BCHW), self.features_ND, self.config.neighbours
+        )
+        weights_Bk = (similarities_Bk / self.config.temperature).softmax(dim=1)
+        shares_BC = (weights_Bk[:, :, None] * self.labels_NC[indices_Bk]).sum(dim=1)
         return shares_BC.logit(eps=LEAST)
 
 
 def nearest(rows_BD: Tensor, all_ND: Tensor, k: int, *, block: int = BLOCK) -> tuple[Tensor, Tensor]:
-    """(products, indices), each (B, k), of the k rows of highest product, highest first; all if fewer.
+    """(products, indices), each (B, k), of the k rows with the highest scalar product, sorted; all if fewer.
 
-    In float32 whatever the precision of the network is.
+    Computed in float32, whatever the precision of the network.
     """
     best_Bk = rows_BD.new_empty(rows_BD.shape[0], 0)
-    which_Bk = torch.empty(rows_BD.shape[0], 0, dtype=torch.int64, device=rows_BD.device)
+    indices_Bk = torch.empty(rows_BD.shape[0], 0, dtype=torch.int64, device=rows_BD.device)
     with torch.autocast(rows_BD.device.type, enabled=False):
         for start in range(0, len(all_ND), block):
             products_Bn = rows_BD @ all_ND[start : start + block].T
-            found_Bk, places_Bk = products_Bn.topk(min(k, products_Bn.shape[1]))
-            both_Bm = torch.cat([best_Bk, found_Bk], dim=1)
-            places_Bm = torch.cat([which_Bk, places_Bk + start], dim=1)
-            best_Bk, order_Bk = both_Bm.topk(min(k, both_Bm.shape[1]))
-            which_Bk = places_Bm.gather(1, order_Bk)
-    return best_Bk, which_Bk
+            block_best_Bk, block_indices_Bk = products_Bn.topk(min(k, products_Bn.shape[1]))
+            candidates_Bm = torch.cat([best_Bk, block_best_Bk], dim=1)
+            candidate_indices_Bm = torch.cat([indices_Bk, block_indices_Bk + start], dim=1)
+            best_Bk, order_Bk = candidates_Bm.topk(min(k, candidates_Bm.shape[1]))
+            indices_Bk = candidate_indices_Bm.gather(1, order_Bk)
+    return best_Bk, indices_Bk
 
 
 def row(model: Model, images_BCHW: Tensor) -> Tensor:
-    """What is kept of a training image."""
+    """The numbers that are kept of each training image: its features (B, D)."""
     return model.pooled(images_BCHW)
 
 
 def keep(model: Model, features_ND: Tensor, labels_NC: Tensor) -> None:
-    """The training images become those that vote."""
+    """Give the model the training images that vote."""
     model.features_ND, model.labels_NC = features_ND, labels_NC
 
 
 def stages(config: Config) -> tuple[Stage | Collection, ...]:
-    """The pass over the training images, after ResNet-101's training where its features are asked for."""
-    voters = Collection(
+    """The pass over the training images; before it, for features of ResNet-101, that method's training."""
+    collection = Collection(
         name="neighbours",
         owner=__name__,
         row=row,
@@ -112,8 +114,8 @@ def stages(config: Config) -> tuple[Stage | Collection, ...]:
         settings={"neighbours": config.neighbours, "temperature": config.temperature},
     )
     if config.features == "trunk":
-        return (voters,)
-    return (*config.with_budget(resnet101.main_stage(config)), voters)
+        return (collection,)
+    return (*config.with_budget(resnet101.main_stage(config)), collection)
 
 
 RECIPES = Config.recipes(demo={"features": "resnet101"})

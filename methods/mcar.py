@@ -1,17 +1,19 @@
 """MCAR: the image and the regions of its most probable labels through one network (Gao and Zhou, TIP 2021).
 
-Two streams share all weights (arXiv 2007.01755). The global one is a trunk, pooling and a 1x1 convolution to
-C labels. Where its score maps for the N most probable labels are high, boxes are found without parameters
-and without gradients, for the whole batch at once; cut from the image and enlarged to its size, they go
-through the same network, and the local logit of a label is the highest of them. The loss is BCE(global) +
-BCE(local) in the paper's reduction, the mean over images and labels, C times smaller than SRN's sum over
-labels; the prediction is the higher of both logits. Enlarging aligns corners.
+Two streams share all weights (arXiv 2007.01755). The global stream is a trunk, pooling and a 1x1 convolution
+to C labels. For each of the N most probable labels a box is found where its score map is high, without
+parameters and gradients, for the whole batch at once. In the local stream these regions, cut from the image
+and enlarged to its size (with aligned corners), go through the same network; the local logit of a label is
+the highest one of all regions. The loss is BCE(global) + BCE(local), in the paper's reduction the mean over
+images and labels, which is C times smaller than SRN's sum over labels. The prediction is the higher of both
+logits.
 
-Square resize, mirror and colour jitter of 0.3 in brightness, contrast and saturation, not in hue. The authors
-keep the epoch that is best on the test set; here it is the last. Both streams pass batch norm apart in
-training, and share its running statistics in evaluation, which costs where regions are unlike images: on the
-demo mAP is 91.3, and would be 94.6 with each evaluated batch's own statistics (means of three seeds).
-Cost: 42.7 M parameters with C = 80, all of ResNet-101's; 1 + N passes, 156 GMAC an image at 448 with N = 4.
+Images are resized to a square, mirrored, and jittered by 0.3 in brightness, contrast and saturation, not in
+hue. The authors keep the epoch that is best on the test set, here it is the last one. In training each stream
+has its own batch statistics; in evaluation both use the same running statistics, which costs accuracy where
+regions look unlike images: on the demo mAP is 91.3, and 94.6 with the statistics of each evaluated batch
+(means of three seeds). Cost: 42.7 M parameters with C = 80, as ResNet-101; 1 + N passes, 156 GMAC for each
+image at 448 with N = 4.
 
 Legend: B images, C labels, N regions, R = B N, S the image's side, h = w that of the feature map.
 """
@@ -29,18 +31,18 @@ from methods import resnet101
 from methods._recipe import Recipe, bce
 
 ORDER = (2021, 1)
-FLAT = 1e-6  # of its maximum: a marginal that varies by less varies by rounding only
+FLAT = 1e-6  # a marginal that varies by less than this share of its maximum varies only by rounding
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config(Recipe):
-    """The paper's settings; input_size 256 and 576 are its others, lr is the trunk's.
+    """The paper's settings; it also uses the input sizes 256 and 576. lr is that of the trunk.
 
-    start: "trunk", as pretrained; "resnet101", after that method's training, for `joint_epochs` more.
-    regions: N. pooling: "gwp" is the mean of "avg" and "max".
-    cut: a box holds what reaches this height of a marginal that goes from 0 to 1.
-    smallest: a box's sides, in shares of the image's, are at least this; fallback: where nothing is cut off.
-    reduction: of the losses over labels; "sum" is what SRN's learning rates on equal terms are for.
+    start: "trunk": train from the pretrained trunk; "resnet101": from the result of that method's training,
+    for `joint_epochs` more. regions: N. pooling: "gwp" is the mean of "avg" and "max".
+    cut: a box contains the positions that reach this height of a marginal scaled to 0..1.
+    smallest: the least side of a box, as a share of the image's; fallback: the side where the cut removes
+    nothing. reduction: of the losses over labels; under equal terms "sum", to which SRN's learning rates fit.
     """
 
     input_size: int = 448
@@ -66,42 +68,43 @@ class Config(Recipe):
             raise InputError(f"regions={self.regions}: give 1 or more")
         for name in ("cut", "smallest", "fallback"):
             if not 0 < (value := getattr(self, name)) <= 1:
-                raise InputError(f"{name}={value}: give a share above 0 and up to 1")
+                raise InputError(f"{name}={value}: give a number above 0 and up to 1")
 
     def on_equal_terms(self, card: str) -> Self:
+        """SRN's settings, and its reduction of the loss."""
         return replace(super().on_equal_terms(card), reduction="sum")
 
 
 class Model(resnet101.Model):
-    """One network for both streams: ResNet-101, whose linear layer is the 1x1 convolution."""
+    """One network for both streams: ResNet-101, whose linear layer serves as the 1x1 convolution."""
 
     def __init__(self, config: Config, labels: Labels, trunk: Trunk) -> None:
         super().__init__(config, labels, trunk)
         self.config = config
 
     def pooled_logits(self, features_BDhw: Tensor) -> Tensor:
-        """Logits (B, C) of pooled features."""
+        """The logits (B, C) of the pooled features."""
         mean_BD, highest_BD = features_BDhw.mean(dim=(2, 3)), features_BDhw.amax(dim=(2, 3))
         pooled = {"avg": mean_BD, "max": highest_BD, "gwp": (mean_BD + highest_BD) / 2}
         logits_BC: Tensor = self.classifier(pooled[self.config.pooling])
         return logits_BC
 
     def streams(self, images_BCHW: Tensor) -> tuple[Tensor, Tensor]:
-        """The logits (B, C) of the whole image, and the highest of its regions."""
+        """The logits (B, C) of the whole image, and for each label the highest logit of its regions."""
         features_BDhw = self.trunk.features(images_BCHW)
         global_BC = self.pooled_logits(features_BDhw)
-        crops_RCHW = self.look_closer(images_BCHW, features_BDhw, global_BC)
+        crops_RCHW = self.regions(images_BCHW, features_BDhw, global_BC)
         local_RC = self.pooled_logits(self.trunk.features(crops_RCHW))
         return global_BC, local_RC.unflatten(0, (len(images_BCHW), -1)).amax(dim=1)
 
     @torch.no_grad()
-    def look_closer(self, images_BCHW: Tensor, features_BDhw: Tensor, global_BC: Tensor) -> Tensor:
-        """The regions of every image's N most probable labels, as large as the image: (B N, 3, S, S)."""
+    def regions(self, images_BCHW: Tensor, features_BDhw: Tensor, global_BC: Tensor) -> Tensor:
+        """The regions of the N most probable labels of every image, enlarged to its size: (B N, 3, S, S)."""
         kernel_CD11 = self.classifier.weight[:, :, None, None]
         scores_BChw = F.conv2d(features_BDhw, kernel_CD11, self.classifier.bias).float().sigmoid()
-        best_BN = global_BC.topk(min(self.config.regions, global_BC.shape[1])).indices
-        maps_BNhw = scores_BChw.take_along_dim(best_BN[:, :, None, None], dim=1)
-        starts_BN2, lengths_BN2 = find(maps_BNhw, images_BCHW.shape[-1], self.config)
+        top_BN = global_BC.topk(min(self.config.regions, global_BC.shape[1])).indices
+        maps_BNhw = scores_BChw.take_along_dim(top_BN[:, :, None, None], dim=1)
+        starts_BN2, lengths_BN2 = find_boxes(maps_BNhw, images_BCHW.shape[-1], self.config)
         return cut_out(images_BCHW, starts_BN2, lengths_BN2)
 
     def logits(self, images_BCHW: Tensor) -> Tensor:
@@ -109,10 +112,10 @@ class Model(resnet101.Model):
         return torch.maximum(*self.streams(images_BCHW))
 
 
-def find(maps_BNhw: Tensor, side: int, config: Config) -> tuple[Tensor, Tensor]:
-    """Where the box of each map begins, and how long it is: (B, N, 2) pixels of an image, across and down.
+def find_boxes(maps_BNhw: Tensor, side: int, config: Config) -> tuple[Tensor, Tensor]:
+    """(starts, lengths) of the box of each map in pixels of the image, (B, N, 2): horizontal, vertical.
 
-    The map is enlarged to the image; its marginals are the maxima over rows and over columns.
+    The map is enlarged to the image's side; its marginals are the maxima over rows and over columns.
     """
     large_BNSS = F.interpolate(maps_BNhw, size=(side, side), mode="bilinear", align_corners=True)
     marginals_BN2S = torch.stack([large_BNSS.amax(dim=2), large_BNSS.amax(dim=3)], dim=2)
@@ -120,25 +123,26 @@ def find(maps_BNhw: Tensor, side: int, config: Config) -> tuple[Tensor, Tensor]:
 
 
 def segments(marginals: Tensor, config: Config) -> tuple[Tensor, Tensor]:
-    """The start and the length, in pixels, of the segment kept of each marginal (..., S).
+    """(start, length), in pixels, of the segment that is kept of each marginal (..., S).
 
-    Of the segments that reach `cut` between minimum and maximum, the one with the maximum is kept; of several
-    the longest, of those the first. One that is too short grows on both sides, inside the image; where
-    nothing is below the cut it is the middle.
+    A segment is a run of pixels that reach the height `cut` between minimum and maximum. The one with the
+    maximum is kept; of several the longest, of equally long ones the first. A segment that is too short grows
+    on both sides, within the image; if all pixels reach the cut, a segment in the middle is taken instead.
     """
     side = marginals.shape[-1]
     low, high = marginals.aminmax(dim=-1, keepdim=True)
     inside = (marginals - low >= config.cut * (high - low)) | (high - low <= FLAT * high)
-    place_S = torch.arange(side, device=marginals.device)
-    before = torch.where(inside, -1, place_S).cummax(dim=-1).values  # the last place outside
-    behind = torch.where(inside, side, place_S).flip(-1).cummin(dim=-1).values.flip(-1)  # the next one
-    around = behind - before - 1
-    peak = torch.where(marginals == high, around, 0).argmax(dim=-1, keepdim=True)
-    start, length = (found.gather(-1, peak).squeeze(-1) for found in (before + 1, around))
+    positions_S = torch.arange(side, device=marginals.device)
+    # For every pixel the last one outside before it, and the first one outside after it: (..., S).
+    before = torch.where(inside, -1, positions_S).cummax(dim=-1).values
+    after = torch.where(inside, side, positions_S).flip(-1).cummin(dim=-1).values.flip(-1)
+    lengths = after - before - 1
+    peak = torch.where(marginals == high, lengths, 0).argmax(dim=-1, keepdim=True)
+    start, length = (values.gather(-1, peak).squeeze(-1) for values in (before + 1, lengths))
 
-    whole, middle = length == side, round(config.fallback * side)
-    start = torch.where(whole, (side - middle) // 2, start)
-    length = torch.where(whole, middle, length)
+    is_whole, fallback = length == side, round(config.fallback * side)
+    start = torch.where(is_whole, (side - fallback) // 2, start)
+    length = torch.where(is_whole, fallback, length)
     grown = length.clamp(min=math.ceil(config.smallest * side))
     return (start - (grown - length) // 2).clamp(min=0).minimum(side - grown), grown
 
@@ -148,11 +152,10 @@ def cut_out(images_BCHW: Tensor, starts_BN2: Tensor, lengths_BN2: Tensor) -> Ten
     side = images_BCHW.shape[-1]
     steps_S = torch.linspace(0, 1, side, device=images_BCHW.device)
     pixels_BN2S = starts_BN2[..., None] + (lengths_BN2 - 1)[..., None] * steps_S
-    x_BNS, y_BNS = (pixels_BN2S * 2 / (side - 1) - 1).unbind(
-        dim=2
-    )  # -1 and 1: the centres of the outer pixels
+    # -1 and 1 are the centres of the outer pixels.
+    x_BNS, y_BNS = (pixels_BN2S * 2 / (side - 1) - 1).unbind(dim=2)
     columns_BNSS, rows_BNSS = torch.broadcast_tensors(x_BNS[:, :, None, :], y_BNS[:, :, :, None])
-    # One tall picture for each image, its regions one below the other: no image is copied N times.
+    # T = N S: the regions of an image are sampled as one tall image, so that no image is copied N times.
     grid_BTS2 = torch.stack([columns_BNSS, rows_BNSS], dim=-1).flatten(1, 2)
     tall_BCTS = F.grid_sample(
         images_BCHW, grid_BTS2, mode="bilinear", padding_mode="border", align_corners=True
@@ -162,9 +165,9 @@ def cut_out(images_BCHW: Tensor, starts_BN2: Tensor, lengths_BN2: Tensor) -> Ten
 
 
 def loss(model: Model, images_BCHW: Tensor, labels_BC: Tensor) -> tuple[Tensor, Tensor]:
-    """BCE(global) + BCE(local), each the mean over images, and over labels the mean or the sum.
+    """(BCE(global) + BCE(local), the higher of both streams' logits).
 
-    And the higher of both streams' logits.
+    Each BCE is a mean over images, and over labels the mean or the sum.
     """
     global_BC, local_BC = model.streams(images_BCHW)
     total = bce(global_BC, labels_BC) + bce(local_BC, labels_BC)
@@ -173,28 +176,30 @@ def loss(model: Model, images_BCHW: Tensor, labels_BC: Tensor) -> tuple[Tensor, 
 
 
 def stages(config: Config) -> tuple[Stage, ...]:
-    """One stage over everything, and under the equal budget a second one; or one after ResNet-101's."""
-    alone = config.start == "trunk"
-    after = config.joint_epochs if config.budget == "paper" else config.further_epochs
-    both = config.stage(
-        "main" if alone else "regions",
+    """One stage for all layers, which the equal budget trains on; or after ResNet-101's a stage "regions"."""
+    settings = ("regions", "pooling", "cut", "smallest", "fallback", "reduction")
+    if config.start == "trunk":
+        main = config.main_stage("classifier", owner=__name__, loss=loss, settings=settings)
+        return config.with_budget(main)
+    regions = config.stage(
+        "regions",
         {"trunk": 1.0, "classifier": config.new_layers_lr},
         owner=__name__,
-        epochs=config.epochs if alone else after,
+        epochs=config.joint_epochs if config.budget == "paper" else config.further_epochs,
         loss=loss,
-        settings=("regions", "pooling", "cut", "smallest", "fallback", "reduction"),
+        settings=settings,
     )
-    return config.with_budget(both) if alone else (resnet101.main_stage(config), both)
+    return resnet101.main_stage(config), regions
 
 
-# python -m bench.run --dataset voc2007 --method mcar (voc2012, coco alike): expected mAP 94.8 (94.3, 83.8);
-# hours not measured. nuswide and wider have the same schedule, and no published figure. Beside --terms equal
-# and --set regions=N, `--set input_size=256` gives the paper's other table.
+# `python -m bench.run --dataset voc2007 --method mcar`: expected mAP 94.8 (voc2012: 94.3, coco: 83.8); the
+# hours are not measured. nuswide and wider have the same schedule, and no published mAP.
+# `--set input_size=256` trains for the paper's other table.
 RECIPES = Config.recipes(
     demo={
         "start": "resnet101",  # the demo's trunk is not pretrained
-        "jitter": 0.0,  # the scenes are grey
-        "reduction": "sum",  # the shared rate's
+        "jitter": 0.0,  # the demo's images are grey
+        "reduction": "sum",  # the demo's learning rate is for a sum
         "new_layers_lr": 1.0,
         "patience": 4,
         "weight_decay": 5e-4,

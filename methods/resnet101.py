@@ -1,7 +1,7 @@
 """ResNet-101: the trunk, global average pooling and one linear layer (Zhu et al. 2017, section 4.1).
 
-Its training is also the first stage of SRN and SRN-att, which reuse what it learned.
-Cost: 42.7 M parameters with C = 80, 7.8 GMAC an image at 224.
+Its training is also the first stage of SRN and SRN-att, which use its result.
+Cost: 42.7 M parameters with C = 80, 7.8 GMAC for each image at 224.
 """
 
 from dataclasses import dataclass
@@ -16,19 +16,19 @@ ORDER = (2017, 1)
 
 @dataclass(frozen=True, kw_only=True)
 class Config(Recipe):
-    """The paper's settings; the fields are those of all recipes."""
+    """The paper's settings; it has no fields besides those of all recipes."""
 
 
 class Model(nn.Module):
     """y_cls = f_cls(X): fourth stage, mean over positions, linear (Eq. 1 and 2)."""
 
-    def __init__(self, config: Recipe, labels: Labels, trunk: Trunk) -> None:  # noqa: ARG002 (the form of every Model)
+    def __init__(self, config: Recipe, labels: Labels, trunk: Trunk) -> None:  # noqa: ARG002 (the signature of every Model)
         super().__init__()
         self.trunk = trunk
         self.classifier = nn.Linear(trunk.channels, labels.number)
 
     def classify(self, features_BCHW: Tensor) -> Tensor:
-        """y_cls from the fourth stage's output."""
+        """y_cls from the output of the fourth stage."""
         logits_BC: Tensor = self.classifier(features_BCHW.mean(dim=(2, 3)))
         return logits_BC
 
@@ -45,19 +45,18 @@ class Model(nn.Module):
 
 
 def main_loss(model: Model, images_BCHW: Tensor, labels_BC: Tensor) -> tuple[Tensor, Tensor]:
-    """L(y, y_cls), and y_cls."""
+    """(L(y, y_cls), y_cls)."""
     y_cls_BC = model.main_logits(images_BCHW)
     return bce(y_cls_BC, labels_BC), y_cls_BC
 
 
 def main_stage(config: Recipe) -> Stage:
-    """f_cnn and f_cls from the pretrained trunk (section 3.4, first step)."""
-    trains = {"trunk": 1.0, "classifier": config.new_layers_lr}
-    return config.stage("main", trains, owner=__name__, epochs=config.epochs, loss=main_loss)
+    """Train f_cnn and f_cls, starting from the pretrained trunk (section 3.4, first step)."""
+    return config.main_stage("classifier", owner=__name__, loss=main_loss)
 
 
 def stages(config: Config) -> tuple[Stage, ...]:
-    """One stage; under the equal budget a second one over everything."""
+    """One stage; under the equal budget a second one trains all layers on."""
     return config.with_budget(main_stage(config))
 
 

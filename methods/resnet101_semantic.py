@@ -1,7 +1,7 @@
 """ResNet-101-semantic: linear layers on features and first logits (Zhu et al. 2017, section 4.1).
 
-A baseline that can relate labels, but not places. Everything is trained from the ImageNet trunk on, on the
-final logits alone; the paper does not say whether the first logits were trained before.
+A baseline that can relate labels, but not positions. All layers are trained together from the ImageNet trunk,
+on the final logits alone; the paper does not say whether the first logits were trained before.
 """
 
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ class Model(resnet101.Model):
 
 
 class _Hidden(nn.Linear):
-    """A layer that begins so that signals keep their size through the ReLU behind it (He et al. 2015)."""
+    """A linear layer with the initial weights for a ReLU after it (He et al. 2015)."""
 
     def reset_parameters(self) -> None:
         nn.init.kaiming_normal_(self.weight, nonlinearity="relu")
@@ -51,17 +51,10 @@ class _Hidden(nn.Linear):
 
 
 def stages(config: Config) -> tuple[Stage, ...]:
-    """One stage over everything; under the equal budget a second one."""
-    new = config.new_layers_lr
-    only = config.stage(
-        "main",
-        {"trunk": 1.0, "classifier": new, "relations": new},
-        owner=__name__,
-        epochs=config.epochs,
-        loss=resnet101.main_loss,
-        settings=("hidden",),
-    )
-    return config.with_budget(only)
+    """One stage for all layers; under the equal budget a second one trains them on."""
+    new_layers, loss = ("classifier", "relations"), resnet101.main_loss
+    main = config.main_stage(*new_layers, owner=__name__, loss=loss, settings=("hidden",))
+    return config.with_budget(main)
 
 
 RECIPES = Config.recipes(demo={"hidden": 256})

@@ -1,8 +1,7 @@
 """ResNet-107: ResNet-101 with two more bottleneck blocks at its end (Zhu et al. 2017, section 4.1).
 
-Two blocks of three convolutions, 2048 -> 512 -> 512 -> 2048: about as many parameters (8.9 M) as SRN adds,
-so a baseline of equal size. The new blocks begin as the identity; everything is trained from the ImageNet
-trunk on.
+A baseline of about SRN's size: two blocks of three convolutions, 2048 -> 512 -> 512 -> 2048, add 8.9 M
+parameters. The new blocks are the identity at first; all layers are trained together from the ImageNet trunk.
 """
 
 from dataclasses import dataclass
@@ -19,13 +18,13 @@ ORDER = (2017, 2)
 
 @dataclass(frozen=True, kw_only=True)
 class Config(Recipe):
-    """The paper's settings; extra_blocks: the bottleneck blocks behind the fourth stage."""
+    """The paper's settings; extra_blocks: the bottleneck blocks after the fourth stage."""
 
     extra_blocks: int = 2
 
 
 class Model(resnet101.Model):
-    """As ResNet-101, with `blocks` between the fourth stage and the pooling."""
+    """ResNet-101 with `blocks` between the fourth stage and the pooling."""
 
     def __init__(self, config: Config, labels: Labels, trunk: Trunk) -> None:
         super().__init__(config, labels, trunk)
@@ -37,17 +36,10 @@ class Model(resnet101.Model):
 
 
 def stages(config: Config) -> tuple[Stage, ...]:
-    """One stage over everything; under the equal budget a second one."""
-    trains = {"trunk": 1.0, "blocks": config.new_layers_lr, "classifier": config.new_layers_lr}
-    only = config.stage(
-        "main",
-        trains,
-        owner=__name__,
-        epochs=config.epochs,
-        loss=resnet101.main_loss,
-        settings=("extra_blocks",),
-    )
-    return config.with_budget(only)
+    """One stage for all layers; under the equal budget a second one trains them on."""
+    new_layers, loss = ("blocks", "classifier"), resnet101.main_loss
+    main = config.main_stage(*new_layers, owner=__name__, loss=loss, settings=("extra_blocks",))
+    return config.with_budget(main)
 
 
 RECIPES = Config.recipes()

@@ -1,11 +1,11 @@
 """SRN: spatial regularization learned from weighted label attention maps (Zhu et al. 2017, section 3).
 
-Attention maps A (one for each label) and confidence maps S are learned from image labels alone; f_sr relates
-the weighted maps U = sigmoid(S) * A across labels, then across places; its logits are averaged with
-ResNet-101's. Beyond the paper's text, after the authors' released network: two bottleneck blocks before both
-maps (`attention_blocks`; the text's "about 6 million additional parameters" needs them: 6.1 M with, 3.9 M
-without, C = 80), and batch norm before each ReLU. `confidence_hidden = 512` and `joint_loss = "separate"`
-are that network's variants.
+Attention maps A and confidence maps S, one of each for every label, are learned from image labels alone. f_sr
+relates the weighted maps U = sigmoid(S) * A first across labels, then across positions; its logits are
+averaged with ResNet-101's. Two details are not in the paper's text but in the authors' released network: two
+bottleneck blocks before both maps (`attention_blocks`; the text's "about 6 million additional parameters"
+needs them: 6.1 M with, 3.9 M without, C = 80), and batch norm before each ReLU. The released network also has
+the variants `confidence_hidden = 512` and `joint_loss = "separate"`.
 
 Legend: B images, C labels, D channels, H = W = the side of X (14 at 224).
 """
@@ -29,10 +29,11 @@ class Config(Recipe):
     """The paper's settings.
 
     attention_blocks: bottleneck blocks between X and both maps; attention_width: channels inside f_att.
-    confidence_hidden: channels of a hidden layer before S; 0: "conv1" alone, as in the text.
-    weighted: f_sr sees U (Eq. 8), else A. relation_width: channels of conv2 and conv3.
+    confidence_hidden: channels of a hidden layer before S; 0: only "conv1", as in the text.
+    weighted: the input of f_sr is U (Eq. 8), else A. relation_width: channels of conv2 and conv3.
     filters: kernels of conv4 for each channel of conv3. alpha: share of y_cls in the fused logits.
-    joint_loss: "fused" L(y, y) + L(y, y_att), the text's; "separate" L(y, y_cls) + L(y, y_att) + L(y, y_sr).
+    joint_loss: "fused": L(y, fused logits) + L(y, y_att), as in the text; "separate": L(y, y_cls) +
+    L(y, y_att) + L(y, y_sr).
     """
 
     attention_blocks: int = 2
@@ -51,7 +52,7 @@ class Config(Recipe):
 
 
 class Model(resnet101.Model):
-    """Main net, attention and spatial regularization on one trunk."""
+    """The main net, attention and spatial regularization on one trunk."""
 
     def __init__(self, config: Config, labels: Labels, trunk: Trunk) -> None:
         super().__init__(config, labels, trunk)
@@ -81,11 +82,11 @@ class Model(resnet101.Model):
         return logits_BC
 
     def attention_logits(self, images_BCHW: Tensor) -> Tensor:
-        """y_att alone, without the fourth stage."""
+        """y_att alone, without computing the fourth stage."""
         return pool(*self.maps(self.trunk.x(images_BCHW)))
 
     def regularization_logits(self, images_BCHW: Tensor) -> Tensor:
-        """y_sr alone, without the fourth stage."""
+        """y_sr alone, without computing the fourth stage."""
         return self.regularize(*self.maps(self.trunk.x(images_BCHW)))
 
     def branches(self, images_BCHW: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -115,21 +116,21 @@ class Model(resnet101.Model):
         return Explanation(branches | fused, attention_BCHW, weighted_BCHW, neurons_BK)
 
     def influence(self, explanation: Explanation) -> Tensor:
-        """y_sr minus the y_sr of the same maps with one label's map set to 0, (B, C of the map, C)."""
+        """How much y_sr falls if one label's map is set to 0, (B, C of the map, C of the logit)."""
         maps_BCHW = explanation.weighted_BCHW if self.config.weighted else explanation.attention_BCHW
-        without = []
+        y_sr_without = []
         for label in range(maps_BCHW.shape[1]):
-            fewer_BCHW = maps_BCHW.clone()
-            fewer_BCHW[:, label] = 0
-            without.append(self.regularization(fewer_BCHW))
-        return explanation.logits["y_sr"][:, None] - torch.stack(without, dim=1)
+            remaining_BCHW = maps_BCHW.clone()
+            remaining_BCHW[:, label] = 0
+            y_sr_without.append(self.regularization(remaining_BCHW))
+        return explanation.logits["y_sr"][:, None] - torch.stack(y_sr_without, dim=1)
 
 
 class Regularization(nn.Module):
-    """f_sr: conv2 and conv3 (1x1) relate labels, conv4 relates places, one linear layer decides (Fig. 4).
+    """f_sr: conv2 and conv3 (1x1) relate labels, conv4 relates positions, a linear layer follows (Fig. 4).
 
-    conv4's kernels are as large as the map, `filters` of them for each channel of conv3, on that channel
-    alone.
+    conv4 has `filters` kernels for each channel of conv3; they see that channel alone and are as large as the
+    map.
     """
 
     def __init__(self, config: Config, labels: int, side: int) -> None:
@@ -162,34 +163,36 @@ def fuse(y_cls_BC: Tensor, y_sr_BC: Tensor, alpha: float) -> Tensor:
 
 
 def _convolution(channels: int, out: int, size: int) -> tuple[nn.Module, ...]:
-    """Convolution, batch norm, ReLU; the map keeps its size."""
+    """Convolution, batch norm and ReLU; the size of the map stays."""
     convolution = nn.Conv2d(channels, out, size, padding=size // 2, bias=False)
     return convolution, nn.BatchNorm2d(out), nn.ReLU()
 
 
 def attention_loss(model: Model, images_BCHW: Tensor, labels_BC: Tensor) -> tuple[Tensor, Tensor]:
-    """L(y, y_att), and y_att."""
+    """(L(y, y_att), y_att)."""
     y_att_BC = model.attention_logits(images_BCHW)
     return bce(y_att_BC, labels_BC), y_att_BC
 
 
 def regularization_loss(model: Model, images_BCHW: Tensor, labels_BC: Tensor) -> tuple[Tensor, Tensor]:
-    """L(y, y_sr), and y_sr."""
+    """(L(y, y_sr), y_sr)."""
     y_sr_BC = model.regularization_logits(images_BCHW)
     return bce(y_sr_BC, labels_BC), y_sr_BC
 
 
 def joint_loss(model: Model, images_BCHW: Tensor, labels_BC: Tensor) -> tuple[Tensor, Tensor]:
-    """L(y, y) + L(y, y_att) (Eq. 10), or the sum of the three losses apart; and the fused logits."""
+    """(L(y, fused logits) + L(y, y_att) (Eq. 10), or the sum of the three branches' losses; fused logits)."""
     y_cls_BC, y_att_BC, y_sr_BC = model.branches(images_BCHW)
     fused_BC = fuse(y_cls_BC, y_sr_BC, model.config.alpha)
-    apart = model.config.joint_loss == "separate"
-    final = bce(y_cls_BC, labels_BC) + bce(y_sr_BC, labels_BC) if apart else bce(fused_BC, labels_BC)
+    if model.config.joint_loss == "separate":
+        final = bce(y_cls_BC, labels_BC) + bce(y_sr_BC, labels_BC)
+    else:
+        final = bce(fused_BC, labels_BC)
     return final + bce(y_att_BC, labels_BC), fused_BC
 
 
 def stages(config: Config) -> tuple[Stage, ...]:
-    """Main net, attention, regularization, everything (section 3.4)."""
+    """The main net, then attention, then regularization, then all layers together (section 3.4)."""
     new = config.new_layers_lr
     attention = config.stage(
         "attention",

@@ -12,7 +12,7 @@ ORDER = (2017, 4)
 
 @dataclass(frozen=True, kw_only=True)
 class Config(srn.Config):
-    """SRN's settings, but f_sr sees A."""
+    """SRN's settings, but the input of f_sr is A."""
 
     weighted: bool = False
 

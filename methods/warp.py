@@ -1,11 +1,11 @@
 """WARP: ResNet-101 under the weighted approximate-rank pairwise loss (Weston et al. 2011, Gong et al. 2014).
 
-The papers draw negative labels until one violates the margin, and estimate a positive label's rank from the
-number of trials. Deviations: here the loss is the exact expectation over these draws, so that nothing is
-drawn. It orders the labels of an image and leaves their level open, so a scale and a shift, the same for all
-labels, are fitted beside it by cross-entropy: they change no order and not the trunk, and make probability
-1/2 a threshold. Trunk and schedule are ResNet-101's (Gong et al.: a smaller net, from scratch).
-Cost: ResNet-101's.
+The papers draw negative labels until one violates the margin, and estimate the rank of a positive label from
+the number of trials. Deviations: here the loss is the exact expected value over these draws, so nothing is
+drawn. The loss orders the labels of an image and does not determine the level of their scores. A scale and a
+shift, the same for all labels, are therefore fitted by cross-entropy at the same time: they change neither
+the order nor the trunk, and make probability 1/2 a useful threshold. Trunk and schedule are ResNet-101's
+(Gong et al.: a smaller network, from scratch). Cost: ResNet-101's.
 
 Legend: B images, C labels, R = C ranks; p the positive label of a pair, n its negative one.
 """
@@ -25,7 +25,7 @@ MARKS = {"other features": "on the trunk's features, the published row on those 
 
 @dataclass(frozen=True, kw_only=True)
 class Config(Recipe):
-    """ResNet-101's settings; the fields are those of all recipes."""
+    """ResNet-101's settings; it has no fields besides those of all recipes."""
 
 
 class Model(resnet101.Model):
@@ -41,7 +41,7 @@ class Model(resnet101.Model):
 
 
 class Calibration(nn.Module):
-    """exp(scale) s + shift: whatever the two are, the order of the scores stays."""
+    """exp(scale) s + shift, which keeps the order of the scores s for any scale and shift."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -54,14 +54,14 @@ class Calibration(nn.Module):
 def warp(scores_BC: Tensor, labels_BC: Tensor) -> Tensor:
     """E sum over p of L(floor(N / T)) (1 - s_p + s_n), summed over labels, divided by the batch.
 
-    N: the image's negative labels; V: those that violate p's margin, s_n > s_p - 1. Drawn with replacement,
-    the first violator n comes at trial T, geometric with V / N, and is each of the V alike; L(r) is the sum
-    of 1 / j over j = 1..r, so that more than N trials weigh nothing. L(floor(N / T)) has 1 / j in it wherever
-    T <= floor(N / j), hence
+    N: the number of the image's negative labels; V: of those that violate p's margin, s_n > s_p - 1. With
+    draws with replacement the first violator n comes at trial T, which is geometric with probability V / N,
+    and each of the V is equally likely. L(r) is the sum of 1 / j over j = 1..r, so more than N trials weigh
+    nothing. The term 1 / j is part of L(floor(N / T)) wherever T <= floor(N / j), hence
 
         E L = sum over j of (1 - (1 - V / N)^floor(N / j)) / j.
 
-    scores_BC are taken in float32; labels_BC: 1.0 where positive, else 0.0. V, a count, has no gradient.
+    scores_BC are converted to float32; labels_BC: 1.0 if positive, else 0.0. V is a count without gradient.
     """
     scores_BC = scores_BC.float()
     hinges_Bpn = (1 - scores_BC[:, :, None] + scores_BC[:, None, :]).clamp(min=0)
@@ -73,9 +73,9 @@ def warp(scores_BC: Tensor, labels_BC: Tensor) -> Tensor:
 
 
 def expected_weight(violators_Bp: Tensor, negatives_B1: Tensor) -> Tensor:
-    """E L(floor(N / T)) for V violators among N of the C labels; 0 where there is none.
+    """E L(floor(N / T)) for V violators among N negative labels; 0 where there is no violator.
 
-    One violator in two: L(2) = 3/2 if it comes first, which has probability 1/2, L(1) = 1 if second, 1/4.
+    One violator among two: L(2) = 3/2 at the first trial (probability 1/2), L(1) = 1 at the second (1/4).
 
     >>> expected_weight(torch.tensor([[0, 1, 2]]), torch.tensor([[2]])).tolist()
     [[0.0, 1.0, 1.5]]
@@ -87,23 +87,15 @@ def expected_weight(violators_Bp: Tensor, negatives_B1: Tensor) -> Tensor:
 
 
 def main_loss(model: Model, images_BCHW: Tensor, labels_BC: Tensor) -> tuple[Tensor, Tensor]:
-    """WARP on the scores, and for scale and shift alone the cross-entropy of y, a mean over labels; and y."""
+    """(WARP of the scores + the mean cross-entropy of y, y); the latter trains only scale and shift."""
     scores_BC = model.main_logits(images_BCHW)
     y_BC = model.calibration(scores_BC.detach())
     return warp(scores_BC, labels_BC) + bce(y_BC, labels_BC) / labels_BC.shape[1], y_BC
 
 
 def stages(config: Config) -> tuple[Stage, ...]:
-    """One stage over everything; under the equal budget a second one."""
-    new = config.new_layers_lr
-    only = config.stage(
-        "main",
-        {"trunk": 1.0, "classifier": new, "calibration": new},
-        owner=__name__,
-        epochs=config.epochs,
-        loss=main_loss,
-    )
-    return config.with_budget(only)
+    """One stage for all layers; under the equal budget a second one trains them on."""
+    return config.with_budget(config.main_stage("classifier", "calibration", owner=__name__, loss=main_loss))
 
 
 RECIPES = Config.recipes()

@@ -13,7 +13,7 @@ from hypothesis import settings
 from bench.data import cards, preparation
 from bench.data.cards import Card, Split
 from bench.data.store import Store
-from bench.training import method
+from bench.training import jobs, method
 from bench.training.stage_cache import StageContext
 from tests import trees
 
@@ -27,6 +27,12 @@ SMALL = {"epochs": 2, "attention_epochs": 1, "regularization_epochs": 1, "joint_
 def one_thread() -> None:
     """Results then do not depend on how many workers share the machine."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def one_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several runs of one command go one after the other in this process, where tests can see into them."""
+    monkeypatch.setattr(jobs, "usual_number", lambda _device, *, threads: 1 if threads else 0)
 
 
 @pytest.fixture(scope="session")

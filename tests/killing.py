@@ -1,4 +1,7 @@
-"""Processes that train and are killed: forked from one that imported everything, so they begin at once."""
+"""Starts processes that train and get killed, for tests of resuming.
+
+They are forked from a server process that has imported everything, so that they start without delay.
+"""
 
 import multiprocessing
 import os
@@ -23,7 +26,7 @@ POINTS = ("before writing", "half written", "before it is on the disk", "before 
 
 
 def stage_run(store: Store, file: Path, **changes: Any) -> tuple[nn.Module, StageRun]:
-    """ResNet-101's only stage on the small demo, three epochs of four batches, and a model to take it."""
+    """A model, and ResNet-101's only stage on the small demo: three epochs of four batches."""
     module, config = method.load_method("resnet101"), small_recipe("resnet101", epochs=3)
     model = method.build(module, config, method.labels_of(store), 0).to(memory_format=torch.channels_last)
     pixels = InputTransform(model.trunk.mean, model.trunk.std, torch.device("cpu"))  # type: ignore[union-attr, arg-type]
@@ -32,64 +35,64 @@ def stage_run(store: Store, file: Path, **changes: Any) -> tuple[nn.Module, Stag
 
 
 def content(file: Path) -> tuple[dict[str, bytes], dict[str, Any]]:
-    """A checkpoint's bytes by tensor, and its facts; the file itself orders its header at random."""
+    """A checkpoint's bytes by tensor, and its facts; whole files may differ in the order of their header."""
     tensors, facts = tensor_file.load(file)
     return {name: tensor.reshape(-1).numpy().tobytes() for name, tensor in tensors.items()}, facts
 
 
 def start(store: Store, file: Path, *, dies: tuple[str, int] | None = None) -> tuple[Any, Connection]:
-    """A process that trains into the file, saving at every step; the connection says when it begins to learn.
+    """(a process that trains and saves a checkpoint at every step, a connection that tells when it starts).
 
-    dies: the point of which checkpoint at which it kills itself.
+    dies: (one of `POINTS`, number of the checkpoint) at which the process kills itself.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.killing", "datasets"])
-    ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_live, args=(store.folder, file, dies, theirs))
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_train, args=(store.folder, file, dies, sender))
     process.start()
-    theirs.close()
-    return process, ours
+    sender.close()
+    return process, receiver
 
 
-def _live(folder: Path, file: Path, dies: tuple[str, int] | None, begun: Connection) -> None:
+def _train(folder: Path, file: Path, dies: tuple[str, int] | None, sender: Connection) -> None:
     torch.set_num_threads(1)
     loop.LOG_STEPS, stage_checkpoint.SAVING_SHARE = 1, float("inf")
-    model, whole = stage_run(open_store(folder), file)
+    model, settings = stage_run(open_store(folder), file)
     if dies:
         _die_while_saving(*dies)
-    begun.send("learning")
-    loop.train(model, whole)
+    sender.send("learning")
+    loop.train(model, settings)
 
 
 def _die_while_saving(point: str, number: int) -> None:
-    """Have SIGKILL come at a point of the number-th checkpoint."""
-    saved = [0]
-    make, sync, move = atomic_files.tempfile.NamedTemporaryFile, os.fsync, Path.replace
-
-    def at(name: str, act: Callable[..., Any]) -> Callable[..., Any]:
-        def acting(*args: Any, **kwargs: Any) -> Any:
-            if name == point and saved[0] == number:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return act(*args, **kwargs)
-
-        return acting
-
-    def opened(**kwargs: Any) -> Any:
-        saved[0] += 1
-        file = at("before writing", make)(**kwargs)
-        if point == "half written" and saved[0] == number:
-            write = file.write
-            file.write = lambda whole: (write(whole[: len(whole) // 2]), file.flush(), die())
-        return file
-
-    def moved(path: Path, target: Path) -> Path:
-        found = at("before renaming", move)(path, target)
-        at("after renaming", Path.exists)(found)
-        return found
+    """Make this process kill itself at a point of saving the number-th checkpoint."""
+    checkpoints = [0]
+    open_file, sync, rename = atomic_files.tempfile.NamedTemporaryFile, os.fsync, Path.replace
 
     def die() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
-    atomic_files.tempfile.NamedTemporaryFile = opened  # type: ignore[assignment]
-    atomic_files.os.fsync = at("before it is on the disk", sync)
-    Path.replace = moved  # type: ignore[assignment, method-assign]
+    def dying_at(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if name == point and checkpoints[0] == number:
+                die()
+            return function(*args, **kwargs)
+
+        return call
+
+    def opening(**kwargs: Any) -> Any:
+        checkpoints[0] += 1
+        file = dying_at("before writing", open_file)(**kwargs)
+        if point == "half written" and checkpoints[0] == number:
+            write = file.write
+            file.write = lambda content: (write(content[: len(content) // 2]), file.flush(), die())
+        return file
+
+    def renaming(path: Path, target: Path) -> Path:
+        renamed = dying_at("before renaming", rename)(path, target)
+        dying_at("after renaming", Path.exists)(renamed)
+        return renamed
+
+    atomic_files.tempfile.NamedTemporaryFile = opening  # type: ignore[assignment]
+    atomic_files.os.fsync = dying_at("before it is on the disk", sync)
+    Path.replace = renaming  # type: ignore[assignment, method-assign]

@@ -1,4 +1,4 @@
-"""What a test has several processes do under torchrun: train in float64, and predict."""
+"""The work that tests give to several processes under torchrun: training, collecting and predicting."""
 
 import json
 import sys
@@ -25,14 +25,14 @@ def loss64(model: Any, images_BCHW: Tensor, labels_BC: Tensor) -> tuple[Tensor, 
 
 
 def steps_in_float64(store: Store, folder: Path, processes: Processes) -> None:
-    """20 steps with frozen norms; the last checkpoint stays in the folder."""
-    model, usual = stage_run(store, folder / f"float64-{processes.size}.safetensors", epochs=5)
-    stage = replace(usual.stage, loss=loss64, batch_norm="frozen")
-    loop.train(model.double(), replace(usual, stage=stage, processes=processes))
+    """Train 20 steps with frozen norms; the last checkpoint stays in the folder."""
+    model, settings = stage_run(store, folder / f"float64-{processes.size}.safetensors", epochs=5)
+    stage = replace(settings.stage, loss=loss64, batch_norm="frozen")
+    loop.train(model.double(), replace(settings, stage=stage, processes=processes))
 
 
 def all_stages(store: Store, folder: Path, processes: Processes) -> None:
-    """SRN's stages, and what it then predicts; every process writes its own view of the result."""
+    """Train SRN's stages and predict; every process writes the weights and logits that it ends with."""
     context = StageContext(
         store, torch.device("cpu"), folder / f"stages-{processes.size}", processes=processes
     )
@@ -51,16 +51,16 @@ def all_stages(store: Store, folder: Path, processes: Processes) -> None:
 
 
 def same_weights(store: Store, folder: Path, processes: Processes) -> None:
-    """Validation and prediction of an untrained model."""
-    model, usual = stage_run(store, folder / "none", batch_size=3)
-    found = loop.validate(model, replace(usual, processes=processes))
-    logits_NC = inference.predict(model, store.test, usual.pixels, batch_size=20, processes=processes)
-    text = json.dumps([*found, logits_NC.tolist()])
+    """Validate an untrained model, and predict with it."""
+    model, settings = stage_run(store, folder / "none", batch_size=3)
+    loss_and_map = loop.validate(model, replace(settings, processes=processes))
+    logits_NC = inference.predict(model, store.test, settings.pixels, batch_size=20, processes=processes)
+    text = json.dumps([*loss_and_map, logits_NC.tolist()])
     (folder / f"same-{processes.size}-{processes.rank}.json").write_text(text, encoding="utf-8")
 
 
 def collected(store: Store, folder: Path, processes: Processes) -> None:
-    """What KNN collects on an untrained trunk, taken once made and once stored, and what it then predicts."""
+    """Collect for KNN on an untrained trunk and predict, the second time with the stored collection."""
     context = StageContext(
         store, torch.device("cpu"), folder / f"collected-{processes.size}", processes=processes
     )
@@ -76,14 +76,15 @@ def collected(store: Store, folder: Path, processes: Processes) -> None:
     tensor_file.save(folder / f"voters-{processes.size}-{processes.rank}.safetensors", tensors, {})
 
 
-def main(prepared: str, folder: str, *todo: str) -> None:
+def main(store: str, folder: str, *names: str) -> None:
+    """Do the named work in each of torchrun's processes."""
     torch.set_num_threads(1)
     with distributed.process_group("cpu") as (processes, _):
-        for name in todo:
-            DOES[name](open_store(Path(prepared)), Path(folder), processes)
+        for name in names:
+            WORK[name](open_store(Path(store)), Path(folder), processes)
 
 
-DOES = {"steps": steps_in_float64, "stages": all_stages, "same": same_weights, "collected": collected}
+WORK = {"steps": steps_in_float64, "stages": all_stages, "same": same_weights, "collected": collected}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Finished runs for tests: trained in a second, recorded as bench.run does it."""
+"""Makes finished runs for tests: trained in a second, and recorded as `bench.run` does it."""
 
 from pathlib import Path
 
@@ -16,9 +16,9 @@ BRIEF = {**SMALL, "epochs": 1}
 
 
 def finished(name: str, *, card: Card, store: Store, folder: Path) -> Path:
-    """The record of a brief run of a method, its stages and predictions beside it."""
+    """The path of the record of a short run of a method; its stages and predictions lie beside it."""
     context = StageContext(store, torch.device("cpu"), folder / "stages")
     changes: dict[str, str | bool] = {field: str(value) for field, value in BRIEF.items()}
     reproduce(Run(card, name, changes, 0), context, RunFolder(folder))
-    (made,) = [one for one in record.read_folder(folder) if one["method"] == name]
-    return folder / record.file_name(made)
+    (run,) = [run for run in record.read_folder(folder) if run["method"] == name]
+    return folder / record.file_name(run)

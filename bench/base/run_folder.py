@@ -17,6 +17,11 @@ class RunFolder:
         """The folder of a data set; dataset: the full name, as in `nuswide@keep=all`."""
         return cls(runs / dataset)
 
+    @staticmethod
+    def names_file(runs: Path) -> Path:
+        """The names that the user gave to runs, of all data sets."""
+        return runs / "names.json"
+
     @property
     def stages(self) -> Path:
         """The folder of finished stages and of checkpoints of unfinished ones, shared by all runs."""

@@ -199,7 +199,7 @@ def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     if args.steps is not None and args.steps < 2:
         raise InputError(f"--steps {args.steps}: at least 2, as the first is timed on its own")
-    methods = run_options.methods(args.method)
+    methods = [name for name, _ in run_options.methods(args.method)]
     on = device.choose(args.device)
     size = FULL if on.type == "cuda" else SMALL
     size = replace(size, steps=args.steps or size.steps)

@@ -1,7 +1,7 @@
-"""What a file in `methods/` imports from the harness: labels, stages, schedules, the trunk.
+"""The names that a file in `methods/` imports from the harness: labels, stages, schedules, the trunk.
 
-`docs/methods.md` shows a whole method made of these. Nothing else of `bench/` is a method's business.
-A name is imported when it is first used, so that commands can ask for logs and options without torch.
+`docs/methods.md` shows a whole method that uses them; a method imports nothing else of `bench/`. A name is
+imported when it is first used, so that commands can read logs and options without importing torch.
 """
 
 import importlib
@@ -31,13 +31,13 @@ __all__ = [
     "unknown",
     "x_side",
 ]
-HOMES = ("bench.base.errors", "bench.training.schedule", "bench.training.stages", "bench.training.method")
+MODULES = ("bench.base.errors", "bench.training.schedule", "bench.training.stages", "bench.training.method")
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        for home in (*HOMES, "bench.training.trunk"):
-            module = importlib.import_module(home)
+        for module_name in (*MODULES, "bench.training.trunk"):
+            module = importlib.import_module(module_name)
             if hasattr(module, name):
                 return getattr(module, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

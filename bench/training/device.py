@@ -1,4 +1,4 @@
-"""The device there is, its precision, and what makes it fast."""
+"""Chooses the device, its precision and batch size, and copies data to it while it works."""
 
 import ctypes
 import platform
@@ -16,60 +16,76 @@ Sent = tuple[list[Tensor], torch.cuda.Event | None]
 
 
 def choose(name: str = "auto") -> torch.device:
-    """`auto`: the GPU where there is one, else the CPU."""
+    """The device of that name; `auto`: the GPU where there is one, else the CPU.
+
+    Raises InputError for a device that torch does not know or that is not there.
+    """
     try:
         device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
         torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as fault:
-        raise InputError(f"device {name!r} cannot be used: {str(fault).splitlines()[0]}") from fault
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"device {name!r} cannot be used: {reason}; choose auto, cpu or cuda") from error
     if device.type == "cuda":
         torch.backends.cudnn.benchmark = True
     else:
-        keep_memory()
+        _keep_freed_memory()
     return device
 
 
+def set_threads(threads: int) -> None:
+    """The number of threads that torch calculates with on the CPU: a result's last bits depend on it."""
+    torch.set_num_threads(threads)
+
+
+def execution(device: torch.device) -> dict[str, Any]:
+    """What of the machine a result's bits depend on, for keys and records; threads: of the CPU alone."""
+    facts = {"device": device.type, "precision": str(precision(device)).removeprefix("torch.")}
+    return facts | ({"threads": torch.get_num_threads()} if device.type == "cpu" else {})
+
+
 def precision(device: torch.device) -> torch.dtype:
-    """The type of matrix products: bfloat16 on a GPU, float32 on the CPU."""
+    """The type in which matrices are multiplied: bfloat16 on a GPU, float32 on the CPU."""
     return torch.bfloat16 if device.type == "cuda" else torch.float32
 
 
 def autocast(device: torch.device) -> torch.autocast:
-    """The one context for every forward pass; on the CPU it does nothing."""
-    reduced = precision(device) is not torch.float32
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=reduced)
+    """The context of every forward pass: it sets the precision; on the CPU it does nothing."""
+    is_reduced = precision(device) is not torch.float32
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=is_reduced)
 
 
-def at_once(device: torch.device, side: int) -> int:
-    """How many images of that side are predicted at a time: on a GPU more, as it would wait for Python.
+def evaluation_batch_size(device: torch.device, side: int) -> int:
+    """The batch size for prediction on images of that side: larger on a GPU, which small ones leave idle.
 
-    >>> [at_once(torch.device("cuda"), side) for side in (224, 448)]
+    >>> [evaluation_batch_size(torch.device("cuda"), side) for side in (224, 448)]
     [256, 64]
     """
     return 96 if device.type == "cpu" else max(1, 256 * 224**2 // side**2)
 
 
 def hardware(device: torch.device, processes: int = 1) -> str:
-    """What a record says it was made on, as `4 x NVIDIA H200` where several processes shared the work."""
-    one = (
+    """The hardware's name for a record, such as `4 x NVIDIA H200` for four processes that shared the work."""
+    name = (
         torch.cuda.get_device_name(device)
         if device.type == "cuda"
         else platform.processor() or platform.machine()
     )
-    return one if processes == 1 else f"{processes} x {one}"
+    return name if processes == 1 else f"{processes} x {name}"
 
 
 def peak_memory(device: torch.device) -> int:
-    """The most bytes that were in use so far: a GPU's tensors, or this process's memory."""
+    """The highest memory use so far, in bytes: of tensors on a GPU, or of the whole process on the CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 class DeviceCopier:
-    """Brings data to the device beside its work: `send` in a thread of its own, `receive` where it is used.
+    """Copies arrays to the device while it works: call `send` in a thread, `receive` where they are used.
 
-    To a GPU they go from pinned memory on a stream of their own, and nobody waits; on the CPU they stay.
+    Copies to a GPU go from pinned memory on a stream of their own, so that neither side waits. On the CPU
+    nothing is copied.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -77,31 +93,32 @@ class DeviceCopier:
         self.stream = torch.cuda.Stream(device) if device.type == "cuda" else None
 
     def send(self, *arrays: NDArray[Any]) -> Sent:
-        """Begin the copies; returns what `receive` needs."""
+        """Start the copies; returns what `receive` needs."""
         tensors = [torch.from_numpy(array) for array in arrays]
         if self.stream is None:
             return tensors, None
         with torch.cuda.stream(self.stream):
-            moved = [tensor.pin_memory().to(self.device, non_blocking=True) for tensor in tensors]
-            return moved, self.stream.record_event()
+            copies = [tensor.pin_memory().to(self.device, non_blocking=True) for tensor in tensors]
+            return copies, self.stream.record_event()
 
     def receive(self, sent: Sent) -> list[Tensor]:
-        """The tensors, for work that is given to the device from now on."""
+        """The tensors on the device; work that is queued on it from now on waits for the copies."""
         tensors, copied = sent
         if copied is not None:
-            work = torch.cuda.current_stream(self.device)
-            work.wait_event(copied)
+            stream = torch.cuda.current_stream(self.device)
+            stream.wait_event(copied)
             for tensor in tensors:
-                tensor.record_stream(work)  # its memory is not given away before the work is done
+                tensor.record_stream(stream)  # keeps its memory from being reused before the work is done
         return tensors
 
 
-def keep_memory() -> None:
-    """Have glibc keep freed buffers instead of giving them back at every step: fewer page faults, faster
-    steps.
+def _keep_freed_memory() -> None:
+    """Let glibc keep freed memory for the next step instead of returning it: fewer page faults, faster steps.
+
+    The numbers are glibc's names for these settings in `malloc.h`.
     """
     m_trim_threshold, m_mmap_threshold = -1, -3
-    with suppress(OSError, AttributeError):  # another C library: slower, and as correct
+    with suppress(OSError, AttributeError):  # another C library: steps are slower, results the same
         libc = ctypes.CDLL(None)
-        libc.mallopt(m_mmap_threshold, 32 << 20)  # the most that glibc takes
+        libc.mallopt(m_mmap_threshold, 32 << 20)  # the highest value that glibc accepts
         libc.mallopt(m_trim_threshold, 1 << 30)

@@ -1,8 +1,9 @@
-"""One training on several processes: torch's DistributedDataParallel under torchrun; or on one, with no cost.
+"""Distributes one training over several processes with torch's DistributedDataParallel, under torchrun.
 
-Every process learns from its share of each global batch, with the images and crops that one process would
-take, and its gradient is weighted so that the mean over processes is that of the global batch, however the
-batch divides. For evaluation whole batches are dealt, so that nothing is padded or counted twice.
+Every process trains on its share of each global batch, with the images and crops that a single process would
+take. Its gradient is weighted so that the mean over processes is the gradient of the global batch, also where
+the shares differ in size. For evaluation each process takes whole batches in turn, so that no image is padded
+or counted twice. A single process skips all communication.
 
 Legend: B images of a global batch, b of a process's share.
 """
@@ -25,52 +26,52 @@ from bench.training import device
 from bench.training.stages import Stage
 
 T = TypeVar("T")
-PATIENCE = timedelta(hours=12)  # one process may wait for another that learns the stage it needs
+TIMEOUT = timedelta(hours=12)  # a process may have to wait while another one trains a stage that it needs
 
 
 @dataclass(frozen=True)
 class Processes:
-    """The processes of one training, seen from one of them."""
+    """The processes of one training, seen from one of them: its number `rank`, and their number `size`."""
 
     rank: int = 0
     size: int = 1
 
     @property
     def is_main(self) -> bool:
-        """Whether this is the process that writes files and speaks."""
+        """Whether this is the process that writes files and prints."""
         return self.rank == 0
 
     def share(self, images: int) -> slice:
-        """The process's part of a global batch; parts differ by one image at most.
+        """The part of a global batch of so many images that is this process's; parts differ by one at most.
 
         >>> [range(32)[Processes(rank, 3).share(32)] for rank in range(3)]
         [range(0, 10), range(10, 21), range(21, 32)]
         """
         return slice(images * self.rank // self.size, images * (self.rank + 1) // self.size)
 
-    def deal(self, whole: Sequence[T]) -> Sequence[T]:
-        """The items that fall to this process when they are dealt one by one."""
-        return whole[self.rank :: self.size]
+    def deal(self, items: Sequence[T]) -> Sequence[T]:
+        """The items of this process when they are given to the processes in turn: every `size`-th one."""
+        return items[self.rank :: self.size]
 
-    def gather(self, dealt: list[T]) -> list[T]:
-        """Every process's items in the order in which they were dealt."""
+    def gather(self, own_items: list[T]) -> list[T]:
+        """The items of all processes, in the order that they had before `deal`."""
         if self.size == 1:
-            return dealt
+            return own_items
         parts: list[list[T]] = [[] for _ in range(self.size)]
-        dist.all_gather_object(parts, dealt)
+        dist.all_gather_object(parts, own_items)
         return [parts[k % self.size][k // self.size] for k in range(sum(map(len, parts)))]
 
     def broadcast(self, value: T) -> T:
-        """The first process's value, for all."""
+        """The value of the first process, returned on every process."""
         if self.size == 1:
             return value
         values: list[Any] = [value]
         dist.broadcast_object_list(values, src=0)
-        found: T = values[0]
-        return found
+        first_value: T = values[0]
+        return first_value
 
     def maximum(self, number: int) -> int:
-        """The highest of the processes' numbers, by way of their CPUs: no GPU waits for it."""
+        """The highest of the processes' numbers, exchanged between CPUs so that no GPU waits."""
         if self.size == 1:
             return number
         highest = torch.tensor(number)
@@ -78,21 +79,21 @@ class Processes:
         return int(highest)
 
     def mean(self, value: Tensor) -> Tensor:
-        """The mean over processes, on the device."""
+        """The mean of a tensor over the processes; it stays on the device."""
         if self.size > 1:
             dist.all_reduce(value, dist.ReduceOp.SUM)
             value /= self.size
         return value
 
-    def same_statistics(self, model: nn.Module) -> None:
-        """Give every process the first one's buffers: under `local` batch norm each gathers its own."""
+    def broadcast_buffers(self, model: nn.Module) -> None:
+        """Give every process the first one's buffers: under `local` batch norm their statistics differ."""
         if self.size > 1:
             for buffer in model.buffers():
                 dist.broadcast(buffer, src=0)
 
     @contextmanager
     def main_first(self) -> Iterator[None]:
-        """The first process goes through the block before the others do."""
+        """A context that the first process passes through before the others enter it."""
         if self.is_main:
             yield
         if self.size > 1:
@@ -104,10 +105,11 @@ class Processes:
 SINGLE_PROCESS = Processes()
 
 
-class Objective(nn.Module):
-    """A stage's loss as a module: what may be distributed and compiled, whatever of the model the loss calls.
+class StageLoss(nn.Module):
+    """A stage's loss as a module, so that it can be distributed and compiled, whichever parts it calls.
 
-    forward = loss(b images) N b / B; the mean of its gradient over N processes is that of the B images' loss.
+    forward = loss(b images) N b / B. The mean of its gradient over the N processes is the gradient of the
+    loss of all B images.
     """
 
     weight: float
@@ -115,50 +117,67 @@ class Objective(nn.Module):
     def __init__(self, model: nn.Module, stage: Stage, processes: Processes) -> None:
         super().__init__()
         self.model, self.loss = model, stage.loss
-        own = processes.share(stage.batch_size)
-        self.weight = processes.size * (own.stop - own.start) / stage.batch_size
+        share = processes.share(stage.batch_size)
+        self.weight = processes.size * (share.stop - share.start) / stage.batch_size
 
     def forward(self, images_bCHW: Tensor, labels_bC: Tensor) -> Tensor:
         loss, _ = self.loss(self.model, images_bCHW, labels_bC)
         return loss * self.weight
 
 
-def objective(model: nn.Module, stage: Stage, processes: Processes, *, compiled: bool = False) -> nn.Module:
-    """The stage's loss, compiled where asked, distributed over the processes; InputError where impossible."""
+def build_stage_loss(
+    model: nn.Module, stage: Stage, processes: Processes, *, compiled: bool = False
+) -> nn.Module:
+    """The stage's loss as a module, compiled if asked for, and distributed over the processes.
+
+    Raises InputError where there are more processes than images in a batch.
+    """
     if stage.batch_size < processes.size:
         raise InputError(
-            f"{processes.size} processes cannot share a batch of {stage.batch_size}: start fewer processes"
+            f"{processes.size} processes cannot share a batch of {stage.batch_size} images:"
+            " start fewer processes (--nproc-per-node) or raise batch_size"
         )
-    alone: Any = Objective(model, stage, processes)
+    loss: Any = StageLoss(model, stage, processes)
     if compiled:
-        torch.compiler.reset()  # at a function's ninth graph torch would go on without compiling, unsaid
-        alone = torch.compile(alone)
+        # After eight graphs of one function torch silently stops compiling it; a reset starts the count anew.
+        torch.compiler.reset()
+        loss = torch.compile(loss)
     if processes.size > 1:
-        alone = DistributedDataParallel(alone, broadcast_buffers=False, gradient_as_bucket_view=True)
-    return cast("nn.Module", alone)
+        loss = DistributedDataParallel(loss, broadcast_buffers=False, gradient_as_bucket_view=True)
+    return cast("nn.Module", loss)
 
 
 def synchronise_statistics(model: nn.Module, on: torch.device, processes: Processes) -> None:
-    """Batch norm over the global batch: torch's SyncBatchNorm, which needs GPUs, takes the layers' places."""
+    """Replace the batch norm layers by torch's SyncBatchNorm, whose statistics are those of the global batch.
+
+    Does nothing for a single process. Raises InputError on the CPU, for which torch has no SyncBatchNorm.
+    """
     if processes.size > 1:
         if on.type != "cuda":
-            raise InputError("batch_norm=sync on several processes needs GPUs; choose local or frozen")
+            raise InputError("batch_norm=sync on several processes needs GPUs; set it to local or frozen")
         if not any(isinstance(module, nn.SyncBatchNorm) for module in model.modules()):
-            convert_sync_batchnorm(model)  # twice, it would take a norm's own activation away
+            convert_sync_batchnorm(model)  # a second conversion would drop the activation of timm's norms
 
 
 @contextmanager
-def process_group(name: str) -> Iterator[tuple[Processes, torch.device]]:
-    """(the processes that torchrun started, this process's device); alone where torchrun did not start it.
+def process_group(name: str, *, threads: int = 1) -> Iterator[tuple[Processes, torch.device]]:
+    """Join the processes that torchrun started, or be the only one; gives (processes, this one's device).
+
+    threads: of each process, on the CPU.
 
     Raises InputError where a machine has fewer GPUs than processes.
     """
     if not dist.is_torchelastic_launched():
-        yield SINGLE_PROCESS, device.choose(name)
+        only = device.choose(name)
+        if only.type == "cpu":
+            device.set_threads(threads)
+        yield SINGLE_PROCESS, only
         return
     on = _own_device(device.choose(name))
-    # CPU tensors have a way of their own, on which processes agree without making their GPUs wait.
-    dist.init_process_group("cpu:gloo,cuda:nccl" if on.type == "cuda" else "gloo", timeout=PATIENCE)
+    if on.type == "cpu":
+        device.set_threads(threads)
+    # gloo carries what lies on the CPU, so that processes can agree on it without making their GPUs wait.
+    dist.init_process_group("cpu:gloo,cuda:nccl" if on.type == "cuda" else "gloo", timeout=TIMEOUT)
     try:
         yield Processes(dist.get_rank(), dist.get_world_size()), on
     finally:
@@ -166,11 +185,13 @@ def process_group(name: str) -> Iterator[tuple[Processes, torch.device]]:
 
 
 def _own_device(on: torch.device) -> torch.device:
-    local = int(os.environ["LOCAL_RANK"])
+    """The GPU of this process by its number on this machine; a CPU as it is."""
+    local_rank = int(os.environ["LOCAL_RANK"])
     if on.type == "cuda":
-        if local >= torch.cuda.device_count():
-            there = torch.cuda.device_count()
-            raise InputError(f"torchrun started more processes than GPUs: --nproc-per-node={there} at most")
-        on = torch.device("cuda", local)
+        if local_rank >= (gpus := torch.cuda.device_count()):
+            raise InputError(
+                f"torchrun started more processes than this machine has GPUs: use --nproc-per-node={gpus}"
+            )
+        on = torch.device("cuda", local_rank)
         torch.cuda.set_device(on)
     return on

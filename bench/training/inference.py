@@ -1,4 +1,4 @@
-"""Weights + view -> the logits of every image; `bench/scoring/predictions.py` is the file they are kept in.
+"""Predicts the logits of every image of a view; `bench/scoring/predictions.py` writes them to a file.
 
 Legend: N images, C labels.
 """
@@ -24,14 +24,16 @@ def predict(
     processes: Processes = SINGLE_PROCESS,
 ) -> NDArray[np.float32]:
     """The final logits (N, C) of every image of a view, in its order."""
-    processes.same_statistics(model)
+    processes.broadcast_buffers(model)
     model.eval()
-    batch_size = batch_size or device.at_once(pixels.device, side=view.images(np.arange(1)).shape[1])
-    dealt = []
+    batch_size = batch_size or device.evaluation_batch_size(
+        pixels.device, side=view.images(np.arange(1)).shape[1]
+    )
+    own_batches = []
     for batch in batches.evaluation(view, batch_size=batch_size, pixels=pixels, processes=processes):
         with device.autocast(pixels.device):
-            dealt.append(model.logits(batch.images_BCHW).float())  # type: ignore[operator]
+            own_batches.append(model.logits(batch.images_BCHW).float())  # type: ignore[operator]
     logits_NC: NDArray[np.float32] = torch.cat(
-        processes.gather([logits_BC.cpu() for logits_BC in dealt])
+        processes.gather([logits_BC.cpu() for logits_BC in own_batches])
     ).numpy()
     return logits_NC

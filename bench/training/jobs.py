@@ -1,11 +1,11 @@
-"""Independent trainings side by side, a process each, on the GPUs there are: `bench.run --jobs N`."""
+"""Runs independent trainings at the same time, each in a process of its own: `bench.run --jobs N`."""
 
 import os
 import queue
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
 
@@ -14,66 +14,89 @@ import torch.distributed as dist
 
 from bench.base import progress, signals
 from bench.base.errors import InputError
+from bench.base.processes import cores
+from bench.training import device
 
 
-def run(commands: Sequence[Sequence[str]], *, jobs: int) -> int:
-    """Run each command, so many at a time; returns the highest exit status.
+def usual_number(device_name: str, *, threads: int) -> int:
+    """How many runs train at the same time unless told otherwise: on the CPU as many as its cores allow."""
+    if dist.is_torchelastic_launched() or device.choose(device_name).type != "cpu":
+        return 1
+    return max(1, cores() // threads)
 
-    Each has one GPU to itself as long as there are as many; on the CPU they share the cores. SIGTERM and
-    Ctrl-C reach all of them, which save and leave before this process does. Raises InputError under torchrun.
+
+def run(
+    commands: Sequence[Sequence[str]], *, jobs: int, after_each: Callable[[], None] = lambda: None
+) -> int:
+    """Run each command in a process of its own, `jobs` at a time; returns the highest exit status.
+
+    after_each: called after every command that succeeded, one call at a time.
+    Each process has a GPU to itself if there are at least `jobs` GPUs; on the CPU they share the cores.
+    SIGTERM and Ctrl-C are passed on to the processes, which save and exit before this one does. Raises
+    InputError under torchrun.
     """
     if dist.is_torchelastic_launched():
-        raise InputError("--jobs trains one process each; under torchrun leave it out")
-    together = _Together(_gpus(), jobs=jobs)
-    before = {number: signal.signal(number, together.stop) for number in (signal.SIGTERM, signal.SIGINT)}
+        raise InputError(
+            "--jobs starts processes itself and does not work under torchrun: leave out one of them"
+        )
+    runner = _JobRunner(_visible_gpus(), jobs=jobs)
+    handlers = {number: signal.signal(number, runner.stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         with ThreadPoolExecutor(max_workers=jobs) as threads:
-            statuses = list(threads.map(together.run, commands))
+            statuses = []
+            for status in threads.map(runner.run, commands):
+                statuses.append(status)
+                if status == 0:
+                    after_each()
     finally:
-        for number, handler in before.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)
-    if together.stopped:
-        signals.leave(together.stopped)
+    if runner.stop_signal:
+        signals.leave(runner.stop_signal)
     return max(statuses)
 
 
-def _gpus() -> list[str]:
-    """The GPUs that this process may use, by the names that it was given them under."""
-    given = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-    names = given.split(",") if given else [str(gpu) for gpu in range(torch.cuda.device_count())]
+def _visible_gpus() -> list[str]:
+    """The GPUs that this process may use, by the names in CUDA_VISIBLE_DEVICES, or else by number."""
+    variable = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    names = variable.split(",") if variable else [str(gpu) for gpu in range(torch.cuda.device_count())]
     return names[: torch.cuda.device_count()]
 
 
-class _Together:
-    """The jobs that run now, and the places for them."""
+class _JobRunner:
+    """Runs commands in processes; of each slot one at a time, on the slot's GPU (None: no GPU)."""
 
     def __init__(self, gpus: Sequence[str], *, jobs: int) -> None:
-        self.stopped = 0  # the signal's number
+        self.stop_signal = 0  # the number of the signal that stopped the jobs; 0 until one comes
         self.running: set[subprocess.Popen[str]] = set()
-        self.places: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self.free_slots: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         for job in range(jobs):
-            self.places.put(gpus[job % len(gpus)] if gpus else None)
+            self.free_slots.put(gpus[job % len(gpus)] if gpus else None)
 
     def stop(self, number: int, _frame: FrameType | None) -> None:
-        """Pass a signal on, and begin nothing more."""
-        self.stopped = number
+        """Handle a signal: pass it on to the running jobs, and start no more."""
+        self.stop_signal = number
         for process in list(self.running):
             process.send_signal(number)
 
     def run(self, command: Sequence[str]) -> int:
-        """Run a command in the next free place and repeat its lines; returns its exit status."""
-        if self.stopped:
-            return 128 + self.stopped
-        place = self.places.get()
-        environment = os.environ | ({"CUDA_VISIBLE_DEVICES": place} if place else {})
-        whole = [sys.executable, *command]
-        # A session of its own: a terminal's Ctrl-C then comes by `stop` alone, once.
+        """Run a command in the next free slot and repeat the lines it prints; returns its exit status."""
+        if self.stop_signal:
+            return 128 + self.stop_signal
+        gpu = self.free_slots.get()
+        environment = os.environ | ({"CUDA_VISIBLE_DEVICES": gpu} if gpu else {})
+        # In a session of its own a job gets no Ctrl-C from the terminal, but only, once, the one from `stop`.
         with subprocess.Popen(
-            whole, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+            [sys.executable, *command],
+            env=environment,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
         ) as process:
             self.running.add(process)
             for line in process.stderr or ():
                 progress.say(line.rstrip("\n"))
         self.running.discard(process)
-        self.places.put(place)
+        self.free_slots.put(gpu)
+        # Popen reports death by signal n as -n, a shell as 128 + n.
         return process.returncode if process.returncode >= 0 else 128 - process.returncode

@@ -1,6 +1,6 @@
-"""How a stage is learned, by its kind: trained by the loop, or collected in one pass.
+"""How each kind of stage is learned: trained by the loop, or collected in one pass over the images.
 
-Legend: N images that are learned from, B of a batch, D numbers that are kept of an image, C labels.
+Legend: N training images without the held-out ones, B of a batch, D numbers kept of an image, C labels.
 """
 
 import math
@@ -24,21 +24,21 @@ from bench.training.stages import Collection
 
 
 class Learner(Protocol):
-    """A model and the stage that it is to learn."""
+    """A model together with the stage that it learns."""
 
     def learn(self) -> dict[str, Any]:
-        """Learn the stage; returns its facts: `epochs`, a row for each, and what else its kind states."""
+        """Learn the stage; returns its facts: `epochs`, a row for each, and those of its kind of stage."""
 
     def result(self) -> Mapping[str, Tensor]:
-        """What was learned."""
+        """The tensors that the stage learned, by name."""
 
-    def take(self, tensors: Mapping[str, Tensor]) -> None:
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
         """Give the model a result that was learned before."""
 
 
 @dataclass(frozen=True)
 class TrainingLearner:
-    """A stage that the loop trains; its result is what of the model's state it may change."""
+    """A stage that the loop trains; its result is the part of the model's state that the stage trains."""
 
     model: nn.Module
     stage_run: StageRun
@@ -51,7 +51,7 @@ class TrainingLearner:
     def result(self) -> Mapping[str, Tensor]:
         return dict(stages.learned(self.model, self.stage_run.stage))
 
-    def take(self, tensors: Mapping[str, Tensor]) -> None:
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
         state = self.result()
         for name, tensor in tensors.items():
             state[name].copy_(tensor)
@@ -59,8 +59,9 @@ class TrainingLearner:
 
 @dataclass
 class CollectionLearner:
-    """A stage that collects; its result is a row and the labels of each image, and the model that made the
-    rows.
+    """A stage that collects a row of numbers from every image.
+
+    Its result is the row and the labels of each image, and the state of the model that made the rows.
     """
 
     model: nn.Module
@@ -72,25 +73,25 @@ class CollectionLearner:
     collected: dict[str, Tensor] = field(default_factory=dict, init=False)
 
     def learn(self) -> dict[str, Any]:
-        """Facts: how many images were collected, and the model's mAP (percent) on the held-out ones."""
+        """Collect; the facts are the number of images, and the mAP in percent on the held-out images."""
         rows_ND = collect(self.model, self.stage, self.store, self.pixels, processes=self.processes)
         self.hold(rows_ND)
         logits_NC = predict(self.model, self.store.held_out, self.pixels, processes=self.processes)
-        held_out = metrics.evaluate(logits_NC, self.store.held_out.labels_NC)["mAP"]
-        facts = {"images": len(rows_ND), "held_out_mAP": held_out if math.isfinite(held_out) else None}
+        mean_ap = metrics.evaluate(logits_NC, self.store.held_out.labels_NC)["mAP"]
+        facts = {"images": len(rows_ND), "held_out_mAP": mean_ap if math.isfinite(mean_ap) else None}
         if self.processes.is_main:
-            progress.say(f"{self.title}: {len(rows_ND)} images collected, held-out mAP {held_out:.2f}")
+            progress.say(f"{self.title}: {len(rows_ND)} images collected, held-out mAP {mean_ap:.2f}")
         return {"epochs": [], "collected": facts}
 
     def hold(self, rows_ND: Tensor) -> None:
-        """Give the model what was collected, with the labels of these images."""
+        """Give the model the rows that were collected, with the labels of their images."""
         positive_NC = (self.store.train.labels_NC[self.store.fitted] == 1).astype(np.uint8)
-        self.take({self.stage.rows: rows_ND, self.stage.labels: torch.from_numpy(positive_NC)})
+        self.load({self.stage.rows: rows_ND, self.stage.labels: torch.from_numpy(positive_NC)})
 
     def result(self) -> Mapping[str, Tensor]:
         return {**self.collected, **self.model.state_dict()}
 
-    def take(self, tensors: Mapping[str, Tensor]) -> None:
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
         names = (self.stage.rows, self.stage.labels)
         self.collected = {name: tensors[name] for name in names}
         self.stage.keep(self.model, *(tensors[name].float().to(self.pixels.device) for name in names))
@@ -106,12 +107,12 @@ def collect(
     processes: Processes = SINGLE_PROCESS,
     feed: Callable[..., Iterable[Batch]] = batches.training,
 ) -> Tensor:
-    """rows_ND of the images that are learned from, in memory: the same for any number of processes."""
-    processes.same_statistics(model)
+    """The rows (N, D) of the training images, on the CPU; they do not depend on the number of processes."""
+    processes.broadcast_buffers(model)
     model.eval()
     chosen = np.split(store.fitted, range(stage.batch_size, len(store.fitted), stage.batch_size))
-    dealt = []
+    own_rows = []
     for batch in feed(store.train, processes.deal(chosen), stage=stage, seed=0, epoch=1, pixels=pixels):
         with device.autocast(pixels.device):
-            dealt.append(stage.row(model, batch.images_BCHW).float())
-    return torch.cat(processes.gather([rows_BD.cpu() for rows_BD in dealt]))
+            own_rows.append(stage.row(model, batch.images_BCHW).float())
+    return torch.cat(processes.gather([rows_BD.cpu() for rows_BD in own_rows]))

@@ -1,7 +1,8 @@
 """The log of a run, `runs/<dataset>/<run>.jsonl`: one JSON line for each epoch of each stage.
 
-A row has stage, key (the stage's, shortened), epoch, lr, loss, held_out_loss, held_out_mAP (percent), and, if
-this run learned it, images_per_second, memory_bytes (the device's peak), seconds and processes.
+A row has stage, key (the first characters of the stage's), epoch, lr, loss, held_out_loss, held_out_mAP
+(percent), and, if this run learned the stage itself, images_per_second, memory_bytes (the device's peak),
+seconds and processes.
 """
 
 import json
@@ -12,54 +13,56 @@ from typing import Any
 from bench.base.errors import InputError
 
 EpochRow = dict[str, Any]
-DRAWN = ("loss", "held_out_loss", "held_out_mAP", "lr", "images_per_second", "memory_bytes")
+TENSORBOARD_FIELDS = ("loss", "held_out_loss", "held_out_mAP", "lr", "images_per_second", "memory_bytes")
 
 
 class Log:
-    """A run's log, that is written line by line; with a folder for them, TensorBoard's files as well."""
+    """Writes a run's log line by line, and TensorBoard's files if it is given a folder for them."""
 
     def __init__(self, path: Path, *, tensorboard: Path | None = None) -> None:
         self.path = path
-        self._known = {_place(row) for row in rows(path)}
-        self._board = _board(tensorboard) if tensorboard else None
+        self._written = {_row_id(row) for row in rows(path)}
+        self._tensorboard = _tensorboard_writer(tensorboard) if tensorboard else None
 
     def write(self, row: EpochRow) -> None:
-        """Add a row."""
-        self._known.add(_place(row))
+        """Append a row; InputError where the file cannot be written."""
+        self._written.add(_row_id(row))
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("a+b") as file:
-                file.write(_break(self.path) + json.dumps(row).encode() + b"\n")
-        except OSError as fault:
-            raise InputError(f"cannot write {self.path}: {fault.strerror}") from fault
-        if self._board:
-            for name in DRAWN:
+                file.write(_missing_line_break(self.path) + json.dumps(row).encode() + b"\n")
+        except OSError as error:
+            raise InputError(
+                f"cannot write {self.path}: {error.strerror}; make it writable, or choose another --runs"
+            ) from error
+        if self._tensorboard:
+            for name in TENSORBOARD_FIELDS:
                 if row.get(name) is not None:
-                    self._board.add_scalar(f"{row['stage']}/{name}", row[name], row["epoch"])
-            self._board.flush()
+                    self._tensorboard.add_scalar(f"{row['stage']}/{name}", row[name], row["epoch"])
+            self._tensorboard.flush()
 
-    def recall(self, stage: str, key: str, epochs: Iterable[Mapping[str, Any]]) -> None:
-        """Add the rows of a stage that was learned before, as far as they are not there."""
+    def write_missing(self, stage: str, key: str, epochs: Iterable[Mapping[str, Any]]) -> None:
+        """Append those rows of a stage learned before that the log does not have."""
         for epoch in epochs:
             row = {"stage": stage, "key": key[:12], **epoch}
-            if _place(row) not in self._known:
+            if _row_id(row) not in self._written:
                 self.write(row)
 
 
 def rows(path: Path) -> list[EpochRow]:
-    """The log's latest training, stage after stage and epoch after epoch; none where there is no file.
+    """The rows of the latest training, sorted by stage and epoch; none where there is no file.
 
-    Of a stage only the rows of its last key count, of an epoch the last one; a line that a killed process
-    left unfinished is passed over.
+    Of a stage only the rows with its last key count, and of an epoch only the last row. A line that a killed
+    process left incomplete is skipped.
     """
-    found = [row for line in _lines(path) if (row := _row(line))]
-    last = {row["stage"]: row["key"] for row in found}
-    latest = {_place(row): row for row in found if row["key"] == last[row["stage"]]}
-    stages = list(last)
+    all_rows = [row for line in _lines(path) if (row := _row(line))]
+    last_key = {row["stage"]: row["key"] for row in all_rows}
+    latest = {_row_id(row): row for row in all_rows if row["key"] == last_key[row["stage"]]}
+    stages = list(last_key)
     return sorted(latest.values(), key=lambda row: (stages.index(row["stage"]), row["epoch"]))
 
 
-def _place(row: Mapping[str, Any]) -> tuple[str, str, int]:
+def _row_id(row: Mapping[str, Any]) -> tuple[str, str, int]:
     return row["stage"], row["key"], row["epoch"]
 
 
@@ -68,21 +71,24 @@ def _lines(path: Path) -> list[bytes]:
 
 
 def _row(line: bytes) -> EpochRow | None:
+    """The row on a line; None for an incomplete line."""
     try:
         return dict(json.loads(line))
     except (ValueError, TypeError):
         return None
 
 
-def _break(path: Path) -> bytes:
-    """A new line, where the last one was left unfinished."""
+def _missing_line_break(path: Path) -> bytes:
+    """A line break if the last line lacks one, because its process was killed; else nothing."""
     content = path.read_bytes()
     return b"\n" if content and not content.endswith(b"\n") else b""
 
 
-def _board(folder: Path) -> Any:
+def _tensorboard_writer(folder: Path) -> Any:
     try:
-        from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 (an optional package behind it)
+        from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 (needs an optional package)
     except ImportError as missing:
-        raise InputError("--tensorboard needs a package more: pip install tensorboard") from missing
+        raise InputError(
+            "--tensorboard needs a package that is not installed: pip install tensorboard"
+        ) from missing
     return SummaryWriter(str(folder))

@@ -1,4 +1,4 @@
-"""The one loop: a stage on a model, from where it was to its end.
+"""The training loop: trains one stage of a model, from its checkpoint if there is one, to its end.
 
 Legend: B images of a batch, C labels.
 """
@@ -20,16 +20,20 @@ from bench.data.store import Store
 from bench.scoring import metrics
 from bench.training import batches, device, stage_checkpoint, stages
 from bench.training.batches import Batch, InputTransform
-from bench.training.distributed import SINGLE_PROCESS, Processes, objective, synchronise_statistics
+from bench.training.distributed import SINGLE_PROCESS, Processes, build_stage_loss, synchronise_statistics
 from bench.training.stage_checkpoint import Checkpointer
 from bench.training.stages import Stage
 
-LOG_STEPS = 50  # how often the loss is looked at, which makes a GPU wait
+LOG_STEPS = 50  # steps between two looks at the loss: each look makes the GPU wait
 
 
 @dataclass(frozen=True)
 class StageRun:
-    """What does not change while a stage runs; `file` is where its checkpoint lies until it has ended."""
+    """The settings of one stage's training, which stay the same until it ends.
+
+    file: the checkpoint, kept until the stage has ended. feed: gives the batches of training images.
+    note: called with the row of every epoch.
+    """
 
     stage: Stage
     store: Store
@@ -40,7 +44,7 @@ class StageRun:
     processes: Processes = SINGLE_PROCESS
     compiled: bool = False
     feed: Callable[..., Iterable[Batch]] = batches.training
-    note: Callable[[dict[str, Any]], None] = lambda _row: None  # told of every epoch
+    note: Callable[[dict[str, Any]], None] = lambda _row: None
 
     @property
     def steps(self) -> int:
@@ -51,42 +55,41 @@ class StageRun:
 def train(model: nn.Module, stage_run: StageRun) -> list[dict[str, Any]]:
     """Train the stage to its end, from its checkpoint if there is one; returns a row for each epoch.
 
-    SIGTERM and Ctrl-C save at the next step and leave. Raises InputError where there are too few images for a
-    batch or for validation, too little memory on the GPU, no compiler for `--compile`, and for a loss or
-    gradient that is not finite.
+    At SIGTERM or Ctrl-C the process saves a checkpoint after the current step and exits. Raises InputError
+    where there are too few images for a batch or for validation, too little memory on the GPU, no compiler
+    for `--compile`, and where a loss or a gradient is not finite.
     """
-    if not stage_run.steps or not len(stage_run.store.held_out):
-        held_out, fitted, batch = (
-            len(stage_run.store.held_out),
-            len(stage_run.store.fitted),
-            stage_run.stage.batch_size,
+    fitted, held_out = len(stage_run.store.fitted), len(stage_run.store.held_out)
+    if not stage_run.steps or not held_out:
+        batch_size = stage_run.stage.batch_size
+        raise InputError(
+            f"too few images: {fitted} to train on in batches of {batch_size}, {held_out} held out;"
+            " lower batch_size (--set batch_size=...) or prepare more images"
         )
-        raise InputError(f"too few images: {fitted} to learn from in batches of {batch}, {held_out} held out")
     try:
         with signals.Stop(again=stage_run.processes.size == 1) as stop:
-            return _Training(model, stage_run, stop).run()
-    except RuntimeError as fault:
-        if remedy := _remedy(fault, stage_run.stage):
-            raise InputError(remedy) from fault
+            return _StageTrainer(model, stage_run, stop).run()
+    except RuntimeError as error:
+        if message := _message_for_user(error, stage_run.stage):
+            raise InputError(message) from error
         raise
 
 
-def _remedy(fault: RuntimeError, stage: Stage) -> str:
-    """What the user can do about a fault of torch's; empty where it is no fault of theirs."""
-    if isinstance(fault, torch.OutOfMemoryError):
+def _message_for_user(error: RuntimeError, stage: Stage) -> str:
+    """What the user can do about an error that torch raised; empty where the user can do nothing."""
+    if isinstance(error, torch.OutOfMemoryError):
         return (
             f"stage {stage.name}: batches of {stage.batch_size} do not fit into the GPU's memory;"
-            f" --set batch_size={max(1, stage.batch_size // 2)}, or torchrun with more GPUs"
+            f" use --set batch_size={max(1, stage.batch_size // 2)}, or torchrun with more GPUs"
         )
-    if type(fault).__module__.startswith(("torch._dynamo", "torch._inductor")):
-        return (
-            f"--compile does not work here; leave it out, or mend this: {' '.join(str(fault).split())[:300]}"
-        )
+    if type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+        reason = " ".join(str(error).split())[:300]
+        return f"--compile does not work on this machine; leave it out, or remove the cause: {reason}"
     return ""
 
 
-class _Training:
-    """A stage that is being trained: the loop and what it keeps in hand."""
+class _StageTrainer:
+    """The training of one stage: its optimizer, its position, its checkpoints, and the loop."""
 
     def __init__(self, model: nn.Module, stage_run: StageRun, stop: signals.Stop) -> None:
         self.model, self.stage_run, self.stop = model, stage_run, stop
@@ -99,8 +102,8 @@ class _Training:
             groups, lr=stage.schedule.lr, momentum=stage.momentum, weight_decay=stage.weight_decay, fused=True
         )
         self.checkpointer = Checkpointer(stage_run.file, stage, model, self.optimizer)
-        self.at = self.checkpointer.resume()
-        self.objective = objective(model, stage, stage_run.processes, compiled=stage_run.compiled)
+        self.position = self.checkpointer.resume()
+        self.loss = build_stage_loss(model, stage, stage_run.processes, compiled=stage_run.compiled)
         self.progress = Progress(
             stage_run.title,
             epochs=stage.epochs,
@@ -110,132 +113,137 @@ class _Training:
         )
 
     def run(self) -> list[dict[str, Any]]:
-        """Epochs until the schedule or the recipe ends them; each is learned, validated and saved."""
-        at, stage = self.at, self.stage_run.stage
+        """Train and validate epoch after epoch until the schedule or `epochs` ends the stage."""
+        position, stage = self.position, self.stage_run.stage
         with self.progress:
-            while not at.ended:
-                self._epoch()
-                speed = self._speed(at.step)
+            while not position.ended:
+                speed = self.train_epoch()
                 held_out_loss, held_out_map = validate(self.model, self.stage_run)
-                row = {"epoch": at.epoch, "lr": at.plateau.lr, "loss": at.total / self.stage_run.steps}
-                at.history.append({**row, "held_out_loss": held_out_loss, "held_out_mAP": held_out_map})
-                if stage_checkpoint.best_epoch(at.history) == at.epoch:
-                    self.checkpointer.remember()
-                self.stage_run.note({**at.history[-1], **speed})
-                self.progress.epoch(at.epoch, loss=row["loss"], held_out=held_out_loss, lr=at.plateau.lr)
-                goes_on = at.plateau.step(stage.schedule, epoch=at.epoch, loss=held_out_loss)
-                at.ended = not goes_on or at.epoch == stage.epochs
-                at.epoch, at.step, at.total = at.epoch + 1, 0, 0.0
-                self._save_where_due(self.stage_run.processes.maximum(self.stop.asked), at_once=at.ended)
-        self.checkpointer.select()
-        return at.history
+                lr, loss = position.plateau.lr, position.total / self.stage_run.steps
+                row: dict[str, Any] = {"epoch": position.epoch, "lr": lr, "loss": loss}
+                row |= {"held_out_loss": held_out_loss, "held_out_mAP": held_out_map}
+                position.history.append(row)
+                if stage_checkpoint.best_epoch(position.history) == position.epoch:
+                    self.checkpointer.keep_as_best()
+                self.stage_run.note({**row, **speed})
+                self.progress.epoch(position.epoch, loss=loss, held_out=held_out_loss, lr=lr)
+                goes_on = position.plateau.step(stage.schedule, epoch=position.epoch, loss=held_out_loss)
+                position.ended = not goes_on or position.epoch == stage.epochs
+                position.epoch, position.step, position.total = position.epoch + 1, 0, 0.0
+                self._save_if_due(self._requested_stop(), stage_ended=position.ended)
+        self.checkpointer.load_selected()
+        return position.history
 
-    def _epoch(self) -> None:
-        """Learn from the rest of the epoch's batches; `at` follows. One path for CPU and GPU."""
-        at, stage_run, stage, on = self.at, self.stage_run, self.stage_run.stage, self.stage_run.pixels.device
+    def train_epoch(self) -> dict[str, Any]:
+        """Train on the remaining batches of the epoch; returns its speed. CPU and GPU take the same path."""
+        position, stage_run, processes = self.position, self.stage_run, self.stage_run.processes
         for group in self.optimizer.param_groups:
-            group["lr"] = at.plateau.lr * group["factor"]
-        plan = batches.plan(stage_run.store.fitted, stage=stage, seed=stage_run.seed, epoch=at.epoch)
-        todo = stage_run.feed(
-            stage_run.store.train,
-            [indices_B[stage_run.processes.share(len(indices_B))] for indices_B in plan[at.step :]],
-            stage=stage,
-            seed=stage_run.seed,
-            epoch=at.epoch,
-            pixels=stage_run.pixels,
-        )
-        tally = _Tally(at.total, on)
-        self.first, self.began = at.step, time.monotonic()
-        for batch in todo:
-            with device.autocast(on):
-                loss = self.objective(batch.images_BCHW, batch.labels_BC)
+            group["lr"] = position.plateau.lr * group["factor"]
+        remaining = self._remaining_batches()
+        tracker = _LossTracker(position.total, stage_run.pixels.device)
+        first_step, began = position.step, time.monotonic()
+        for batch in remaining:
+            with device.autocast(stage_run.pixels.device):
+                loss = self.loss(batch.images_BCHW, batch.labels_BC)
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
-            # Once anything is not finite no update is made, on the device: weights stay as they were.
-            self.optimizer.found_inf = tally.add(stage_run.processes.mean(loss.detach()), self._gradients())  # type: ignore[attr-defined]
+            # From the first value that is not finite on, the optimizer skips its updates. The device decides
+            # this itself: to ask it at every step would make the GPU wait.
+            skip_update = tracker.add(processes.mean(loss.detach()), self._gradients())
+            self.optimizer.found_inf = skip_update  # type: ignore[attr-defined]
             self.optimizer.step()
-            at.step += 1
+            position.step += 1
             self.progress.step()
-            stop = stage_run.processes.maximum(self.stop.asked)
-            if at.step % LOG_STEPS == 0 or at.step == stage_run.steps or stop:
-                at.total = self._look(tally)
-                self.progress.loss(at.total / at.step)
-                if at.step < stage_run.steps:
-                    self._save_where_due(stop)
+            stop_signal = self._requested_stop()
+            if position.step % LOG_STEPS == 0 or position.step == stage_run.steps or stop_signal:
+                position.total = self._checked_total(tracker)
+                self.progress.loss(position.total / position.step)
+                if position.step < stage_run.steps:
+                    self._save_if_due(stop_signal)
+        return self._speed(position.step - first_step, time.monotonic() - began)
 
-    def _speed(self, steps: int) -> dict[str, Any]:
-        """What the log says of an epoch beside its history: the figures of this machine and this moment."""
-        stage_run, seconds = self.stage_run, time.monotonic() - self.began
-        return {
-            "images_per_second": (steps - self.first) * stage_run.stage.batch_size / seconds,
-            "memory_bytes": device.peak_memory(stage_run.pixels.device),
-            "seconds": seconds,
-            "processes": stage_run.processes.size,
-        }
+    def _remaining_batches(self) -> Iterable[Batch]:
+        """The batches of the epoch that are still to be trained on, or of each the share of this process."""
+        position, stage_run = self.position, self.stage_run
+        epoch: dict[str, Any] = {"stage": stage_run.stage, "seed": stage_run.seed, "epoch": position.epoch}
+        remaining = batches.plan(stage_run.store.fitted, **epoch)[position.step :]
+        shares = [indices_B[stage_run.processes.share(len(indices_B))] for indices_B in remaining]
+        return stage_run.feed(stage_run.store.train, shares, pixels=stage_run.pixels, **epoch)
 
     def _gradients(self) -> list[Tensor]:
-        return [
-            p.grad for group in self.optimizer.param_groups for p in group["params"] if p.grad is not None
-        ]
+        parameters = (parameter for group in self.optimizer.param_groups for parameter in group["params"])
+        return [parameter.grad for parameter in parameters if parameter.grad is not None]
 
-    def _look(self, tally: "_Tally") -> float:
-        """The epoch's loss so far; InputError where it, or a gradient, was not finite."""
-        if tally.sound:
-            return float(tally.total)
-        at = self.at
-        step = at.step - tally.steps + int(tally.survived) + 1
-        where = f"stage {self.stage_run.stage.name}, epoch {at.epoch}, step {step}"
+    def _speed(self, steps: int, seconds: float) -> dict[str, Any]:
+        """What the log, but not the history, says of an epoch: it differs between two runs."""
+        return {
+            "images_per_second": steps * self.stage_run.stage.batch_size / seconds,
+            "memory_bytes": device.peak_memory(self.stage_run.pixels.device),
+            "seconds": seconds,
+            "processes": self.stage_run.processes.size,
+        }
+
+    def _checked_total(self, tracker: "_LossTracker") -> float:
+        """The sum of the epoch's losses so far; InputError where a loss or a gradient was not finite."""
+        if tracker.all_finite:
+            return float(tracker.total)
+        step = self.position.step - tracker.steps + int(tracker.finite_steps) + 1
+        where = f"stage {self.stage_run.stage.name}, epoch {self.position.epoch}, step {step}"
         raise InputError(f"loss or gradient is not finite at {where}: lower the learning rate (--set lr=...)")
 
-    def _save_where_due(self, stop: int, *, at_once: bool = False) -> None:
-        """A checkpoint, if it is time or a signal asks to stop; in which case the process then leaves."""
+    def _requested_stop(self) -> int:
+        """The number of a signal that asked any of the processes to stop; 0 where there was none."""
+        return self.stage_run.processes.maximum(self.stop.asked)
+
+    def _save_if_due(self, stop_signal: int, *, stage_ended: bool = False) -> None:
+        """Save a checkpoint if it is time, the stage ended or a signal came; after a signal, exit."""
         processes = self.stage_run.processes
-        if processes.is_main and (at_once or stop or self.checkpointer.due):
-            self.checkpointer.save(self.at)
-        if stop:
-            processes.broadcast(
-                stop
-            )  # none leaves before the checkpoint is there: a launcher ends all with the first
-            signals.leave(stop, quiet=not processes.is_main)
+        if processes.is_main and (stage_ended or stop_signal or self.checkpointer.due):
+            self.checkpointer.save(self.position)
+        if stop_signal:
+            # No process exits before the checkpoint is written: a launcher ends all of them with the first.
+            processes.broadcast(stop_signal)
+            signals.leave(stop_signal, quiet=not processes.is_main)
 
 
-class _Tally:
-    """What is summed on the device, so that no step waits for it: the loss, and whether all was finite."""
+class _LossTracker:
+    """Sums the losses on the device, and counts the steps until one is not finite, without waiting for it."""
 
     def __init__(self, total: float, on: torch.device) -> None:
         self.total = torch.tensor(total, device=on, dtype=torch.float64)
-        self.sound = torch.ones((), device=on, dtype=torch.bool)
-        self.survived = torch.zeros((), device=on, dtype=torch.int64)
+        self.all_finite = torch.ones((), device=on, dtype=torch.bool)
+        self.finite_steps = torch.zeros((), device=on, dtype=torch.int64)
         self.steps = 0
 
     def add(self, loss: Tensor, gradients: list[Tensor]) -> Tensor:
-        """Take in a step; returns 1.0 from the first step on that is not finite, 0.0 before."""
-        self.sound &= (loss + torch.nn.utils.get_total_norm(gradients)).isfinite()
+        """Add a step; returns 0.0 as long as all was finite, and 1.0 from the first step that is not."""
+        self.all_finite &= (loss + torch.nn.utils.get_total_norm(gradients)).isfinite()
         self.total += loss
-        self.survived += self.sound
+        self.finite_steps += self.all_finite
         self.steps += 1
-        return (~self.sound).float()
+        return (~self.all_finite).float()
 
 
 @torch.no_grad()
 def validate(model: nn.Module, stage_run: StageRun) -> tuple[float, float | None]:
-    """(loss, mAP in percent) on the held-out training images; None where no label of theirs is positive.
+    """(loss, mAP in percent) on the held-out training images; mAP is None where no label has a positive.
 
-    The same for any number of processes: each takes whole batches, which are put together in order.
+    The result does not depend on the number of processes: each evaluates whole batches, and their results are
+    put back in order.
     """
     stage, view, processes = stage_run.stage, stage_run.store.held_out, stage_run.processes
-    processes.same_statistics(model)
+    processes.broadcast_buffers(model)
     model.eval()
-    dealt = []
+    own_results = []
     for batch in batches.evaluation(
         view, batch_size=stage.batch_size, pixels=stage_run.pixels, processes=processes
     ):
         with device.autocast(stage_run.pixels.device):
             loss, logits_BC = stage.loss(model, batch.images_BCHW, batch.labels_BC)
-        dealt.append((loss, logits_BC.float()))
+        own_results.append((loss, logits_BC.float()))
     stages.prepare(model, stage)
-    # Only now is a GPU waited for.
-    found = processes.gather([(float(loss) * len(logits_BC), logits_BC.cpu()) for loss, logits_BC in dealt])
-    scores = metrics.evaluate(torch.cat([logits_BC for _, logits_BC in found]).numpy(), view.labels_NC)
-    total = sum(loss for loss, _ in found)
-    return total / len(view), scores["mAP"] if math.isfinite(scores["mAP"]) else None
+    # The values are read only here, after all batches: to read one makes the GPU wait.
+    results = processes.gather([(float(loss) * len(logits), logits.cpu()) for loss, logits in own_results])
+    mean_ap = metrics.evaluate(torch.cat([logits for _, logits in results]).numpy(), view.labels_NC)["mAP"]
+    total = sum(loss for loss, _ in results)
+    return total / len(view), mean_ap if math.isfinite(mean_ap) else None

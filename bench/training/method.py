@@ -1,4 +1,4 @@
-"""A method by name: its module, its recipe for a card, its model with every weight drawn from the seed."""
+"""Loads a method by its name, makes its recipe for a card, and builds its model from a seed."""
 
 import dataclasses
 import hashlib
@@ -25,21 +25,22 @@ from bench.training.stages import Collection, Stage
 
 @dataclass(frozen=True)
 class Labels:
-    """What a method may know of the labels: their names, and how often two occur together in training."""
+    """What a method may know of the labels: their names, and how many training images have both of two."""
 
     names: tuple[str, ...]
     cooccurrence_CC: NDArray[np.int64]
 
     @property
     def number(self) -> int:
-        """C."""
+        """The number of labels, C."""
         return len(self.names)
 
 
 @dataclass(frozen=True)
 class File:
-    """A file that a recipe's field names: its content is part of the stages' keys, the record has its name
-    alone.
+    """A file that a field of a recipe names.
+
+    Its content is part of the stages' keys; the record has only its name.
     """
 
     path: str = ""
@@ -52,33 +53,33 @@ class File:
 
     @property
     def name(self) -> str:
-        """Without its folder."""
+        """The file's name without its folder."""
         return Path(self.path).name
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the content, empty for no file; InputError where it cannot be read."""
+        """SHA-256 of the content; empty for `NO_FILE`; InputError where the file cannot be read."""
         if not self:
             return ""
         try:
             facts = Path(self.path).stat()
             return _digest(self.path, facts.st_size, facts.st_mtime_ns)
-        except OSError as failure:
-            raise InputError(f"{self.path}: cannot be read: {failure.strerror}") from failure
+        except OSError as error:
+            raise InputError(f"{self.path}: cannot be read: {error.strerror}") from error
 
 
 NO_FILE = File()
 
 
 @cache
-def _digest(path: str, _size: int, _written_ns: int) -> str:
-    """Read once for as long as size and time stay: vectors and weights are large, and keys are made often."""
+def _digest(path: str, _size: int, _modified_ns: int) -> str:
+    """SHA-256 of a file, cached until its size or time changes: files are large, and keys are made often."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class Model(Protocol):
-    """What the harness asks of a method's model, beside being an `nn.Module` with its trunk in `trunk`."""
+    """What the harness needs of a method's model, which is an `nn.Module` with the trunk in `trunk`."""
 
     def logits(self, images_BCHW: Tensor) -> Tensor:
         """The final logits (B, C)."""
@@ -86,11 +87,11 @@ class Model(Protocol):
 
 @dataclass(frozen=True)
 class Explanation:
-    """How a model came to its logits: what `explanation(images_BCHW)` of a model that can tell gives.
+    """How a model computed its logits: the result of `explain(images_BCHW)`.
 
-    logits: of each branch by its name, (B, C); the last is the prediction. attention_BCHW: where the model
-    looks for each label, 1 in sum over positions; weighted_BCHW: the same, times its confidence at the place.
-    neurons_BK: the responses of the K neurons that see whole maps.
+    logits: (B, C) by the name of the branch; the last one is the prediction. attention_BCHW: where the model
+    looks for each label, with a sum of 1 over positions. weighted_BCHW: the same, times the confidence of the
+    model at each position. neurons_BK: the responses of the K neurons that see whole maps.
     Legend: B images, C labels, H = W = positions along a side of the maps.
     """
 
@@ -102,30 +103,30 @@ class Explanation:
 
 @runtime_checkable
 class Explainable(Protocol):
-    """A model that can tell how it came to its logits; a method needs none of this to be trained."""
+    """A model that can explain its logits; this is optional, and training does not need it."""
 
     def explain(self, images_BCHW: Tensor) -> Explanation:
-        """Maps, neurons and branches of a batch."""
+        """The maps, neurons and branches of a batch."""
 
     def influence(self, explanation: Explanation) -> Tensor:
-        """What each label's map adds to each label's logit, (B, C of the map, C of the logit)."""
+        """How much each label's map adds to each label's logit, (B, C of the map, C of the logit)."""
 
 
 class Method(Protocol):
-    """What a file in `methods/` provides (see the README: add a method)."""
+    """What a file in `methods/` has to define (see "Add a method" in the README)."""
 
     Config: type[Any]
     RECIPES: Mapping[str, Any]
     Model: type[nn.Module]
 
     def stages(self, config: Any) -> tuple[Stage | Collection, ...]:
-        """The training, in order."""
+        """The stages of the training, in order."""
 
 
 def load_method(name: str) -> Method:
     """The method's module, for any spelling of its name.
 
-    Its code is digested as it is loaded: what is edited afterwards does not run, and must not count.
+    Its code is digested now: an edit while the process runs has no effect, so it must not change the keys.
     """
     module = importlib.import_module(f"methods.{find_method(name)}")
     code_digest.digest(module.__name__)
@@ -133,55 +134,53 @@ def load_method(name: str) -> Method:
 
 
 def fields(method: Method) -> dict[str, Any]:
-    """The fields of the method's recipe, each with its type."""
+    """The fields of the method's recipe: name -> type."""
     types = get_type_hints(method.Config)
     return {field.name: types[field.name] for field in dataclasses.fields(method.Config)}
 
 
 def recipe(method: Method, card: str, changes: Mapping[str, str] | None = None) -> Any:
-    """The method's recipe for a card, with `--set field=value` changes; a card without one gets the paper's.
+    """The method's recipe for a card, or the paper's if the card has none, with changes of fields.
 
-    `terms=equal` begins from the settings that all methods share on the card, and the other changes follow.
+    `terms=equal` first takes the settings that all methods share on the card; the other changes come on top.
+    Raises InputError for an unknown field or a wrong value.
     """
     base = cards.base(card)
-    config, known = method.RECIPES.get(base, method.Config()), fields(method)
+    config, types = method.RECIPES.get(base, method.Config()), fields(method)
     values = {}
     for name, text in (changes or {}).items():
-        if name not in known:
-            raise unknown("recipe field", name, sorted(known))
-        values[name] = _parse(name, text, like=getattr(config, name), parts=get_args(known[name]))
+        if name not in types:
+            raise unknown("recipe field", name, sorted(types))
+        values[name] = _parse(name, text, current=getattr(config, name), type_args=get_args(types[name]))
     if values.get("terms") == "equal":
         config = config.on_equal_terms(base)
     return dataclasses.replace(config, **values)
 
 
 def labels_of(store: Store) -> Labels:
-    """The labels of a prepared data set; co-occurrence is counted over the images that are learned from."""
+    """The labels of a prepared data set; co-occurrence is counted over the training images."""
     positive_NC = (store.train.labels_NC[store.fitted] == 1).astype(np.int64)
     return Labels(tuple(store.manifest["labels"]), positive_NC.T @ positive_NC)
 
 
 def build(method: Method, config: Any, labels: Labels, seed: int) -> nn.Module:
-    """The model before training: the trunk as its recipe says, the rest drawn from (seed, name of the layer).
+    """The model before training: the recipe's trunk, and all other layers with random weights.
 
-    A layer of the same name and shape starts the same in every method. No global random state is touched.
+    The weights of a layer depend on the seed and on the layer's name alone, so a layer of the same name and
+    shape has the same ones in every method. The global random state does not change.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_seed_for(seed, "trunk"))
-        model = method.Model(
-            config,
-            labels,
-            trunk.load_trunk(
-                config.trunk, weights=str(config.trunk_weights), from_scratch=config.from_scratch
-            ),
-        )
+        weights, from_scratch = str(config.trunk_weights), config.from_scratch
+        loaded_trunk = trunk.load_trunk(config.trunk, weights=weights, from_scratch=from_scratch)
+        model = method.Model(config, labels, loaded_trunk)
         for name, module in model.named_modules():
             if not name.startswith("trunk") and callable(reset := getattr(module, "reset_parameters", None)):
                 torch.manual_seed(_seed_for(seed, name))
                 reset()
     for name, module in model.named_modules():
         if not name.startswith("trunk") and callable(zero := getattr(module, "zero_init_last", None)):
-            zero()  # a new residual block of timm's begins as the identity, as timm's own networks do
+            zero()  # a new residual block of timm's is then the identity at first, as in timm's own networks
     return model
 
 
@@ -189,23 +188,24 @@ def _seed_for(seed: int, name: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:8])
 
 
-def _parse(name: str, text: str, *, like: Any, parts: tuple[Any, ...]) -> Any:
-    """The value that a text stands for, in the type that the field has now.
+def _parse(name: str, text: str, *, current: Any, type_args: tuple[Any, ...]) -> Any:
+    """The value that a text stands for, in the type of the field's current value.
 
-    parts: what the field's type is made of: of `tuple[int, ...]` and `int | None` first `int`, of
-    `Literal["a", "b"]` its choices.
+    type_args: the arguments of the field's type: of `tuple[int, ...]` and `int | None` the first is `int`, of
+    `Literal["a", "b"]` they are the choices.
     """
-    if isinstance(like, str) and parts and text not in parts:
-        raise InputError(f"{name}={text}: choose from: {', '.join(parts)}")
-    if isinstance(like, File) and text and not Path(text).is_file():
+    if isinstance(current, str) and type_args and text not in type_args:
+        raise InputError(f"{name}={text}: choose from: {', '.join(type_args)}")
+    if isinstance(current, File) and text and not Path(text).is_file():
         raise InputError(f"{name}={text}: there is no such file")
     try:
-        if isinstance(like, bool):
+        if isinstance(current, bool):
             return {"true": True, "false": False}[text.lower()]
-        if isinstance(like, tuple):
-            return tuple(parts[0](part) for part in text.split(",") if part)
-        if type(None) in parts:  # int | None
-            return None if text.lower() == "none" else parts[0](text)
-        return type(like)(text)
-    except (ValueError, KeyError) as mistake:
-        raise InputError(f"{name}={text}: {type(like).__name__} expected, as in {name}={like}") from mistake
+        if isinstance(current, tuple):
+            return tuple(type_args[0](part) for part in text.split(",") if part)
+        if type(None) in type_args:  # int | None
+            return None if text.lower() == "none" else type_args[0](text)
+        return type(current)(text)
+    except (ValueError, KeyError) as error:
+        expected = f"{type(current).__name__} expected, as in {name}={current}"
+        raise InputError(f"{name}={text}: {expected}") from error

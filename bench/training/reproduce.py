@@ -1,7 +1,8 @@
-"""One method, recipe and seed on one data set: trained, predicted, scored, and written down as a record."""
+"""Trains a method with one recipe and seed on a data set, predicts its test images, and writes the record."""
 
 import math
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,7 +28,7 @@ from bench.training.stage_cache import StageContext
 
 @dataclass(frozen=True)
 class Run:
-    """One method with one recipe and one seed on one data set."""
+    """One method with one recipe and one seed on one data set; changes: recipe field -> value as text."""
 
     card: Card
     name: str
@@ -40,69 +41,84 @@ class Run:
 
     @cached_property
     def data(self) -> Card:
-        """The card with images of the size that the recipe asks for; InputError for a wrong recipe field."""
-        return cards.at(
-            self.card, method.recipe(method.load_method(self.name), self.card.name, self.changes).input_size
-        )
+        """The card with images of the size that the recipe needs; InputError for a wrong recipe field."""
+        recipe = method.recipe(method.load_method(self.name), self.card.name, self.changes)
+        return cards.at(self.card, recipe.input_size)
 
 
-def reproduce(wanted: Run, context: StageContext, folder: RunFolder, *, tensorboard: bool = False) -> str:
-    """Train, predict, score and record one run in the folder; returns what was done, in a line.
+def reproduce_all(
+    runs: Iterable[Run], contexts: dict[str, StageContext], folder: RunFolder, *, tensorboard: bool = False
+) -> Iterator[str]:
+    """Reproduce one run after the other; yields a line for each, on the first process only.
 
-    Where the data set's owner keeps the test labels, result files for the evaluation server take the place of
-    scores and record.
+    contexts: by the name of `Run.data`.
     """
-    module, card, processes = method.load_method(wanted.name), wanted.card, context.processes
-    config = method.recipe(module, card.name, wanted.changes)
-    keys = stage_cache.stage_keys(module, config, context, wanted.seed)
-    head = _head(wanted, module, context)
+    for run in runs:
+        context = contexts[run.data.name]
+        line = reproduce(run, context, folder, tensorboard=tensorboard)
+        if context.processes.is_main:
+            yield line
+
+
+def reproduce(run: Run, context: StageContext, folder: RunFolder, *, tensorboard: bool = False) -> str:
+    """Train, predict, score and record one run in the folder; returns a line that says what was done.
+
+    Nothing is done if the folder has a record of the same key. If the data set's owner keeps the test labels,
+    files for the evaluation server are written instead of scores and a record.
+    """
+    module, card, processes = method.load_method(run.name), run.card, context.processes
+    config = method.recipe(module, card.name, run.changes)
+    keys = stage_cache.stage_keys(module, config, context, run.seed)
+    identity = _identity(run, module, context)
     code = code_digest.digest("bench.training.inference", "bench.scoring.metrics", module.Model.__module__)
     key = stage_cache.content_digest(keys[-1], code, _protocol(card))
-    name = Path(record.file_name(head)).stem
+    name = Path(record.file_name(identity)).stem
     path = folder.record(name)
-    known = record.read(path) if processes.is_main and path.exists() and not context.fresh else {"key": None}
-    if (known := processes.broadcast(known))["key"] == key:
-        return f"{wanted.title}: unchanged, nothing to train; {_headline(known, path)}"
-    model = method.build(module, config, method.labels_of(context.store), wanted.seed)
+    is_recorded = processes.is_main and path.exists() and not context.fresh
+    recorded = processes.broadcast(record.read(path) if is_recorded else {"key": None})
+    if recorded["key"] == key:
+        return f"{run.title}: unchanged, nothing to train; {_headline(recorded, path)}"
+    model = method.build(module, config, method.labels_of(context.store), run.seed)
     model.to(context.device).to(memory_format=torch.channels_last)
     plan = list(zip(module.stages(config), keys, strict=True))
-    board = folder.tensorboard(name) if tensorboard else None
-    log = Log(folder.log(name), tensorboard=board) if processes.is_main else None
-    done = list(stage_cache.run_stages(model, plan, context, seed=wanted.seed, title=wanted.title, log=log))
+    log = None
+    if processes.is_main:
+        log = Log(folder.log(name), tensorboard=folder.tensorboard(name) if tensorboard else None)
+    stages = list(stage_cache.run_stages(model, plan, context, seed=run.seed, title=run.title, log=log))
     began = time.monotonic()
-    logits_NC = inference.predict(
-        model, context.store.test, stage_cache.input_transform(model, context), processes=processes
-    )
+    pixels = stage_cache.input_transform(model, context)
+    logits_NC = inference.predict(model, context.store.test, pixels, processes=processes)
     if not processes.is_main:
         return ""
     if card.evaluation.result_files:
-        files = submission.write(folder.result_files(name), card, _ids(context), logits_NC)
-        where = record.shown(files[0].parent)
-        return f"{wanted.title}: {len(files)} files for the evaluation server in {where}"
+        files = submission.write(folder.result_files(name), card, _image_ids(context), logits_NC)
+        shown = record.shown(files[0].parent)
+        return f"{run.title}: {len(files)} files for the evaluation server in {shown}"
     scores = _score(card, context, logits_NC, folder.predictions(name))
-    made = {**head, **_body(card, context, config), **_learned(model, done), "metrics": scores, "key": key}
-    record.write({**made, **_circumstances(context, done, time.monotonic() - began)}, folder.path)
-    return f"{wanted.title}: recorded, {_headline(made, path)}"
+    result = {**identity, **_data_and_recipe(card, context, config), **_model_and_stages(model, stages)}
+    result |= {"metrics": scores, "key": key, **_timing(context, stages, time.monotonic() - began)}
+    record.write(result, folder.path)
+    return f"{run.title}: recorded, {_headline(result, path)}"
 
 
-def _head(wanted: Run, module: method.Method, context: StageContext) -> dict[str, Any]:
-    """What names a record and its file."""
+def _identity(run: Run, module: method.Method, context: StageContext) -> dict[str, Any]:
+    """The fields of a record that name it, and of which its file name is made."""
     return {
         "schema": record.SCHEMA,
-        "dataset": wanted.card.name,
-        "method": wanted.name,
-        "variant": _variant(wanted, module, context),
-        "seed": wanted.seed,
+        "dataset": run.card.name,
+        "method": run.name,
+        "variant": _variant(run, module, context),
+        "seed": run.seed,
     }
 
 
-def _headline(made: dict[str, Any], path: Path) -> str:
-    scores = made["metrics"][made["protocol"]["profile"]]
+def _headline(recorded: dict[str, Any], path: Path) -> str:
+    scores = recorded["metrics"][recorded["protocol"]["profile"]]
     return f"mAP {scores['mAP']:.2f} in {record.shown(path)}"
 
 
-def _ids(context: StageContext) -> list[str]:
-    return [str(name) for name in context.store.test.column("id")]
+def _image_ids(context: StageContext) -> list[str]:
+    return [str(image) for image in context.store.test.column("id")]
 
 
 def _protocol(card: Card) -> dict[str, str | None]:
@@ -111,90 +127,91 @@ def _protocol(card: Card) -> dict[str, str | None]:
 
 
 def _score(card: Card, context: StageContext, logits_NC: NDArray[np.float32], file: Path) -> dict[str, Any]:
-    """The metrics of every profile; the predictions that they come from are kept in the file."""
+    """Write the predictions to the file; returns their metrics under every profile."""
     labels_NC, rules = context.store.test.labels_NC, card.evaluation
-    facts = {"dataset": card.name, "label_names": card.labels, "ids": _ids(context)}
-    kept = predictions.Predictions(logits_NC, labels_NC, facts)
-    predictions.write(file, kept)
+    facts = {"dataset": card.name, "label_names": card.labels, "ids": _image_ids(context)}
+    predictions.write(file, predictions.Predictions(logits_NC, labels_NC, facts))
     scores = {}
     for profile in profiles.PROFILES:
-        found = metrics.evaluate(
+        values = metrics.evaluate(
             logits_NC, labels_NC, profile=profile, top3=rules.top3, unspecified=rules.unspecified
         )
-        scores[profile] = _numbers({**found, "AP": dict(zip(card.labels, found["AP"].tolist(), strict=True))})
+        ap_by_label = dict(zip(card.labels, values["AP"].tolist(), strict=True))
+        scores[profile] = _defined({**values, "AP": ap_by_label})
     return scores
 
 
-def _numbers(found: dict[str, Any]) -> dict[str, Any]:
-    """The metrics without those that the profile does not define; a class without positives has AP None."""
-    known = {}
-    for name, value in found.items():
+def _defined(values: dict[str, Any]) -> dict[str, Any]:
+    """The metrics that the profile defines; the AP of a label without positives becomes None."""
+    defined = {}
+    for name, value in values.items():
         if name == "AP":
-            known[name] = {label: None if math.isnan(ap) else ap for label, ap in value.items()}
+            defined[name] = {label: None if math.isnan(ap) else ap for label, ap in value.items()}
         elif isinstance(value, dict):
-            known |= {name: numbers} if (numbers := _numbers(value)) else {}
+            defined |= {name: group} if (group := _defined(value)) else {}
         elif not math.isnan(value):
-            known[name] = value
-    return known
+            defined[name] = value
+    return defined
 
 
-def _body(card: Card, context: StageContext, config: Any) -> dict[str, Any]:
-    """What a record says of the data and the recipe."""
+def _data_and_recipe(card: Card, context: StageContext, config: Any) -> dict[str, Any]:
+    """The fields of a record about the data and the recipe."""
     store, manifest = context.store, context.store.manifest
-    found = {"train": len(store.train), "test": len(store.test)}
+    images = {"train": len(store.train), "test": len(store.test)}
     expected = {split: facts["images"] for split, facts in manifest.get("expected", {}).items()}
     return {
         "protocol": _protocol(card),
         "images": {"train": len(store.fitted), "held_out": len(store.held_out), "test": len(store.test)},
         "recipe": _recipe(config),
+        "execution": device.execution(context.device),
         "data": {
             "card": manifest["made_from"]["card"],
             "fingerprint": manifest["fingerprint"],
             "partial": manifest["partial"],
-            **({"expected": expected} if expected not in ({}, found) else {}),
+            **({"expected": expected} if expected not in ({}, images) else {}),
         },
     }
 
 
-def _circumstances(context: StageContext, done: list[dict[str, Any]], test: float) -> dict[str, Any]:
-    """What may differ between two runs of one command."""
+def _timing(context: StageContext, stages: list[dict[str, Any]], test_seconds: float) -> dict[str, Any]:
+    """The fields of a record that may differ between two runs of one command."""
+    seconds = {**{stage["name"]: stage["seconds"] for stage in stages}, "test": test_seconds}
     hardware = device.hardware(context.device, context.processes.size)
     return {
-        "timing": {"seconds": {**{stage["name"]: stage["seconds"] for stage in done}, "test": test}},
+        "timing": {"seconds": seconds},
         "provenance": provenance(hardware, threads=torch.get_num_threads()),
     }
 
 
-def _learned(model: nn.Module, done: list[dict[str, Any]]) -> dict[str, Any]:
-    """What a record says of the model and its stages."""
+def _model_and_stages(model: nn.Module, stages: list[dict[str, Any]]) -> dict[str, Any]:
+    """The fields of a record about the model and its stages."""
+    left_out = ("seconds", "reused")
     return {
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "epochs": sum(len(stage["epochs"]) for stage in done),
-        "stages": [
-            {name: stage[name] for name in stage if name not in ("seconds", "reused")} for stage in done
-        ],
+        "epochs": sum(len(stage["epochs"]) for stage in stages),
+        "stages": [{name: stage[name] for name in stage if name not in left_out} for stage in stages],
     }
 
 
 def _recipe(config: Any) -> dict[str, Any]:
-    """The recipe as the record keeps it: a file by its name only, as its content is in the stages' keys."""
+    """The recipe for the record, with the mere names of its files: their content is in the stages' keys."""
     return {name: value.name if isinstance(value, File) else value for name, value in vars(config).items()}
 
 
-def _variant(wanted: Run, module: method.Method, context: StageContext) -> str:
-    """The changed fields that matter, as `epochs=8,lr=0.01`: those without which the keys would be others."""
-    changes, card = wanted.changes, wanted.card.name
-    recipe = {name: _named(value) for name, value in vars(method.recipe(module, card, changes)).items()}
+def _variant(run: Run, module: method.Method, context: StageContext) -> str:
+    """The changed fields that make a difference, as `epochs=8,lr=0.01`: without them the keys are others."""
+    changes, card = run.changes, run.card.name
+    recipe = {name: _with_digest(value) for name, value in vars(method.recipe(module, card, changes)).items()}
 
     def keys(without: str = "") -> list[str]:
         config = method.recipe(module, card, {name: changes[name] for name in changes if name != without})
-        return stage_cache.stage_keys(module, config, context, wanted.seed)
+        return stage_cache.stage_keys(module, config, context, run.seed)
 
-    mine = keys()
-    matters = [name for name in changes if keys(without=name) != mine]
-    return ",".join(f"{name}={recipe[name]}" for name in sorted(matters))
+    all_keys = keys()
+    different = [name for name in changes if keys(without=name) != all_keys]
+    return ",".join(f"{name}={recipe[name]}" for name in sorted(different))
 
 
-def _named(value: Any) -> Any:
-    """A file by its name and the beginning of its digest: two of one name are two variants."""
+def _with_digest(value: Any) -> Any:
+    """A file as its name and the start of its digest, since two files may have one name; else the value."""
     return f"{value.name}~{value.digest[:8]}" if isinstance(value, File) and value else value

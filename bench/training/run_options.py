@@ -1,7 +1,8 @@
-"""What `python -m bench.run` can be told."""
+"""The command-line options of `python -m bench.run`; imports neither torch nor a method."""
 
 import argparse
 import textwrap
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -12,66 +13,101 @@ from bench.base.cli import Parser, add_data, add_dataset, add_device, add_runs
 from bench.base.errors import InputError
 from bench.data import cards
 
-EXPLAINED = {  # recipe fields that every method has and most users need
-    "budget": ("paper|equal", "equal: SRN's further epochs on top, as many in all on equal terms"),
-    "terms": ("paper|equal", "equal: input, crops, optimizer as SRN has them"),
+MOST = 1024  # jobs and threads
+# Field -> (its value, its help), for recipe fields that every method has and that most users need.
+FIELD_HELP = {
+    "budget": (
+        "paper|equal",
+        "equal: methods with one stage also train for the epochs of SRN's further stages",
+    ),
+    "terms": ("paper|equal", "equal: every method has SRN's input size, crops, optimizer and epochs"),
     "trunk": ("NAME.TAG", "timm's name and tag (default: resnet101.tv_in1k)"),
-    "trunk_weights": ("FILE", "the trunk's weights, instead of timm's"),
-    "from_scratch": ("true|false", "no pretrained weights for the trunk"),
+    "trunk_weights": ("FILE", "weights of the trunk, instead of timm's"),
+    "from_scratch": ("true|false", "train the trunk without pretrained weights"),
 }
 
 
+def parse(words: Sequence[str], *, description: str | None) -> argparse.Namespace:
+    """The options by name; InputError for a wrong one."""
+    args = parser(description).parse_args(words)
+    for name, number in (("jobs", args.jobs), ("threads", args.threads)):
+        if number is not None and not 1 <= number <= MOST:
+            raise InputError(f"--{name} {number}: give a number from 1 to {MOST}")
+    return args
+
+
 def parser(description: str | None) -> argparse.ArgumentParser:
-    """The options, each with its help."""
-    words = Parser(prog="python -m bench.run", description=description)
-    add_dataset(words, cards.names())
-    words.add_argument(
+    """The parser of the options, each with its help."""
+    options = Parser(prog="python -m bench.run", description=description)
+    add_dataset(options, cards.names())
+    names = ", ".join(method_names.method_summaries())
+    options.add_argument(
         "--method",
         required=True,
         metavar="NAME",
-        help=f"all, or of: {', '.join(method_names.method_summaries())}",
+        help=f"all, or a list such as srn,resnet101@budget=equal, of: {names}",
     )
-    words.add_argument("--seeds", default="0", metavar="LIST", help="as 0,1,2 (default: 0)")
-    words.add_argument(
-        "--set", action="append", default=[], metavar="FIELD=VALUE", help="change a recipe field"
+    options.add_argument("--seeds", default="0", metavar="LIST", help="such as 0,1,2 (default: 0)")
+    options.add_argument(
+        "--set", action="append", default=[], metavar="FIELD=VALUE", help="change a field of the recipe"
     )
-    words.add_argument("--fresh", action="store_true", help="ignore what is stored: train everything again")
-    words.add_argument(
-        "--jobs", type=int, default=1, metavar="N", help="methods and seeds that train at a time, a GPU each"
+    options.add_argument(
+        "--fresh", action="store_true", help="train everything again, whatever stages and records there are"
     )
-    words.add_argument(
-        "--tensorboard", action="store_true", help="TensorBoard's files as well, under runs/NAME/tensorboard"
+    options.add_argument(
+        "--jobs",
+        type=int,
+        metavar="N",
+        help="train N runs at the same time (default: one per CPU core; one in all where there is a GPU)",
     )
-    words.add_argument("--compile", action="store_true", help="torch.compile the training step")
-    add_device(words)
-    words.add_argument(
-        "--source", type=Path, metavar="DIR", help="the owner's files, if they are not prepared yet"
+    options.add_argument(
+        "--threads",
+        type=int,
+        default=1,
+        metavar="N",
+        help="CPU threads of each run; another number, other last bits (default: 1)",
     )
-    add_data(words)
-    add_runs(words)
-    _add_fields(words)
-    return words
+    options.add_argument(
+        "--table", action="store_true", help="print the table of what is recorded after every run"
+    )
+    options.add_argument(
+        "--tensorboard",
+        action="store_true",
+        help="write TensorBoard's files as well, to runs/DATASET/tensorboard",
+    )
+    options.add_argument(
+        "--compile", action="store_true", help="compile the training step with torch.compile"
+    )
+    add_device(options)
+    options.add_argument(
+        "--source", type=Path, metavar="DIR", help="the data set's original files, if it is not prepared yet"
+    )
+    add_data(options)
+    add_runs(options)
+    _add_recipe_fields(options)
+    return options
 
 
-def _add_fields(words: argparse.ArgumentParser) -> None:
-    """Every recipe field of every method as an option of its own: `--lr 0.02` is `--set lr=0.02`.
+def _add_recipe_fields(options: argparse.ArgumentParser) -> None:
+    """Make every field of every method's recipe an option: `--lr 0.02` is `--set lr=0.02`.
 
-    One that is named like another option of the command, as `source`, is reached by `--set` alone.
+    A field with the name of another option of the command, such as `source`, is changed with `--set` only.
     """
-    of_methods = {name: method_names.recipe_fields(name) for name in method_names.method_summaries()}
-    group = words.add_argument_group("recipe fields", _about(of_methods))
-    for name, kind in {name: kind for fields in of_methods.values() for name, kind in fields.items()}.items():
-        metavar, text = EXPLAINED.get(name, ("VALUE", argparse.SUPPRESS))
-        alone: dict[str, Any] = {"nargs": "?", "const": "true"} if kind == "bool" else {}
+    by_method = {name: method_names.recipe_fields(name) for name in method_names.method_summaries()}
+    types = {field: kind for fields in by_method.values() for field, kind in fields.items()}
+    group = options.add_argument_group("recipe fields", _fields_help(by_method))
+    for field, kind in types.items():
+        metavar, text = FIELD_HELP.get(field, ("VALUE", argparse.SUPPRESS))
+        without_value: dict[str, Any] = {"nargs": "?", "const": "true"} if kind == "bool" else {}
         with suppress(argparse.ArgumentError):
             group.add_argument(
-                f"--{name.replace('_', '-')}",
+                f"--{field.replace('_', '-')}",
                 dest="set",
                 action="append",
-                type=partial(_change, name),
+                type=partial(_change, field),
                 metavar=metavar,
                 help=text,
-                **alone,
+                **without_value,
             )
 
 
@@ -79,49 +115,62 @@ def _change(field: str, value: str) -> str:
     return f"{field}={value}"
 
 
-def _about(of_methods: dict[str, dict[str, str]]) -> str:
-    """The fields by name: those that all methods have, then each method's own."""
-    shared = set.intersection(*map(set, of_methods.values()))
+def _fields_help(by_method: dict[str, dict[str, str]]) -> str:
+    """The names of the fields that all methods have, then of each method's own."""
+    shared = set.intersection(*map(set, by_method.values()))
     lines = [
         "Each field of a method's recipe is an option: --lr 0.02 is --set lr=0.02.",
-        *_listed("all", shared),
+        *_wrapped("all", shared),
     ]
-    for name, fields in of_methods.items():
-        lines += _listed(name, fields.keys() - shared)
+    for name, fields in by_method.items():
+        lines += _wrapped(name, fields.keys() - shared)
     return "\n".join(lines)
 
 
-def _listed(name: str, fields: set[str]) -> list[str]:
+def _wrapped(name: str, fields: set[str]) -> list[str]:
     text = f"{name}: {', '.join(sorted(fields))}"
     return textwrap.wrap(text, width=100, subsequent_indent="  ") if fields else []
 
 
 def changes(args: argparse.Namespace) -> dict[str, str]:
-    """The recipe fields that were given, as text; of one given twice the last counts."""
-    found = {}
+    """The recipe fields that were given: name -> value as text; of two values of a field the last counts."""
+    values = {}
     for text in args.set:
         name, equals, value = text.partition("=")
         if not equals:
             raise InputError(f"--set {text}: give it as field=value")
-        found[name.strip()] = value.strip()
-    return found
+        values[name.strip()] = value.strip()
+    return values
 
 
-def methods(name: str) -> list[str]:
-    """Module names, for `all` or a list of names in any spelling."""
-    return (
-        method_names.methods_in_order()
-        if name == "all"
-        else [method_names.find_method(part) for part in name.split(",")]
-    )
+def methods(text: str) -> list[tuple[str, dict[str, str]]]:
+    """The (module name, changed recipe fields) that `--method` means: `all`, or names in any spelling.
+
+    A name may carry changes of its own, as records do: `srn,resnet101@budget=equal`.
+    """
+    if text == "all":
+        return [(name, {}) for name in method_names.methods_in_order()]
+    chosen: list[tuple[str, dict[str, str]]] = []
+    for part in text.split(","):
+        name, _, change = part.partition("@")
+        if "=" in name and chosen:  # a further change of the name before it
+            name, change = "", part
+        field, equals, value = change.partition("=")
+        if change and not equals:
+            raise InputError(f"--method {part}: give changes as name@field=value")
+        if name or not chosen:
+            chosen.append((method_names.find_method(name), {}))
+        if change:
+            chosen[-1][1][field] = value
+    return chosen
 
 
 def seeds(text: str) -> list[int]:
-    """The whole numbers of a list."""
+    """The numbers of a list such as `0,1,2`; InputError where one is not a whole number from 0 up."""
     try:
-        found = [int(part) for part in text.split(",")]
-        if min(found) >= 0:
-            return found
-        raise ValueError(text)
-    except ValueError as mistake:
-        raise InputError(f"--seeds {text}: whole numbers expected, as in 0,1,2") from mistake
+        numbers = [int(part) for part in text.split(",")]
+    except ValueError:
+        numbers = [-1]
+    if min(numbers) < 0:
+        raise InputError(f"--seeds {text}: give whole numbers from 0 up, such as 0,1,2")
+    return numbers

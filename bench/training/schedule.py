@@ -1,15 +1,15 @@
-"""The learning rate: divided when the held-out loss saturates, at the latest after given epochs."""
+"""The learning rate: it drops when the held-out loss stops falling, or after given epochs."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How a stage's rate falls: times `factor` at every drop; the drop that would pass `lr_min` ends the
-    stage.
+    """How the learning rate of a stage falls: at every drop it is multiplied by `factor`.
 
-    A drop comes after `patience` epochs without a held-out loss below the best by the share `threshold`
-    (None: the loss is not asked), and at the latest after the epochs `milestones`.
+    A drop comes after `patience` epochs in a row whose held-out loss is not below the best one by the share
+    `threshold` (None: the loss plays no part), and at the latest after the epochs `milestones`. The drop that
+    would go below `lr_min` ends the stage.
     """
 
     lr: float
@@ -22,7 +22,10 @@ class Schedule:
 
 @dataclass
 class Plateau:
-    """Where a schedule stands; the fields are all there is to save."""
+    """The state of a schedule; a checkpoint saves exactly these fields.
+
+    best: the lowest held-out loss; waited: epochs without a lower one; dropped: the number of drops.
+    """
 
     lr: float
     best: float = float("inf")
@@ -30,7 +33,7 @@ class Plateau:
     dropped: int = 0
 
     def step(self, schedule: Schedule, *, epoch: int, loss: float) -> bool:
-        """Take in an epoch's held-out loss; returns whether the stage goes on.
+        """Update the state with an epoch's held-out loss; returns whether the stage goes on.
 
         >>> state, schedule = Plateau(lr=1e-3), Schedule(lr=1e-3, lr_min=1e-4, patience=1)
         >>> [state.step(schedule, epoch=i, loss=loss) for i, loss in enumerate((2.0, 2.0, 1.0, 1.0), start=1)]
@@ -41,6 +44,7 @@ class Plateau:
         else:
             self.waited += 1
         saturated = schedule.patience is not None and self.waited >= schedule.patience
+        # A drop by saturation uses up a milestone too.
         if not saturated and epoch not in schedule.milestones[self.dropped :]:
             return True
         self.waited, self.dropped = 0, self.dropped + 1

@@ -1,4 +1,4 @@
-"""A method's stages, each learned once: its result is stored under a key of all that determines it."""
+"""Runs a method's stages; each result is stored under a key of all that determines it, and used again."""
 
 import dataclasses
 import hashlib
@@ -26,15 +26,16 @@ from bench.training.loop import StageRun
 from bench.training.method import File, Method
 from bench.training.stages import Collection, Stage
 
-# What a model gives to prediction and report: no stage of a model that it extends depends on it.
-OWN = ("forward", "influence", "explain", "logits")
+# Methods of a model that only prediction and report call: a subclass may replace them and still share stages.
+NOT_CALLED_IN_TRAINING = ("forward", "influence", "explain", "logits")
 
 
 @dataclass(frozen=True)
 class StageContext:
-    """Where stages are learned: data, device, and the folder that keeps their results.
+    """What the stages of all runs on one data set share: data, device, and the folder of their results.
 
-    fresh: nothing that lies there is taken; `made` are the keys of what this process made itself.
+    fresh: results in the folder are ignored, but for those with a key in `learned_here`, which this process
+    stored itself.
     """
 
     store: Store
@@ -43,53 +44,49 @@ class StageContext:
     fresh: bool = False
     processes: Processes = SINGLE_PROCESS
     compiled: bool = False
-    made: set[str] = field(default_factory=set)
+    learned_here: set[str] = field(default_factory=set)
 
 
 def stage_keys(method: Method, config: Any, context: StageContext, seed: int) -> list[str]:
-    """A key for each stage: data, trunk and weights, precision, code, seed, and the recipe up to that
-    stage.
-    """
+    """A key for each stage: a digest of data, trunk, precision, code, seed, and the stages up to this one."""
     key = content_digest(
         context.store.fingerprint,
         context.store.manifest["labels"],
         {"trunk": config.trunk, "weights": config.trunk_weights, "scratch": config.from_scratch},
-        [context.device.type, str(device.precision(context.device))],
+        device.execution(context.device),
         code_digest.digest(__name__),
         seed,
     )
     if context.compiled:
         key = content_digest(key, "compiled")
-    found = []
+    keys = []
     for stage in method.stages(config):
         facts = {name: value for name, value in vars(stage).items() if not callable(value)}
-        calls = [value for value in vars(stage).values() if callable(value)]
-        functions = [f"{call.__module__}.{call.__qualname__}" for call in calls]
-        key = content_digest(
-            key, facts, functions, code_digest.digest(stage.owner), _own_parts(method, stage.owner)
-        )
+        callables = [value for value in vars(stage).values() if callable(value)]
+        functions = [f"{function.__module__}.{function.__qualname__}" for function in callables]
+        owner_code = code_digest.digest(stage.owner)
+        key = content_digest(key, facts, functions, owner_code, _code_that_overrides(method, stage.owner))
         if stage.batch_norm == "local" and context.processes.size > 1:
-            key = content_digest(
-                key, context.processes.size
-            )  # statistics of a share are others than those of the batch
-        found.append(key)
-    return found
+            # Batch norm then has the statistics of each process's share, which depend on their number.
+            key = content_digest(key, context.processes.size)
+        keys.append(key)
+    return keys
 
 
-def _own_parts(method: Method, owner: str) -> str:
-    """The code of a model that is not the stage's owner's, where it replaces what the owner's stage may use.
+def _code_that_overrides(method: Method, owner: str) -> str:
+    """The digest of the model's code if it replaces something that the stage of another method may call.
 
-    Empty where it only adds to it: then the stage is shared. What `__init__` makes counts as added: a model
-    that puts other modules in the place of its owner's has to own its stages.
+    Empty if the model only adds to the owner's model: then both share the stage. What `__init__` creates
+    counts as added, so a model that replaces modules of the owner's model has to own its stages.
     """
-    theirs = getattr(importlib.import_module(owner), "Model", None)
-    if method.Model is theirs:
+    owner_model = getattr(importlib.import_module(owner), "Model", None)
+    if method.Model is owner_model:
         return ""
-    kinds = method.Model.__mro__
-    if theirs in kinds:
-        own = kinds[: kinds.index(theirs)]
-        names = {name for kind in own for name in vars(kind) if hasattr(theirs, name)}
-        if all(name in OWN or name.startswith("__") for name in names):
+    classes = method.Model.__mro__
+    if owner_model in classes:
+        subclasses = classes[: classes.index(owner_model)]
+        overridden = {name for kind in subclasses for name in vars(kind) if hasattr(owner_model, name)}
+        if all(name in NOT_CALLED_IN_TRAINING or name.startswith("__") for name in overridden):
             return ""
     return code_digest.digest(method.Model.__module__)
 
@@ -103,27 +100,28 @@ def run_stages(
     title: str,
     log: Log | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """Bring the model through its stages; yields the facts of each: name, key, epochs, what else
-    its kind states, seconds, whether reused.
+    """Run each (stage, key) of the plan on the model: load its result if it is stored, else learn it.
 
-    Of several processes that want the same stage one learns it, the others wait and take its result.
+    Yields the facts of each stage: name, key, epochs, those of its kind of stage, seconds, whether reused.
+    If several processes need the same stage, one learns it; the others wait and load its result.
     """
     processes = context.processes
     for stage, _ in plan:
-        stages.check(model, stage)  # before hours are spent on those before it
+        stages.check(model, stage)  # all of them first: a mistake in the last should not cost hours
     for stage, key in plan:
-        finished, what = context.folder / f"{key}.safetensors", f"{title} {stage.name}"
-        note = _noted(log, stage, key)
-        learner = _learner(model, stage, context, finished, seed=seed, title=what, note=note)
-        with _only_one(finished, what, processes):
-            reused = processes.broadcast(finished.exists() and (not context.fresh or key in context.made))
+        finished, stage_title = context.folder / f"{key}.safetensors", f"{title} {stage.name}"
+        note = _row_writer(log, stage, key)
+        learner = _learner(model, stage, context, finished, seed=seed, title=stage_title, note=note)
+        with _stage_lock(finished, stage_title, processes):
+            is_usable = not context.fresh or key in context.learned_here
+            reused = processes.broadcast(finished.exists() and is_usable)
             if reused:
-                facts = _take(learner, finished, what, processes)
+                facts = _load_result(learner, finished, stage_title, processes)
             else:
-                facts = _make(learner, finished, stage.name, context)
-                context.made.add(key)
+                facts = _learn_and_store(learner, finished, stage.name, context)
+                context.learned_here.add(key)
         if log and reused:
-            log.recall(stage.name, key, facts["epochs"])
+            log.write_missing(stage.name, key, facts["epochs"])
         yield {**facts, "reused": reused}
 
 
@@ -137,8 +135,8 @@ def _learner(
     title: str,
     note: Callable[[dict[str, Any]], None],
 ) -> Learner:
-    """What learns the stage, by its kind."""
-    how: dict[str, Any] = {
+    """The learner for the stage's kind."""
+    shared: dict[str, Any] = {
         "stage": stage,
         "store": context.store,
         "pixels": input_transform(model, context),
@@ -146,77 +144,77 @@ def _learner(
         "processes": context.processes,
     }
     if isinstance(stage, Collection):
-        return CollectionLearner(model, **how)
-    file = _unfinished(finished)
-    return TrainingLearner(model, StageRun(**how, seed=seed, file=file, compiled=context.compiled, note=note))
+        return CollectionLearner(model, **shared)
+    file, compiled = _checkpoint(finished), context.compiled
+    return TrainingLearner(model, StageRun(**shared, seed=seed, file=file, compiled=compiled, note=note))
 
 
-def _unfinished(finished: Path) -> Path:
-    """Where the checkpoint of a stage lies until it has ended."""
+def _checkpoint(finished: Path) -> Path:
+    """The file of a stage's checkpoint, which lies beside its result until the stage has ended."""
     return finished.with_suffix(".unfinished.safetensors")
 
 
-def _only_one(finished: Path, title: str, processes: Processes) -> AbstractContextManager[None]:
-    """Of all that want the stage, this process or processes alone."""
+def _stage_lock(finished: Path, title: str, processes: Processes) -> AbstractContextManager[None]:
+    """The lock on a stage, held by one training at a time; of several processes the first one holds it."""
     wait = partial(progress.say, f"{title}: another process is learning this stage; waiting for it")
     lock = finished.with_name(f".{finished.stem}.lock")
     return locks.held(lock, waiting=wait) if processes.is_main else nullcontext()
 
 
-def _noted(log: Log | None, stage: Stage | Collection, key: str) -> Callable[[dict[str, Any]], None]:
-    """What takes an epoch's row into the log, if there is one."""
+def _row_writer(log: Log | None, stage: Stage | Collection, key: str) -> Callable[[dict[str, Any]], None]:
+    """A function that writes an epoch's row to the log, if there is a log."""
     return lambda row: log.write({"stage": stage.name, "key": key[:12], **row}) if log else None
 
 
-def _take(learner: Learner, finished: Path, title: str, processes: Processes) -> dict[str, Any]:
-    """Give the model what the stage's result holds; returns the stage's facts."""
+def _load_result(learner: Learner, finished: Path, title: str, processes: Processes) -> dict[str, Any]:
+    """Give the model the stored result of the stage; returns the stage's facts."""
     tensors, facts = tensor_file.load(finished)
-    learner.take(tensors)
+    learner.load(tensors)
     if processes.is_main:
         trained = f", {len(facts['epochs'])} epochs" if facts["epochs"] else ""
-        progress.say(f"{title}: taken as it was learned before{trained}")
+        progress.say(f"{title}: loaded, as it was learned before{trained}")
     return facts
 
 
-def _make(learner: Learner, finished: Path, name: str, context: StageContext) -> dict[str, Any]:
+def _learn_and_store(learner: Learner, finished: Path, name: str, context: StageContext) -> dict[str, Any]:
     """Learn the stage and store its result; returns the stage's facts."""
     processes = context.processes
     if processes.is_main:
-        _clear(finished, _unfinished(finished) if context.fresh else None)
-    processes.broadcast(None)  # the others look for a checkpoint when the first is done with its own
+        _delete_temporary_files(finished)
+        if context.fresh:
+            _checkpoint(finished).unlink(missing_ok=True)
+    # A barrier: no process may look for a checkpoint before the first one has deleted what is not wanted.
+    processes.broadcast(None)
     began = time.monotonic()
     learned = learner.learn()
     facts = {"name": name, "key": finished.stem, **learned, "seconds": time.monotonic() - began}
     if processes.is_main:
         tensor_file.save(finished, learner.result(), facts)
-        _unfinished(finished).unlink(missing_ok=True)
+        _checkpoint(finished).unlink(missing_ok=True)
     return facts
 
 
-def _clear(finished: Path, unfinished: Path | None) -> None:
-    """Sweep up what a process that was killed while saving has left, and a checkpoint that is not wanted."""
-    for torn in finished.parent.glob(f".{finished.stem}.*safetensors.*"):
-        torn.unlink()
-    if unfinished:
-        unfinished.unlink(missing_ok=True)
+def _delete_temporary_files(finished: Path) -> None:
+    """Delete the incomplete files that a process left which was killed while it saved this stage."""
+    for incomplete in finished.parent.glob(f".{finished.stem}.*safetensors.*"):
+        incomplete.unlink()
 
 
 def input_transform(model: nn.Module, context: StageContext) -> InputTransform:
-    """How images become the model's input: as its trunk was pretrained."""
+    """The input transform of the model's trunk, with the mean and std of its pretraining."""
     return InputTransform(model.trunk.mean, model.trunk.std, context.device)  # type: ignore[arg-type]
 
 
 def content_digest(*parts: object) -> str:
-    """SHA-256 of anything made of JSON's kinds, dataclasses and files, of which the content counts."""
-    text = json.dumps(parts, sort_keys=True, default=_plain)
+    """SHA-256 of JSON values, dataclasses and recipe files; of a file its content counts, not its name."""
+    text = json.dumps(parts, sort_keys=True, default=_as_json)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _plain(value: object) -> object:
+def _as_json(value: object) -> object:
+    """The part of a value that counts, for values that JSON does not know."""
     if isinstance(value, File):
         return value.digest
-    return (
-        dataclasses.asdict(value)
-        if dataclasses.is_dataclass(value) and not isinstance(value, type)
-        else str(value)
-    )
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    return str(value)

@@ -1,4 +1,4 @@
-"""Where a stage stands, and its checkpoint: weights, momentum and position in one file."""
+"""The position of a stage's training, and its checkpoint: weights, momentum and position in one file."""
 
 import dataclasses
 import time
@@ -14,13 +14,15 @@ from bench.training import stages, tensor_file
 from bench.training.schedule import Plateau
 from bench.training.stages import Stage
 
-SAVING_SHARE = 0.02  # of a stage's time, at most, is spent on saving within it
+SAVING_SHARE = 0.02  # the largest share of a stage's time that is spent on saving checkpoints
 
 
 @dataclass
 class StagePosition:
-    """Where a stage stands: all that a checkpoint holds beside tensors. `total` is the epoch's loss so
-    far.
+    """How far a stage has come: all that a checkpoint holds besides tensors.
+
+    epoch: the current one, from 1; step: how many of its batches are done; total: the sum of their losses;
+    history: a row for each finished epoch.
     """
 
     plateau: Plateau
@@ -32,68 +34,70 @@ class StagePosition:
 
 
 def best_epoch(history: Sequence[Mapping[str, Any]]) -> int:
-    """The epoch with the highest held-out mAP; of equals, and where there is none, with the lowest loss.
+    """The epoch with the highest held-out mAP; of equal ones, or without mAP, that with the lowest loss.
 
-    >>> best([{"epoch": n, "held_out_mAP": m, "held_out_loss": 2.0} for n, m in ((1, 60.0), (2, 70.0))])
+    >>> maps = {1: 60.0, 2: 70.0}
+    >>> best_epoch([{"epoch": n, "held_out_mAP": m, "held_out_loss": 2.0} for n, m in maps.items()])
     2
     """
-    row = max(history, key=lambda row: (row["held_out_mAP"] or 0.0, -row["held_out_loss"]))
-    return int(row["epoch"])
+    best_row = max(history, key=lambda row: (row["held_out_mAP"] or 0.0, -row["held_out_loss"]))
+    return int(best_row["epoch"])
 
 
 class Checkpointer:
-    """Keeps a stage's checkpoint in a file, so seldom that saving takes its share of the time at most."""
+    """Saves a stage's checkpoint, at most so often that `SAVING_SHARE` is kept to, and loads it again."""
 
     def __init__(self, file: Path, stage: Stage, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         self.file, self.stage, self.model, self.optimizer = file, stage, model, optimizer
         self.best: dict[str, Tensor] = {}
-        self._saved, self._took = time.monotonic(), 0.0
+        self._last_saved, self._seconds_to_save = time.monotonic(), 0.0
 
     @property
     def due(self) -> bool:
-        """Whether the share allows another one."""
-        return time.monotonic() - self._saved >= self._took / SAVING_SHARE
+        """Whether a checkpoint now would keep to `SAVING_SHARE`."""
+        return time.monotonic() - self._last_saved >= self._seconds_to_save / SAVING_SHARE
 
-    def remember(self) -> None:
-        """Keep the weights as they are now for the best so far, where the stage asks for them."""
+    def keep_as_best(self) -> None:
+        """Copy the current weights as the best so far, if the stage selects the best epoch."""
         if self.stage.select == "best":
             self.best = {name: tensor.clone() for name, tensor in stages.learned(self.model, self.stage)}
 
-    def select(self) -> None:
-        """Give the model the weights that the stage ends with."""
-        named = self.model.state_dict()
+    def load_selected(self) -> None:
+        """Give the model the weights of the epoch that the stage selects: the best, or the last as it is."""
+        state = self.model.state_dict()
         for name, tensor in self.best.items():
-            named[name].copy_(tensor)
+            state[name].copy_(tensor)
 
-    def save(self, at: StagePosition) -> None:
-        """Put the stage's tensors and its position into the file."""
+    def save(self, position: StagePosition) -> None:
+        """Write the stage's tensors and its position to the file."""
         began = time.monotonic()
         tensors = {f"model.{name}": tensor for name, tensor in stages.learned(self.model, self.stage)}
         for number, parameter in self._parameters():
-            if (buffer := self.optimizer.state[parameter].get("momentum_buffer")) is not None:
-                tensors[f"momentum.{number}"] = buffer
+            if (momentum := self.optimizer.state[parameter].get("momentum_buffer")) is not None:
+                tensors[f"momentum.{number}"] = momentum
         tensors |= {f"best.{name}": tensor for name, tensor in self.best.items()}
-        tensor_file.save(self.file, tensors, dataclasses.asdict(at))
-        self._saved = time.monotonic()
-        self._took = self._saved - began
+        tensor_file.save(self.file, tensors, dataclasses.asdict(position))
+        self._last_saved = time.monotonic()
+        self._seconds_to_save = self._last_saved - began
 
     def resume(self) -> StagePosition:
-        """Weights, momentum and position from the file; the stage's beginning where there is none."""
+        """Load weights, momentum and position from the file; without a file, the beginning of the stage."""
         if not self.file.exists():
             return StagePosition(Plateau(lr=self.stage.schedule.lr))
         tensors, facts = tensor_file.load(self.file)
-        named = dict(self.model.state_dict())
-        for name, tensor in tensors.items():
-            if name.startswith("model."):
-                named[name.removeprefix("model.")].copy_(tensor)
-            elif name.startswith("best."):
-                own = name.removeprefix("best.")
-                self.best[own] = torch.empty_like(named[own]).copy_(tensor)
+        state = dict(self.model.state_dict())
+        for key, tensor in tensors.items():
+            if key.startswith("model."):
+                state[key.removeprefix("model.")].copy_(tensor)
+            elif key.startswith("best."):
+                name = key.removeprefix("best.")
+                self.best[name] = torch.empty_like(state[name]).copy_(tensor)
         for number, parameter in self._parameters():
             if f"momentum.{number}" in tensors:
-                buffer = torch.empty_like(parameter).copy_(tensors[f"momentum.{number}"])
-                self.optimizer.state[parameter]["momentum_buffer"] = buffer
+                momentum = torch.empty_like(parameter).copy_(tensors[f"momentum.{number}"])
+                self.optimizer.state[parameter]["momentum_buffer"] = momentum
         return StagePosition(**{**facts, "plateau": Plateau(**facts["plateau"])})
 
     def _parameters(self) -> Iterator[tuple[int, Tensor]]:
-        return enumerate(p for group in self.optimizer.param_groups for p in group["params"])
+        """The optimizer's parameters with their numbers, in its order."""
+        return enumerate(parameter for group in self.optimizer.param_groups for parameter in group["params"])

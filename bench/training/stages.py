@@ -1,8 +1,9 @@
-"""A stage: what trains, on which loss, for how long. Everything it does not name is frozen to the last bit.
+"""The two kinds of stages that a method's training consists of.
 
-A stage of the other kind learns without gradients: it collects something of every image.
+A `Stage` trains the parts of the model that it names, on one loss; all other parts do not change by a bit.
+A `Collection` learns without gradients: it collects a row of numbers from every training image.
 
-Legend: B images of a batch, N of the data set, C labels, D numbers that are kept of an image.
+Legend: B images of a batch, N training images, C labels, D numbers that are kept of an image.
 """
 
 import math
@@ -22,11 +23,11 @@ Select = Literal["last", "best"]
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What training images go through; lengths in 1/256 of the stored image's side (256 pixels in the paper).
+    """The augmentation of training images; lengths are in 1/256 of the stored side (256 pixels in the paper).
 
-    crops: widths and heights, each drawn independently, at a corner or the centre; empty: the whole image.
-    max_distort: only pairs whose places in `crops` differ by at most this much; None: all pairs.
-    mirror: left and right change places with probability 1/2.
+    crops: the widths and heights of crops, both drawn from these, at a corner or the centre; empty: no crop.
+    max_distort: width and height are at most so many positions apart in `crops`; None: all pairs are allowed.
+    mirror: the image is mirrored, left to right, with probability 1/2.
     jitter: brightness, contrast and saturation change, each by a factor from 1 - jitter to 1 + jitter.
     """
 
@@ -37,27 +38,27 @@ class Augmentation:
 
     def __post_init__(self) -> None:
         if not 0 <= self.jitter <= 1:
-            raise InputError(f"jitter={self.jitter}: give a share from 0 to 1")
+            raise InputError(f"jitter={self.jitter}: give a number from 0 to 1")
 
     @property
     def keeps_places(self) -> bool:
-        """Whether every pixel stays where it is."""
+        """Whether every pixel keeps its position."""
         return not self.crops and not self.mirror
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One step of a method's training.
+    """A stage that trains parts of the model with SGD on one loss.
 
-    owner: the module whose code, with what it imports of `methods`, the stage's result depends on.
-    trains: module prefix -> factor on the learning rate ("" stands for the whole model).
-    loss: (model, images_BCHW, labels_BC) -> (scalar, the logits_BC that this stage is about); it sums over
-    labels and divides by the batch. Both are validated after every epoch.
-    epochs: the most there are; the schedule may end the stage earlier.
-    batch_norm: a trained part's statistics are those of each process's share of the batch ("local"), of the
-    whole batch ("sync", the same on one process), or stay what they were ("frozen").
-    select: the epoch whose weights are the result: the last, or the best on the held-out images.
-    settings: what of the method's configuration this stage's result depends on beside what stands here.
+    owner: the module on whose code, imports included, the stage's result depends.
+    trains: name of a module or parameter -> factor on its learning rate; "" stands for the whole model.
+    loss: (model, images_BCHW, labels_BC) -> (scalar, the logits_BC that this stage trains). Both are computed
+    on the held-out images after every epoch.
+    epochs: the highest number; the schedule may end the stage earlier.
+    batch_norm: trained parts use the statistics of each process's share of the batch ("local"), of the whole
+    batch ("sync"; on a single process the same as "local"), or keep the statistics they have ("frozen").
+    select: the result has the weights of the last epoch, or of the best one on the held-out images.
+    settings: the fields of the recipe on which the result depends, besides those that are given here.
     """
 
     name: str
@@ -76,27 +77,26 @@ class Stage:
     settings: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """InputError names what cannot be trained with."""
-        for name, value, is_right, wanted in (
+        """Raises InputError for a value with which nothing can be trained."""
+        for name, value, is_valid, allowed in (
             ("epochs", self.epochs, self.epochs >= 1, "1 or more"),
             ("batch_size", self.batch_size, self.batch_size >= 1, "1 or more"),
             ("lr", self.schedule.lr, 0 < self.schedule.lr < math.inf, "a number above 0"),
             ("momentum", self.momentum, 0 <= self.momentum < 1, "a number from 0, below 1"),
             ("weight_decay", self.weight_decay, 0 <= self.weight_decay < math.inf, "0 or more"),
         ):
-            if not is_right:
-                raise InputError(f"stage {self.name}: {name}={value}: give {wanted}")
+            if not is_valid:
+                raise InputError(f"stage {self.name}: {name}={value}: give {allowed}")
 
 
 @dataclass(frozen=True)
 class Collection:
-    """A stage without gradients: one pass over the images that are learned from, whole and unmirrored.
+    """A stage without gradients: one pass over the training images, uncropped and unmirrored.
 
-    The model is in evaluation mode and does not change. owner, batch_size, input_size, settings: as a
-    Stage's.
-    row: (model, images_BCHW) -> rows_BD, what is kept of each image.
-    keep: (model, rows_ND, labels_NC) gives them to the model, in float32 and on its device; N in the store's
-    order. What `keep` makes of them is no part of the model's `state_dict`.
+    The model is in evaluation mode and does not change. owner, batch_size, input_size, settings: see Stage.
+    row: (model, images_BCHW) -> rows_BD, the numbers to keep of each image.
+    keep: (model, rows_ND, labels_NC) -> None, gives the rows of all images, in the store's order, to the
+    model, in float32 and on its device. What `keep` makes of them must not be part of `state_dict`.
     """
 
     name: str
@@ -106,41 +106,40 @@ class Collection:
     batch_size: int
     input_size: int
     settings: Mapping[str, object] = field(default_factory=dict)
-    # What every collection has in common with a Stage.
+    # Fields of a Stage that are the same for every collection.
     augmentation: ClassVar[Augmentation] = Augmentation(crops=(), mirror=False)
     batch_norm: ClassVar[BatchNorm] = "frozen"
     epochs: ClassVar[int] = 1
 
     @property
     def rows(self) -> str:
-        """What the rows are called in the stage's result."""
+        """The name of the rows in the stage's result."""
         return f"{self.name}.rows"
 
     @property
     def labels(self) -> str:
-        """What the labels, 1 where positive, are called in the stage's result."""
+        """The name of the labels, 1 where positive, in the stage's result."""
         return f"{self.name}.labels"
 
 
 def trained(name: str, stage: Stage) -> str | None:
-    """The longest prefix of `stage.trains` that a parameter, buffer or module belongs to; None: it is
-    frozen.
-    """
-    found = [prefix for prefix in stage.trains if prefix == "" or f"{name}.".startswith(f"{prefix}.")]
-    return max(found, key=len, default=None)
+    """The innermost part in `stage.trains` that a parameter, buffer or module belongs to; None: frozen."""
+    parts = [part for part in stage.trains if part == "" or f"{name}.".startswith(f"{part}.")]
+    return max(parts, key=len, default=None)
 
 
 def check(model: nn.Module, stage: Stage | Collection) -> None:
-    """InputError where a stage trains what the model has not."""
+    """Raises InputError where a stage trains a part that the model does not have."""
     names = {name for name, _ in model.named_modules()} | {name for name, _ in model.named_parameters()}
-    for prefix in stage.trains if isinstance(stage, Stage) else ():
-        if prefix not in names:
-            raise InputError(f"stage {stage.name} trains {prefix!r}, which the model has not")
+    for part in stage.trains if isinstance(stage, Stage) else ():
+        if part not in names:
+            raise InputError(f"stage {stage.name} trains {part!r}, but the model has no such part")
 
 
 def prepare(model: nn.Module, stage: Stage) -> None:
-    """Freeze all but what the stage trains: no gradients, and evaluation mode so that statistics stand
-    still.
+    """Freeze all parts that the stage does not train: no gradients, and evaluation mode.
+
+    In evaluation mode batch norm does not update its statistics.
     """
     check(model, stage)
     model.eval()
@@ -152,16 +151,16 @@ def prepare(model: nn.Module, stage: Stage) -> None:
 
 
 def parameter_groups(model: nn.Module, stage: Stage) -> list[dict[str, Any]]:
-    """The optimizer's groups, one for each prefix, with their factor on the learning rate."""
-    groups: dict[str, list[nn.Parameter]] = {prefix: [] for prefix in stage.trains}
+    """The optimizer's groups, one for each part in `trains`, with its factor on the learning rate."""
+    groups: dict[str, list[nn.Parameter]] = {part: [] for part in stage.trains}
     for name, parameter in model.named_parameters():
-        if (prefix := trained(name, stage)) is not None:
-            groups[prefix].append(parameter)
-    return [{"params": groups[prefix], "factor": stage.trains[prefix]} for prefix in groups if groups[prefix]]
+        if (part := trained(name, stage)) is not None:
+            groups[part].append(parameter)
+    return [{"params": groups[part], "factor": stage.trains[part]} for part in groups if groups[part]]
 
 
 def learned(model: nn.Module, stage: Stage) -> Iterator[tuple[str, Tensor]]:
-    """The tensors that the stage may change: its result."""
+    """The tensors that the stage may change, by name: they are its result."""
     for name, tensor in model.state_dict().items():
         if trained(name, stage) is not None:
             yield name, tensor

@@ -1,4 +1,4 @@
-"""Result files for an evaluation server that keeps the test labels: one file for each label, a line an image.
+"""Writes the result files for an evaluation server that keeps the test labels: one file for each label.
 
 Legend: N images, C labels.
 """
@@ -14,14 +14,14 @@ from bench.data.cards import Card
 
 
 def write(folder: Path, card: Card, ids: Sequence[str], logits_NC: NDArray[np.float32]) -> list[Path]:
-    """Write `card.evaluation.result_files` for every label: lines `<id> <confidence>`, with logits.
+    """Write a file for every label, named by `card.evaluation.result_files`, with a line for every image.
 
-    The form is that of the PASCAL VOC development kit (`comp1_cls_test_<class>.txt`): any real number is a
-    confidence, and only the order counts.
+    A line is `<id> <confidence>`, with the logit as confidence. This is the form of the PASCAL VOC
+    development kit (`comp1_cls_test_<class>.txt`): a confidence is any real number, only the order counts.
     """
     paths = []
     for label, logits_N in zip(card.labels, logits_NC.T, strict=True):
-        lines = [f"{name} {logit!r}\n" for name, logit in zip(ids, logits_N.tolist(), strict=True)]
+        lines = [f"{image} {logit!r}\n" for image, logit in zip(ids, logits_N.tolist(), strict=True)]
         path = folder / card.evaluation.result_files.format(label=label)
         paths.append(write_atomically(path, "".join(lines)))
     return paths

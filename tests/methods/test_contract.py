@@ -1,4 +1,4 @@
-"""What every method promises the harness; a new file in `methods/` is held to it without a further line."""
+"""Tests that every method has to pass; they run for a new file in `methods/` without any change here."""
 
 from dataclasses import fields, replace
 from pathlib import Path
@@ -34,16 +34,18 @@ def build(
 
 
 def learn(name: str, context: StageContext, **changes: Any) -> tuple[nn.Module, list[dict[str, Any]]]:
-    model, todo = build(name, context, **changes)
+    model, method_stages = build(name, context, **changes)
     keys = stage_cache.stage_keys(method.load_method(name), small_recipe(name, **changes), context, 0)
     return model, list(
-        stage_cache.run_stages(model, list(zip(todo, keys, strict=True)), context, seed=0, title=name)
+        stage_cache.run_stages(
+            model, list(zip(method_stages, keys, strict=True)), context, seed=0, title=name
+        )
     )
 
 
-def trainings(todo: tuple[Stage | Collection, ...]) -> list[Stage]:
+def trainings(method_stages: tuple[Stage | Collection, ...]) -> list[Stage]:
     """The stages that the loop trains."""
-    return [stage for stage in todo if isinstance(stage, Stage)]
+    return [stage for stage in method_stages if isinstance(stage, Stage)]
 
 
 def state(model: nn.Module) -> dict[str, torch.Tensor]:
@@ -55,21 +57,21 @@ def state(model: nn.Module) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("name", METHODS)
 class TestEveryMethod:
     def test_gives_a_logit_for_every_image_and_label(self, name: str, context: StageContext):
-        model, todo = build(name, context)
+        model, method_stages = build(name, context)
         images, labels = torch.randn(2, 3, 64, 64), torch.zeros(2, 10)
         assert model.eval().logits(images).shape == (2, 10)  # type: ignore[operator]
-        for stage in trainings(todo):
+        for stage in trainings(method_stages):
             loss, logits_BC = stage.loss(model, images, labels)
             assert (loss.shape, logits_BC.shape) == ((), (2, 10))
-        if isinstance(todo[-1], Stage):
+        if isinstance(method_stages[-1], Stage):
             assert torch.equal(logits_BC, model.logits(images)), "the last stage is not about the prediction"  # type: ignore[operator]
 
     @pytest.mark.parametrize("budget", ["paper", "equal"])
     def test_each_stage_trains_what_it_says_and_leaves_the_rest_as_it_is_to_the_last_bit(
         self, name: str, budget: str, context: StageContext
     ):
-        model, todo = build(name, context, budget=budget)
-        for stage in trainings(todo):
+        model, method_stages = build(name, context, budget=budget)
+        for stage in trainings(method_stages):
             stages.prepare(model, stage)
             groups = stages.parameter_groups(model, stage)
             optimizer = torch.optim.SGD(groups, lr=0.01, momentum=0.9, weight_decay=5e-4, fused=True)
@@ -97,8 +99,8 @@ class TestEveryMethod:
     def test_training_again_gives_the_same_weights_bit_by_bit(
         self, name: str, context: StageContext, tmp_path: Path
     ):
-        elsewhere = replace(context, folder=tmp_path / "elsewhere", made=set())
-        one, other = (state(learn(name, place)[0]) for place in (context, elsewhere))
+        elsewhere = replace(context, folder=tmp_path / "elsewhere", learned_here=set())
+        one, other = (state(learn(name, folder_context)[0]) for folder_context in (context, elsewhere))
         assert all(torch.equal(one[key], other[key]) for key in one)
 
     def test_what_is_stored_comes_back_bit_by_bit(self, name: str, context: StageContext):
@@ -149,13 +151,13 @@ class TestEveryMethod:
 def test_what_a_method_tells_of_itself_ends_in_its_prediction(name: str, context: StageContext):
     model: Any = build(name, context)[0].eval()
     images = torch.randn(3, 3, 64, 64)
-    found = model.explain(images)
-    assert torch.equal([*found.logits.values()][-1], model.logits(images))
-    assert all(logits.shape == (3, 10) for logits in found.logits.values())
-    assert found.attention_BCHW.shape == found.weighted_BCHW.shape
-    assert torch.allclose(found.attention_BCHW.sum(dim=(2, 3)), torch.ones(3, 10))
-    assert len(found.neurons_BK) == 3
-    assert model.influence(found).shape == (3, 10, 10)
+    explanation = model.explain(images)
+    assert torch.equal([*explanation.logits.values()][-1], model.logits(images))
+    assert all(logits.shape == (3, 10) for logits in explanation.logits.values())
+    assert explanation.attention_BCHW.shape == explanation.weighted_BCHW.shape
+    assert torch.allclose(explanation.attention_BCHW.sum(dim=(2, 3)), torch.ones(3, 10))
+    assert len(explanation.neurons_BK) == 3
+    assert model.influence(explanation).shape == (3, 10, 10)
 
 
 def test_the_baselines_that_methods_name_exist():
@@ -179,7 +181,7 @@ def test_the_first_stage_is_resnet101_trained_once_and_shared(name: str, context
     main = learn("resnet101", context)[0].state_dict()
     model, facts = learn(name, context)
     assert [stage["reused"] for stage in facts] == [True, False, False, False]
-    elsewhere = replace(context, folder=context.folder / "elsewhere", made=set())
+    elsewhere = replace(context, folder=context.folder / "elsewhere", learned_here=set())
     alone, _ = learn(name, elsewhere)
     assert all(torch.equal(model.state_dict()[key], tensor) for key, tensor in alone.state_dict().items())
     assert main.keys() <= model.state_dict().keys()
@@ -195,8 +197,8 @@ def test_srn_and_srn_att_share_main_and_attention_only(context: StageContext):
 
 @pytest.mark.parametrize("name", METHODS)
 def test_the_equal_budget_gives_every_method_as_many_epochs_as_srn(name: str):
-    todo = method.load_method(name).stages(small_recipe(name, budget="equal"))
-    totals = {sum(stage.epochs for stage in trainings(todo))}
+    method_stages = method.load_method(name).stages(small_recipe(name, budget="equal"))
+    totals = {sum(stage.epochs for stage in trainings(method_stages))}
     assert totals == {sum(SMALL[field] for field in SMALL if field.endswith("epochs"))}
 
 
@@ -226,8 +228,8 @@ class TestRecipes:
             "trunk": "resnet18",
         }
         config = method.recipe(method.load_method("srn"), "demo", changes)
-        found = {name: getattr(config, name) for name in changes}
-        assert found == {
+        values = {name: getattr(config, name) for name in changes}
+        assert values == {
             "lr": 0.5,
             "epochs": 3,
             "mirror": True,

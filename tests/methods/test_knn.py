@@ -1,4 +1,4 @@
-"""KNN against plain loops; the stage that collects what it votes with."""
+"""KNN against plain loops, and the stage that collects its training images."""
 
 import json
 from dataclasses import replace
@@ -38,8 +38,8 @@ class TestNearest:
     @pytest.mark.parametrize("block", [1, 7, 30, 99, 100, 1000])
     @pytest.mark.parametrize("k", [1, 10, 100])
     def test_in_blocks_of_any_size_they_are_those_of_a_full_sort(self, k: int, block: int):
-        found, which = knn.nearest(self.rows_BD, self.all_ND, k, block=block)
-        for row, products, indices in zip(self.rows_BD, found, which, strict=True):
+        similarities, all_indices = knn.nearest(self.rows_BD, self.all_ND, k, block=block)
+        for row, products, indices in zip(self.rows_BD, similarities, all_indices, strict=True):
             direct = sorted(((float(row @ other), n) for n, other in enumerate(self.all_ND)), reverse=True)[
                 :k
             ]
@@ -47,21 +47,21 @@ class TestNearest:
             torch.testing.assert_close(products, torch.tensor([product for product, _ in direct]))
 
     def test_where_there_are_fewer_all_are_near(self):
-        found, which = knn.nearest(self.rows_BD, self.all_ND[:3], 50, block=2)
-        assert found.shape == (5, 3)
-        assert [sorted(row) for row in which.tolist()] == [[0, 1, 2]] * 5
+        similarities, indices = knn.nearest(self.rows_BD, self.all_ND[:3], 50, block=2)
+        assert similarities.shape == (5, 3)
+        assert [sorted(row) for row in indices.tolist()] == [[0, 1, 2]] * 5
 
     def test_they_are_compared_in_float32_whatever_the_networks_precision(self):
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            found, _ = knn.nearest(self.rows_BD, self.all_ND, 10)
-        assert torch.equal(found, knn.nearest(self.rows_BD, self.all_ND, 10)[0])
+            similarities, _ = knn.nearest(self.rows_BD, self.all_ND, 10)
+        assert torch.equal(similarities, knn.nearest(self.rows_BD, self.all_ND, 10)[0])
 
 
 def test_a_label_gets_its_share_of_the_neighbours_votes(context: StageContext):
     model, _ = voting(context, neighbours=7, temperature=0.2)
     images = torch.randn(3, 3, 64, 64)
     with torch.no_grad():
-        found, pooled = model.logits(images), model.trunk.features(images).mean(dim=(2, 3))
+        logits, pooled = model.logits(images), model.trunk.features(images).mean(dim=(2, 3))
     for image, feature in enumerate(pooled):
         cosines = [float(F.cosine_similarity(feature, other, dim=0)) for other in model.features_ND]
         near = sorted(range(len(cosines)), key=lambda n: -cosines[n])[:7]
@@ -69,7 +69,7 @@ def test_a_label_gets_its_share_of_the_neighbours_votes(context: StageContext):
         for label in range(10):
             votes = sum(weights[n] * float(model.labels_NC[n, label]) for n in near)
             share = np.clip(votes / sum(weights.values()), knn.LEAST, 1 - knn.LEAST)
-            assert float(found[image, label]) == pytest.approx(
+            assert float(logits[image, label]) == pytest.approx(
                 np.log(share / (1 - share)), abs=1e-2, rel=1e-3
             )
 
@@ -107,7 +107,7 @@ def test_what_was_collected_comes_back_bit_by_bit(context: StageContext, capsys:
     one, _ = voting(context)
     assert "knn neighbours: " in capsys.readouterr().err
     other, facts = voting(context)
-    assert "knn neighbours: taken as it was learned before\n" in capsys.readouterr().err
+    assert "knn neighbours: loaded, as it was learned before\n" in capsys.readouterr().err
     assert [stage["reused"] for stage in facts] == [True]
     for name, tensor in one.named_buffers():
         assert torch.equal(tensor, other.get_buffer(name)), name
@@ -138,27 +138,27 @@ def test_a_run_without_epochs_is_recorded_and_run_again_left_alone(
     command: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     """The record, the log and the curves of a method that trains nothing."""
-    (made,) = command("--method", "knn", "--set", "features=trunk")
-    assert made["epochs"] == 0
-    (stage,) = made["stages"]
+    (run_record,) = command("--method", "knn", "--set", "features=trunk")
+    assert run_record["epochs"] == 0
+    (stage,) = run_record["stages"]
     assert (stage["name"], stage["epochs"], stage["collected"]["images"]) == (
         "neighbours",
         [],
-        made["images"]["train"],
+        run_record["images"]["train"],
     )
-    assert list(made["timing"]["seconds"]) == ["neighbours", "test"]
+    assert list(run_record["timing"]["seconds"]) == ["neighbours", "test"]
     runs = tmp_path / "runs"
-    assert log.rows(runs / "demo" / Path(record.file_name(made)).with_suffix(".jsonl")) == []
+    assert log.rows(runs / "demo" / Path(record.file_name(run_record)).with_suffix(".jsonl")) == []
     with pytest.raises(InputError, match=r"no log of knn in .*: .* \(stages without epochs leave none\)"):
         plot.main(["--dataset", "demo", "--method", "knn", "--runs", str(runs)])
     capsys.readouterr()
-    assert command("--method", "knn", "--set", "features=trunk") == [made]
+    assert command("--method", "knn", "--set", "features=trunk") == [run_record]
     assert "unchanged, nothing to train" in capsys.readouterr().out
 
 
 def test_on_an_untrained_trunk_each_seed_has_its_own_features(command: Any):
-    made = command("--method", "knn", "--set", "features=trunk", "--seeds", "0,1")
-    assert made[0]["metrics"] != made[1]["metrics"]
+    records = command("--method", "knn", "--set", "features=trunk", "--seeds", "0,1")
+    assert records[0]["metrics"] != records[1]["metrics"]
 
 
 def test_its_speed_is_measured_like_that_of_any_method(tmp_path: Path):
@@ -173,9 +173,11 @@ def test_its_speed_is_measured_like_that_of_any_method(tmp_path: Path):
 
 
 def test_a_pass_counts_once_in_the_projected_hours():
-    found: dict[str, Any] = {"knn": {"stages": {"neighbours": {"pipeline": 1000.0}}, "evaluation": 10_000.0}}
+    figures: dict[str, Any] = {
+        "knn": {"stages": {"neighbours": {"pipeline": 1000.0}}, "evaluation": 10_000.0}
+    }
     expected = (95_000 / 1000 + 5_000 / 10_000) / 3600
-    assert perf.hours(found, 100_000)["knn"] == pytest.approx(expected)
+    assert perf.hours(figures, 100_000)["knn"] == pytest.approx(expected)
 
 
 def test_its_rows_say_that_their_features_are_others():

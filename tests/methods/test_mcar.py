@@ -1,4 +1,4 @@
-"""MCAR against plain loops over images, labels and pixels, written out from the paper's description."""
+"""MCAR against plain loops over images, labels and pixels that follow the paper's description."""
 
 import math
 from dataclasses import replace
@@ -25,19 +25,19 @@ def plain_segment(marginal: list[float], config: Config) -> Segment:
     """Min-max normalised, cut; between crossings the segment with the highest peak, of these the longest."""
     low, high, side = min(marginal), max(marginal), len(marginal)
     height = [(value - low) / (high - low) if high > low else 0.0 for value in marginal]
-    found, start = [], None
-    for place in range(side + 1):
-        inside = place < side and height[place] >= config.cut
+    segments, start = [], None
+    for position in range(side + 1):
+        inside = position < side and height[position] >= config.cut
         if inside and start is None:
-            start = place
+            start = position
         if not inside and start is not None:
-            found.append((max(height[start:place]), place - start, -start))
+            segments.append((max(height[start:position]), position - start, -start))
             start = None
-    if not found or found[0][1] == side:  # no crossing
+    if not segments or segments[0][1] == side:  # no crossing
         length = round(config.fallback * side)
         start = (side - length) // 2
     else:
-        _, length, start = max(found)
+        _, length, start = max(segments)
         start = -start
     least = math.ceil(config.smallest * side)
     if length < least:
@@ -101,7 +101,9 @@ class TestSegments:
             pytest.param([0.3] * 16, (2, 12), id="flat: the middle three quarters"),
             pytest.param([0.3, 0.3 + 1e-12] * 8, (2, 12), id="flat but for rounding"),
             pytest.param([0.0] * 6 + [0.7, 0.9, 0.5, 0.8] + [0.0] * 6, (6, 4), id="between two crossings"),
-            pytest.param([place / 15 for place in range(16)], (8, 8), id="from a crossing to the border"),
+            pytest.param(
+                [position / 15 for position in range(16)], (8, 8), id="from a crossing to the border"
+            ),
             pytest.param([1.0, 0.6, 0.55] + [0.1] * 13, (0, 3), id="from the border to a crossing"),
             pytest.param(
                 [0.0] * 4 + [0.5, 1.0, 0.5] + [0.0] * 9, (4, 3), id="what reaches the cut is inside"
@@ -144,24 +146,24 @@ class TestRegions:
         maps[0, 0] = 0.7  # flat
         maps[0, 1, :, 0] += 2  # at the left border
         maps[0, 2, 3] += 2  # at the bottom
-        starts, lengths = mcar.find(maps, side, PAPER)
+        starts, lengths = mcar.find_boxes(maps, side, PAPER)
         for image in range(6):
             for region in range(4):
-                found = [*zip(starts[image, region].tolist(), lengths[image, region].tolist(), strict=True)]
-                assert found == [*plain_box(maps[image, region].tolist(), side, PAPER)]
+                box = [*zip(starts[image, region].tolist(), lengths[image, region].tolist(), strict=True)]
+                assert box == [*plain_box(maps[image, region].tolist(), side, PAPER)]
 
     def test_crops_are_those_of_a_loop_over_images_and_boxes(self):
         images = torch.rand(3, 3, 32, 32)
         generator = torch.Generator().manual_seed(0)
         lengths = torch.randint(1, 33, (3, 5, 2), generator=generator)
         starts = (torch.rand(3, 5, 2, generator=generator) * (33 - lengths)).long()
-        found = mcar.cut_out(images, starts, lengths)
-        assert found.is_contiguous(memory_format=torch.channels_last)
+        crops = mcar.cut_out(images, starts, lengths)
+        assert crops.is_contiguous(memory_format=torch.channels_last)
         for image in range(3):
             for region in range(5):
                 box = [*zip(starts[image, region].tolist(), lengths[image, region].tolist(), strict=True)]
                 expected = plain_crop(images[image], (box[0], box[1]))
-                torch.testing.assert_close(found[image * 5 + region], expected, atol=1e-4, rtol=0)
+                torch.testing.assert_close(crops[image * 5 + region], expected, atol=1e-4, rtol=0)
 
     @pytest.mark.parametrize("side", [224, 256, 448, 576])
     def test_neither_a_shape_nor_a_step_depends_on_what_the_tensors_hold(self, side: int):
@@ -173,7 +175,7 @@ class TestRegions:
             )
             images = torch.empty(2, 3, side, side)
             features = model.trunk.features(images)
-            crops = model.look_closer(images, features, model.pooled_logits(features))
+            crops = model.regions(images, features, model.pooled_logits(features))
             assert crops.shape == (8, 3, side, side)
             assert mcar.loss(model, images, torch.empty(2, 5))[0].shape == ()
 
@@ -185,7 +187,7 @@ class TestStreams:
     def test_both_are_those_of_a_loop_over_images_and_labels(self, changes: dict[str, Any]):
         model, images = small_model(**changes)
         with torch.no_grad():
-            found = model.streams(images)
+            streams = model.streams(images)
             for number, image in enumerate(images):
                 features = model.trunk.features(image[None])
                 whole = model.pooled_logits(features)[0]
@@ -197,8 +199,8 @@ class TestStreams:
                     crop = plain_crop(image, box)
                     regions.append(model.pooled_logits(model.trunk.features(crop[None]))[0])
                 local = torch.stack(regions).amax(dim=0)
-                torch.testing.assert_close(found[0][number], whole, atol=1e-3, rtol=1e-4)
-                torch.testing.assert_close(found[1][number], local, atol=1e-3, rtol=1e-4)
+                torch.testing.assert_close(streams[0][number], whole, atol=1e-3, rtol=1e-4)
+                torch.testing.assert_close(streams[1][number], local, atol=1e-3, rtol=1e-4)
 
     def test_the_prediction_is_the_higher_probability_of_both(self):
         model, images = small_model()
@@ -214,18 +216,18 @@ class TestStreams:
         model, images = small_model(reduction=reduction)
         labels = torch.randint(0, 2, (3, 7)).float()
         with torch.no_grad():
-            found, _ = mcar.loss(model, images, labels)
+            loss, _ = mcar.loss(model, images, labels)
             expected = 0.0
             for stream in model.streams(images):
                 for logit, label in zip(stream.flatten().tolist(), labels.flatten().tolist(), strict=True):
                     expected += math.log(1 + math.exp(-logit if label else logit)) / divisor
-        assert float(found) == pytest.approx(expected, rel=1e-4)
+        assert float(loss) == pytest.approx(expected, rel=1e-4)
 
     def test_no_gradient_passes_through_the_crops(self):
         model, images = small_model()
         images.requires_grad_()
         features = model.trunk.features(images)
-        assert not model.look_closer(images, features, model.pooled_logits(features)).requires_grad
+        assert not model.regions(images, features, model.pooled_logits(features)).requires_grad
 
     @pytest.mark.parametrize("pooling", ["avg", "max", "gwp"])
     def test_pooling_is_the_mean_the_maximum_or_their_mean(self, pooling: str):
@@ -251,8 +253,8 @@ class TestRecipes:
         assert config == PAPER
         (stage,) = mcar.stages(config)
         assert (stage.input_size, stage.batch_size, stage.weight_decay, stage.epochs) == (448, 16, 1e-4, 60)
-        how = stage.augmentation
-        assert (how.crops, how.mirror, how.jitter) == ((), True, 0.3)
+        augmentation = stage.augmentation
+        assert (augmentation.crops, augmentation.mirror, augmentation.jitter) == ((), True, 0.3)
 
     def test_the_papers_rates_fall_after_epochs_30_and_50_whatever_the_loss(self):
         (stage,) = mcar.stages(PAPER)
@@ -273,9 +275,9 @@ class TestRecipes:
         ("change", "message"),
         [
             ({"regions": "0"}, "regions=0: give 1 or more"),
-            ({"cut": "0"}, "cut=0.0: give a share above 0 and up to 1"),
-            ({"smallest": "1.5"}, "smallest=1.5: give a share"),
-            ({"fallback": "nan"}, "fallback=nan: give a share"),
+            ({"cut": "0"}, "cut=0.0: give a number above 0 and up to 1"),
+            ({"smallest": "1.5"}, "smallest=1.5: give a number"),
+            ({"fallback": "nan"}, "fallback=nan: give a number"),
             ({"pooling": "mean"}, "pooling=mean: choose from: avg, max, gwp"),
         ],
     )

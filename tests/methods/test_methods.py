@@ -1,6 +1,4 @@
-"""The five methods against direct transcriptions of the paper's equations, and their sizes against its
-text.
-"""
+"""The five methods of the SRN paper: its equations written out directly, and its numbers of parameters."""
 
 from dataclasses import replace
 from typing import Any
@@ -107,9 +105,9 @@ class TestEquations:
     def test_unweighted_the_regularization_sees_a_alone(self, small_srn: srn.Model):
         weighted, small_srn.config = small_srn.config, replace(small_srn.config, weighted=False)
         s, a = torch.randn(2, 5, 4, 4), torch.rand(2, 5, 4, 4)
-        found = small_srn.regularize(a, s)
+        logits = small_srn.regularize(a, s)
         small_srn.config = weighted
-        torch.testing.assert_close(found, small_srn.regularization(a))
+        torch.testing.assert_close(logits, small_srn.regularization(a))
 
     def test_conv4_relates_places_within_one_channel_by_four_kernels(self, small_srn: srn.Model):
         conv4 = small_srn.regularization.conv4[0]
@@ -138,9 +136,9 @@ class TestEquations:
         fused = loss((y_cls + y_sr) / 2) + loss(y_att)
         expected = {"fused": fused, "separate": loss(y_cls) + loss(y_att) + loss(y_sr)}[kind]
         before, small_srn.config = small_srn.config, replace(small_srn.config, joint_loss=kind)
-        found, _ = srn.joint_loss(small_srn, images, labels)
+        joint, _ = srn.joint_loss(small_srn, images, labels)
         small_srn.config = before
-        torch.testing.assert_close(found, expected)
+        torch.testing.assert_close(joint, expected)
 
     def test_the_loss_sums_over_labels_and_divides_by_the_batch_only(self):
         logits, labels = torch.zeros(4, 80), torch.zeros(4, 80)

@@ -1,4 +1,4 @@
-"""MSRN's mechanisms against direct transcriptions of their formulas, its size, and its recipes."""
+"""MSRN: its parts against their formulas written out directly, its size, and its recipes."""
 
 import math
 from dataclasses import replace
@@ -53,14 +53,14 @@ class TestLabelGraph:
     def test_a_graph_attention_layer_is_its_formula(self):
         layer, nodes = _graph.GraphAttention(3, 5), torch.randn(4, 3)
         h = [node @ layer.weight for node in nodes]
-        found = layer(nodes, EDGES)
+        outputs = layer(nodes, EDGES)
         for i in range(4):
             near = [j for j in range(4) if EDGES[i, j]]
             raw = [(layer.score[:, 0] * torch.cat([h[i], h[j]])).sum() for j in near]
             scores = [score if score > 0 else 0.2 * score for score in raw]
             total = sum(torch.exp(score) for score in scores)
             mixed = sum(torch.exp(score) / total * h[j] for score, j in zip(scores, near, strict=True))
-            torch.testing.assert_close(found[i], elu(mixed))
+            torch.testing.assert_close(outputs[i], elu(mixed))
 
     def test_it_begins_as_xaviers_with_gain_1_414(self):
         layer = _graph.GraphAttention(200, 300)
@@ -79,7 +79,7 @@ class TestLabelGraph:
 class TestGroups:
     def test_groups_are_pooled_by_a_soft_assignment(self):
         groups, nodes = _graph.Groups(6, 2), torch.randn(4, 6)
-        found, assignment = groups(nodes, EDGES)
+        pooled, assignment = groups(nodes, EDGES)
         rectified = torch.clamp(nodes, min=0)
         z, logits = groups.embed(rectified, EDGES), groups.assign(rectified, EDGES)
         for i in range(4):
@@ -87,7 +87,7 @@ class TestGroups:
             for g in range(2):
                 torch.testing.assert_close(assignment[i, g], torch.exp(logits[i, g]) / total)
         for g in range(2):
-            torch.testing.assert_close(found[g], sum(assignment[i, g] * z[i] for i in range(4)))
+            torch.testing.assert_close(pooled[g], sum(assignment[i, g] * z[i] for i in range(4)))
 
     def test_the_distance_is_to_each_labels_most_likely_group(self):
         nodes, groups = torch.randn(4, 6), torch.randn(3, 6)
@@ -102,24 +102,24 @@ class TestGroups:
         ("ratio", "labels", "expected"), [(0.05, 80, 4), (0.05, 81, 4), (0.2, 20, 4), (0.05, 4, 1)]
     )
     def test_their_number_is_a_share_of_the_labels(self, ratio: float, labels: int, expected: int):
-        known = Labels(tuple(map(str, range(labels))), np.ones((labels, labels), np.int64))
+        all_labels = Labels(tuple(map(str, range(labels))), np.ones((labels, labels), np.int64))
         config = replace(msrn.RECIPES["demo"], group_ratio=ratio)
-        model = msrn.Model(config, known, trunk.load_trunk("resnet10_narrow", from_scratch=True))
+        model = msrn.Model(config, all_labels, trunk.load_trunk("resnet10_narrow", from_scratch=True))
         assert model.groups.assign.weight.shape == (64, expected)
 
 
 class TestSemanticAttention:
     def test_it_is_a_softmax_over_positions_for_each_embedding_in_each_channel(self):
         features, embeddings = torch.randn(2, 3, 4, 5), torch.randn(6, 3)
-        found = msrn.attend(features, embeddings)
-        assert found.shape == (2, 6, 3)
+        attended = msrn.attend(features, embeddings)
+        assert attended.shape == (2, 6, 3)
         for b in range(2):
             for e in range(6):
                 for d in range(3):
                     values = [features[b, d, i, j] for i in range(4) for j in range(5)]
                     weights = [torch.exp(value * embeddings[e, d]) for value in values]
                     expected = sum(w * v for w, v in zip(weights, values, strict=True)) / sum(weights)
-                    torch.testing.assert_close(found[b, e, d], expected)
+                    torch.testing.assert_close(attended[b, e, d], expected)
 
     def test_its_gradient_is_that_of_the_formula(self):
         features, embeddings = torch.randn(2, 3, 4, 4, dtype=torch.float64), torch.randn(5, 3).double()

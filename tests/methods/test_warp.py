@@ -1,4 +1,4 @@
-"""WARP's loss against the papers' sampling, transcribed; what it adds to ResNet-101's training."""
+"""WARP: its loss against the papers' sampling written out directly, and the rest of its training."""
 
 import doctest
 from fractions import Fraction
@@ -58,13 +58,13 @@ def test_it_is_the_mean_of_what_drawing_trials_gives():
 def test_the_expected_weight_is_the_sum_over_all_numbers_of_trials(negatives: int):
     """sum over t of P(T = t) L(floor(N / t)), in fractions."""
     violators = torch.arange(negatives + 1)
-    found = warp.expected_weight(violators[None], torch.tensor([[negatives]]))[0]
+    weights = warp.expected_weight(violators[None], torch.tensor([[negatives]]))[0]
     for number in range(negatives + 1):
         share = Fraction(number, negatives)
         direct = sum(
             (1 - share) ** (t - 1) * share * harmonic(negatives // t) for t in range(1, negatives + 1)
         )
-        assert found[number].item() == pytest.approx(float(direct), rel=1e-5, abs=1e-6)
+        assert weights[number].item() == pytest.approx(float(direct), rel=1e-5, abs=1e-6)
 
 
 def test_its_gradient_is_the_expected_one_with_the_weights_held():

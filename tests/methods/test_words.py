@@ -1,4 +1,4 @@
-"""Word vectors: a label's is the mean of its words'; what a file cannot give is named in one line."""
+"""Word vectors: a label has the mean of its words' vectors; a missing word or damaged line is an error."""
 
 from pathlib import Path
 
@@ -29,26 +29,28 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_a_labels_vector_is_the_mean_of_its_words_and_the_first_line_of_a_word_counts(file: Path):
-    found = _words.vectors(file, ["Cat", "traffic light"], size=3)
-    torch.testing.assert_close(found, torch.tensor([[0.5, 0, 1], [2, 3, 1.25]]))
+    vectors = _words.vectors(file, ["Cat", "traffic light"], size=3)
+    torch.testing.assert_close(vectors, torch.tensor([[0.5, 0, 1], [2, 3, 1.25]]))
 
 
 def test_a_label_can_be_spelled_in_words_of_the_file(file: Path):
-    found = _words.vectors(file, ["cat", "stoplight"], size=3, spelled=["stoplight=traffic light"])
-    torch.testing.assert_close(found[1], torch.tensor([2, 3, 1.25]))
+    vectors = _words.vectors(file, ["cat", "stoplight"], size=3, spelled=["stoplight=traffic light"])
+    torch.testing.assert_close(vectors[1], torch.tensor([2, 3, 1.25]))
 
 
 def test_labels_are_taken_apart_at_blanks_signs_and_capitals():
     labels = ["hair drier", "T-shirt", "longHair", "traffic_light", "tvmonitor"]
     words = _words.words_of(labels, ["tvmonitor=tv monitor"])
     expected = ["hair drier", "t shirt", "long hair", "traffic light", "tv monitor"]
-    assert [" ".join(mine) for mine in words.values()] == expected
+    assert [" ".join(words_of_label) for words_of_label in words.values()] == expected
 
 
 def test_vocs_recipe_spells_the_labels_that_are_two_words_in_one():
     recipe = msrn.RECIPES["voc2007"]
     words = _words.words_of(cards.load_card("voc2007").labels, recipe.words)
-    assert {label: mine for label, mine in words.items() if mine != [label]} == {
+    assert {
+        label: words_of_label for label, words_of_label in words.items() if words_of_label != [label]
+    } == {
         "diningtable": ["dining", "table"],
         "pottedplant": ["potted", "plant"],
         "tvmonitor": ["tv", "monitor"],
@@ -64,7 +66,10 @@ def test_lines_of_other_words_are_not_looked_at_and_none_behind_the_last_that_is
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("dog 1 2", "glove.3d.txt, line 6, 'dog': 2 numbers, not 3; --word-size says how many there are"),
+        (
+            "dog 1 2",
+            "glove.3d.txt, line 6, 'dog': 2 numbers, not 3; set --word-size to the number in each line",
+        ),
         ("dog 1 2 3 4", "line 6, 'dog': 4 numbers, not 3"),
         ("dog 1 x 3", "line 6, 'dog': not a word and its numbers .*x"),
         ("dog 1 nan 3", "line 6, 'dog': its numbers are not finite"),

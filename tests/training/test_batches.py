@@ -1,6 +1,4 @@
-"""Batches: what is drawn for an image depends on seed, stage, epoch and image alone; crops are those of
-OpenCV.
-"""
+"""Batches: an image's augmentation depends on seed, stage, epoch and image alone; crops are like OpenCV's."""
 
 import doctest
 from dataclasses import replace
@@ -38,17 +36,17 @@ def epoch(store: Store, stage: Stage, *, first: int = 0, **changes: Any) -> list
 
 
 def test_whole_batches_of_fitted_images_in_an_order_of_their_own(store: Store, stage: Stage):
-    found = epoch(store, stage)
-    assert len(found) == len(store.fitted) // 32
-    assert all(batch.images_BCHW.shape == (32, 3, 64, 64) for batch in found)
-    order = batches.order(store.fitted, seed=0, stage="main", epoch=1)
+    epoch_batches = epoch(store, stage)
+    assert len(epoch_batches) == len(store.fitted) // 32
+    assert all(batch.images_BCHW.shape == (32, 3, 64, 64) for batch in epoch_batches)
+    order = batches.shuffled(store.fitted, seed=0, stage="main", epoch=1)
     assert sorted(order) == store.fitted.tolist()
     expected = (store.train.labels_NC[order[:32]] == 1).astype(np.float32)
-    assert found[0].labels_BC.numpy().tolist() == expected.tolist()
+    assert epoch_batches[0].labels_BC.numpy().tolist() == expected.tolist()
 
 
 def test_images_are_normalised_by_the_trunks_mean_and_deviation(store: Store, stage: Stage):
-    order = batches.order(store.fitted, seed=0, stage="main", epoch=1)
+    order = batches.shuffled(store.fitted, seed=0, stage="main", epoch=1)
     pixels = torch.from_numpy(store.train.images(order[:32]).copy()).double() / 255
     expected = (pixels - torch.tensor(PIXELS.mean)) / torch.tensor(PIXELS.std)
     torch.testing.assert_close(
@@ -60,18 +58,18 @@ def test_an_epoch_taken_up_in_the_middle_goes_on_with_the_same_batches(store: St
     cropped = replace(stage, augmentation=PAPER)
     whole, rest = epoch(store, cropped), epoch(store, cropped, first=2)
     assert len(rest) == len(whole) - 2
-    for one, other in zip(whole[2:], rest, strict=True):
-        assert torch.equal(one.images_BCHW, other.images_BCHW)
+    for batch, resumed in zip(whole[2:], rest, strict=True):
+        assert torch.equal(batch.images_BCHW, resumed.images_BCHW)
 
 
 def test_seed_stage_and_epoch_each_change_the_order_and_global_random_state_does_not():
     given: dict[str, Any] = {"seed": 0, "stage": "main", "epoch": 1}
-    first = batches.order(np.arange(50), **given)
+    first = batches.shuffled(np.arange(50), **given)
     for change in ({"seed": 1}, {"stage": "joint"}, {"epoch": 2}):
-        assert not np.array_equal(first, batches.order(np.arange(50), **{**given, **change}))
+        assert not np.array_equal(first, batches.shuffled(np.arange(50), **{**given, **change}))
     np.random.seed(3)  # noqa: NPY002 (the global state is the point)
     torch.manual_seed(3)
-    assert np.array_equal(first, batches.order(np.arange(50), **given))
+    assert np.array_equal(first, batches.shuffled(np.arange(50), **given))
 
 
 def test_reading_ahead_raises_the_readers_error_where_the_batch_is_used(store: Store):
@@ -96,7 +94,7 @@ class TestDraws:
 
     def test_max_distort_keeps_neighbouring_sizes_only(self):
         boxes = self.boxes(replace(PAPER, max_distort=1))
-        places = {size: place for place, size in enumerate(PAPER.crops)}
+        places = {size: position for position, size in enumerate(PAPER.crops)}
         assert len(np.unique(boxes[:, 2:], axis=0)) == 13
         assert all(abs(places[width] - places[height]) <= 1 for width, height in boxes[:, 2:])
 
@@ -108,8 +106,8 @@ class TestDraws:
     def test_an_images_draw_does_not_depend_on_how_many_images_follow(self):
         coloured = replace(PAPER, jitter=0.3)
         few, many = (draw(n, coloured, seed=0, stage="main", epoch=1) for n in (100, 1000))
-        for one, other in zip(vars(few).values(), vars(many).values(), strict=True):
-            assert np.array_equal(one, other[:100])
+        for few_rows, many_rows in zip(vars(few).values(), vars(many).values(), strict=True):
+            assert np.array_equal(few_rows, many_rows[:100])
 
     def test_jitters_factors_are_uniform_around_one_and_leave_the_crops_as_they_were(self):
         plain, coloured = (
@@ -126,14 +124,12 @@ class TestDraws:
 
     @pytest.mark.parametrize("share", [-0.1, 1.5, float("nan")])
     def test_a_jitter_that_is_no_share_is_refused(self, share: float):
-        with pytest.raises(InputError, match=f"jitter={share}: give a share from 0 to 1"):
+        with pytest.raises(InputError, match=f"jitter={share}: give a number from 0 to 1"):
             replace(PAPER, jitter=share)
 
 
 def opencv_bilinear(patch_HW: NDArray[np.float64], size: int) -> NDArray[np.float64]:
-    """cv2.resize(patch, (size, size), interpolation=INTER_LINEAR), written out for one pixel after the
-    other.
-    """
+    """cv2.resize(patch, (size, size), interpolation=INTER_LINEAR), one pixel after the other."""
     height, width = patch_HW.shape
     out = np.zeros((size, size))
     for i in range(size):
@@ -156,8 +152,8 @@ def test_a_crop_is_opencvs_bilinear_resize_of_the_box_alone(box: tuple[int, ...]
     patch = image[0, 0, top : top + height, left : left + width].double().numpy()
     expected = opencv_bilinear(patch, 28)
     expected = expected[:, ::-1] if mirrored else expected
-    found = crop(image, torch.tensor([box]).float(), torch.tensor([mirrored]), 28)[0, 0].double().numpy()
-    assert np.abs(found - expected).max() < 1e-2  # grey levels; 1 is what would be seen
+    cropped = crop(image, torch.tensor([box]).float(), torch.tensor([mirrored]), 28)[0, 0].double().numpy()
+    assert np.abs(cropped - expected).max() < 1e-2  # grey levels; 1 is what would be seen
 
 
 def test_cropping_to_the_whole_image_at_its_own_size_changes_nothing():
@@ -179,20 +175,22 @@ def test_a_crop_equals_torchs_interpolation_of_the_patch():
 
 def test_crops_are_channels_last_as_the_trunk_wants_them():
     image = torch.rand(2, 16, 16, 3).permute(0, 3, 1, 2)
-    found = crop(image, torch.tensor([[0.0, 0, 8, 8]] * 2), torch.zeros(2, dtype=torch.bool), 12)
-    assert found.is_contiguous(memory_format=torch.channels_last)
+    cropped = crop(image, torch.tensor([[0.0, 0, 8, 8]] * 2), torch.zeros(2, dtype=torch.bool), 12)
+    assert cropped.is_contiguous(memory_format=torch.channels_last)
 
 
 class TestJitter:
     def test_it_is_torchvisions_brightness_contrast_and_saturation(self):
         images = torch.rand(8, 3, 12, 12).round(decimals=2) * 255
         factors = torch.rand(8, 3) * 2
-        found = jitter(images, factors)
-        for image, (brightness, contrast, saturation), mine in zip(images, factors, found, strict=True):
+        all_jittered = jitter(images, factors)
+        for image, (brightness, contrast, saturation), jittered in zip(
+            images, factors, all_jittered, strict=True
+        ):
             expected = adjust.adjust_brightness(image / 255, float(brightness))
             expected = adjust.adjust_contrast(expected, float(contrast))
             expected = adjust.adjust_saturation(expected, float(saturation))
-            torch.testing.assert_close(mine / 255, expected, atol=1e-5, rtol=0)
+            torch.testing.assert_close(jittered / 255, expected, atol=1e-5, rtol=0)
 
     def test_an_image_does_not_depend_on_the_others_of_its_batch(self):
         images, factors = torch.rand(4, 3, 8, 8) * 255, torch.rand(4, 3) * 2
@@ -200,19 +198,20 @@ class TestJitter:
 
     def test_each_image_of_an_epoch_is_changed_by_its_own_factors(self, store: Store, stage: Stage):
         """After the crop, before the trunk's normalisation."""
-        how = replace(PAPER, jitter=0.4)
+        augmentation = replace(PAPER, jitter=0.4)
         (first, *_), (plain, *_) = (
-            epoch(store, replace(stage, augmentation=one)) for one in (how, replace(how, jitter=0))
+            epoch(store, replace(stage, augmentation=one))
+            for one in (augmentation, replace(augmentation, jitter=0))
         )
-        chosen = batches.order(store.fitted, seed=0, stage="main", epoch=1)[:32]
-        draws = draw(len(store.train), how, seed=0, stage="main", epoch=1)
+        chosen = batches.shuffled(store.fitted, seed=0, stage="main", epoch=1)[:32]
+        draws = draw(len(store.train), augmentation, seed=0, stage="main", epoch=1)
         mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (PIXELS.mean, PIXELS.std))
         expected = jitter((plain.images_BCHW * std + mean) * 255, torch.from_numpy(draws.factors_N3[chosen]))
         torch.testing.assert_close(first.images_BCHW, (expected / 255 - mean) / std, atol=1e-5, rtol=0)
         assert (first.images_BCHW - plain.images_BCHW).abs().amax(dim=(1, 2, 3)).min() > 0.01
 
     def test_without_it_the_pixels_are_those_of_the_crop_bit_by_bit(self, store: Store, stage: Stage):
-        chosen = batches.order(store.fitted, seed=0, stage="main", epoch=1)[:32]
+        chosen = batches.shuffled(store.fitted, seed=0, stage="main", epoch=1)[:32]
         draws = draw(len(store.train), PAPER, seed=0, stage="main", epoch=1)
         boxes, mirrored, _ = map(torch.from_numpy, draws.of(chosen))
         images = torch.from_numpy(store.train.images(chosen).copy()).permute(0, 3, 1, 2).float()
@@ -235,4 +234,4 @@ def test_the_doctests_hold():
 
 def test_neighbouring_batches_share_no_image(store: Store, stage: Stage):
     seen = [{image.numpy().tobytes() for image in batch.images_BCHW} for batch in epoch(store, stage)]
-    assert all(not one & other for one, other in pairwise(seen))
+    assert all(not images & next_images for images, next_images in pairwise(seen))

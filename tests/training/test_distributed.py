@@ -1,4 +1,4 @@
-"""Several processes learn what one would have learned, and say of the same weights exactly the same."""
+"""Several processes train like a single one, and validate and predict exactly like it."""
 
 import doctest
 import json
@@ -16,7 +16,7 @@ from bench.base.errors import InputError
 from bench.base.paths import ROOT
 from bench.data.store import Store
 from bench.training import distributed, method, stage_cache, stages, tensor_file, trunk
-from bench.training.distributed import SINGLE_PROCESS, Processes, objective
+from bench.training.distributed import SINGLE_PROCESS, Processes, build_stage_loss
 from bench.training.stage_cache import StageContext
 from tests import process_group as work
 from tests.base.test_signals import COMMAND
@@ -25,63 +25,65 @@ from tests.killing import stage_run
 
 
 @pytest.fixture(scope="module")
-def made(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder in which 1, 2 and 3 processes have left what they made."""
+def results(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with the results of 1, 2 and 3 processes."""
     folder = tmp_path_factory.mktemp("processes")
     for size in (2, 3):
         launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={size}"]
-        words = ["-m", "tests.processes", str(store.folder), str(folder), "steps", "same", "collected"]
-        done = subprocess.run(
+        words = ["-m", "tests.process_group", str(store.folder), str(folder), "steps", "same", "collected"]
+        finished = subprocess.run(
             [*launch, *words, *(["stages"] * (size == 2))],
             cwd=ROOT,
             capture_output=True,
             text=True,
             check=False,
         )
-        assert done.returncode == 0, done.stderr
-    for todo in (work.steps_in_float64, work.same_weights, work.collected):
-        todo(store, folder, SINGLE_PROCESS)
+        assert finished.returncode == 0, finished.stderr
+    for do_work in (work.steps_in_float64, work.same_weights, work.collected):
+        do_work(store, folder, SINGLE_PROCESS)
     return folder
 
 
 @pytest.mark.parametrize("size", [2, 3])
-def test_in_float64_with_frozen_norms_20_steps_agree_within_1e_12(size: int, made: Path):
+def test_in_float64_with_frozen_norms_20_steps_agree_within_1e_12(size: int, results: Path):
     """A batch of 32 over three processes is an uneven split: 10, 11 and 11."""
-    one, _ = tensor_file.load(made / "float64-1.safetensors")
-    other, facts = tensor_file.load(made / f"float64-{size}.safetensors")
+    single, _ = tensor_file.load(results / "float64-1.safetensors")
+    several, facts = tensor_file.load(results / f"float64-{size}.safetensors")
     assert len(facts["history"]) * 4 == 20
-    assert one.keys() == other.keys()
-    assert any(name.startswith("momentum.") for name in one)
-    for name, tensor in one.items():
-        torch.testing.assert_close(other[name], tensor, atol=1e-12, rtol=0)
-    assert not torch.equal(one["model.classifier.bias"], torch.zeros_like(one["model.classifier.bias"]))
+    assert single.keys() == several.keys()
+    assert any(name.startswith("momentum.") for name in single)
+    for name, tensor in single.items():
+        torch.testing.assert_close(several[name], tensor, atol=1e-12, rtol=0)
+    assert not torch.equal(single["model.classifier.bias"], torch.zeros_like(single["model.classifier.bias"]))
 
 
 @pytest.mark.parametrize("size", [2, 3])
-def test_with_the_same_weights_validation_and_predictions_are_exactly_equal(size: int, made: Path):
-    (one,) = made.glob("same-1-*.json")
-    found = [json.loads(path.read_text()) for path in made.glob(f"same-{size}-*.json")]
-    assert len(found) == size
-    assert all(other == json.loads(one.read_text()) for other in found)
+def test_with_the_same_weights_validation_and_predictions_are_exactly_equal(size: int, results: Path):
+    (single,) = results.glob("same-1-*.json")
+    all_results = [json.loads(path.read_text()) for path in results.glob(f"same-{size}-*.json")]
+    assert len(all_results) == size
+    assert all(result == json.loads(single.read_text()) for result in all_results)
 
 
 @pytest.mark.parametrize("size", [2, 3])
-def test_a_stage_without_gradients_collects_the_same(size: int, made: Path):
-    (one, _), *others = (
-        tensor_file.load(made / f"voters-{processes}-{rank}.safetensors")
+def test_a_stage_without_gradients_collects_the_same(size: int, results: Path):
+    (first, _), *others = (
+        tensor_file.load(results / f"voters-{processes}-{rank}.safetensors")
         for processes, rank in [(1, 0), *((size, rank) for rank in range(size))]
     )
     assert len(others) == size
-    assert all(torch.equal(other[name], one[name]) for other, _ in others for name in ("rows", "logits"))
+    assert all(torch.equal(other[name], first[name]) for other, _ in others for name in ("rows", "logits"))
 
 
-def test_all_stages_of_a_method_end_alike_on_every_process(made: Path):
+def test_all_stages_of_a_method_end_alike_on_every_process(results: Path):
     """Statistics of local batch norm included, which are the first process's."""
-    (one, facts), (other, others) = (tensor_file.load(made / f"view-2-{rank}.safetensors") for rank in (0, 1))
-    assert facts == others
+    (first, facts), (second, second_facts) = (
+        tensor_file.load(results / f"view-2-{rank}.safetensors") for rank in (0, 1)
+    )
+    assert facts == second_facts
     assert [len(epochs) for epochs in facts["epochs"]] == [2, 1, 1, 1]
-    assert all(torch.equal(one[name], other[name]) for name in one)
-    assert len(list((made / "stages-2").iterdir())) == 4
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert len(list((results / "stages-2").iterdir())) == 4
 
 
 @pytest.mark.slow
@@ -109,16 +111,18 @@ def test_sigterm_to_the_launcher_saves_and_the_same_command_goes_on(small_cards:
 
 class TestNorms:
     def test_frozen_statistics_stand_still_while_their_weights_learn(self, store: Store, tmp_path: Path):
-        model, usual = stage_run(store, tmp_path / "c")
-        stages.prepare(model, replace(usual.stage, batch_norm="frozen"))
+        model, settings = stage_run(store, tmp_path / "c")
+        stages.prepare(model, replace(settings.stage, batch_norm="frozen"))
         before = {name: tensor.clone() for name, tensor in model.named_buffers()}
-        usual.stage.loss(model, torch.randn(4, 3, 64, 64), torch.ones(4, 10))[0].backward()
+        settings.stage.loss(model, torch.randn(4, 3, 64, 64), torch.ones(4, 10))[0].backward()
         assert all(torch.equal(tensor, before[name]) for name, tensor in model.named_buffers())
         assert all(parameter.grad is not None for parameter in model.parameters())
 
     def test_synchronised_ones_need_gpus_on_several_processes(self, store: Store, tmp_path: Path):
         model, _ = stage_run(store, tmp_path / "c")
-        with pytest.raises(InputError, match="batch_norm=sync on several processes needs GPUs; choose local"):
+        with pytest.raises(
+            InputError, match="batch_norm=sync on several processes needs GPUs; set it to local"
+        ):
             distributed.synchronise_statistics(model, torch.device("cpu"), Processes(0, 2))
 
     def test_synchronised_ones_take_the_layers_places_and_keep_their_tensors(
@@ -137,23 +141,28 @@ class TestNorms:
         self, kind: str, differ: bool, context: StageContext
     ):
         module, config = method.load_method("srn"), small_recipe("srn", batch_norm=kind)
-        one, two = (
+        single, several = (
             stage_cache.stage_keys(module, config, replace(context, processes=processes), 0)
             for processes in (SINGLE_PROCESS, Processes(1, 2))
         )
-        assert all((a != b) == differ for a, b in zip(one, two, strict=True))
+        assert all(
+            (single_key != several_key) == differ
+            for single_key, several_key in zip(single, several, strict=True)
+        )
 
 
 def test_more_processes_than_images_in_a_batch_are_refused(store: Store, tmp_path: Path):
-    model, usual = stage_run(store, tmp_path / "c", batch_size=2)
-    with pytest.raises(InputError, match="3 processes cannot share a batch of 2: start fewer processes"):
-        objective(model, usual.stage, Processes(0, 3))
+    model, settings = stage_run(store, tmp_path / "c", batch_size=2)
+    with pytest.raises(
+        InputError, match="3 processes cannot share a batch of 2 images: start fewer processes"
+    ):
+        build_stage_loss(model, settings.stage, Processes(0, 3))
 
 
 def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("LOCAL_RANK", "2")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    with pytest.raises(InputError, match="more processes than GPUs: --nproc-per-node=2 at most"):
+    with pytest.raises(InputError, match="more processes than this machine has GPUs: use --nproc-per-node=2"):
         distributed._own_device(torch.device("cuda"))
 
 

@@ -1,6 +1,6 @@
-"""The rules of a GPU, held to without one: torch's fake tensors know device and type of everything, no value.
+"""Checks training for a GPU without one: torch's fake tensors have devices and types, but no values.
 
-A step that mixed tensors of two devices, or asked for a value, which makes a GPU wait, would fail here.
+A step that mixes tensors of two devices, or reads a value, which makes a GPU wait, fails here.
 """
 
 import doctest
@@ -28,7 +28,7 @@ STEPS = 3
 
 
 class DeviceCopier:
-    """Stands for bench.device's: what is sent arrives on the GPU."""
+    """Replaces the real DeviceCopier: its tensors arrive on the pretended GPU."""
 
     def __init__(self, on: torch.device) -> None:
         self.on = on
@@ -55,20 +55,20 @@ def reduced(on: torch.device) -> Iterator[None]:
 
 def backward(loss: Tensor) -> None:
     """A gradient for all that the loss depends on; torch's own needs a GPU."""
-    todo, seen = [loss.grad_fn], set()
-    while todo:
-        node: Any = todo.pop()
+    remaining, seen = [loss.grad_fn], set()
+    while remaining:
+        node: Any = remaining.pop()
         if node is None or node in seen:
             continue
         seen.add(node)
-        todo += [one for one, _ in node.next_functions]
+        remaining += [next_node for next_node, _ in node.next_functions]
         if hasattr(node, "variable"):
             node.variable.grad = torch.empty_like(node.variable)
 
 
 def update(*given: list[Tensor], found_inf: Tensor, **_how: Any) -> None:
     """The optimizer's update, of which torch has no fake: all it is given is on the GPU, in float32."""
-    assert {(one.device, one.dtype) for one in [*chain(*given), found_inf]} == {(GPU, torch.float32)}
+    assert {(tensor.device, tensor.dtype) for tensor in [*chain(*given), found_inf]} == {(GPU, torch.float32)}
 
 
 @contextmanager
@@ -89,11 +89,11 @@ def move(model: nn.Module) -> None:
     for module in model.modules():
         for name, tensor in [*module._parameters.items(), *module._buffers.items()]:
             if tensor is not None:
-                there = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=GPU)
+                on_gpu = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=GPU)
                 if name in module._parameters:
-                    module._parameters[name] = nn.Parameter(there)
+                    module._parameters[name] = nn.Parameter(on_gpu)
                 else:
-                    module._buffers[name] = there
+                    module._buffers[name] = on_gpu
 
 
 def stage_run(stage: Stage, model: Any, context: StageContext) -> StageRun:
@@ -101,8 +101,8 @@ def stage_run(stage: Stage, model: Any, context: StageContext) -> StageRun:
     hard = replace(stage.augmentation, crops=(256, 128), mirror=True, jitter=0.3)
     pixels = InputTransform(model.trunk.mean, model.trunk.std, GPU)
 
-    def feed(view: Any, chosen: list[Any], **how: Any) -> Iterator[Any]:
-        yield from batches.training(view, chosen[:STEPS], **how)
+    def feed(view: Any, chosen: list[Any], **settings: Any) -> Iterator[Any]:
+        yield from batches.training(view, chosen[:STEPS], **settings)
 
     harder = replace(stage, augmentation=hard)
     return StageRun(harder, context.store, 0, pixels, context.folder / "none", "test", feed=feed)
@@ -120,14 +120,17 @@ def evaluated(model: Any, context: StageContext) -> Tensor:
 @pytest.mark.parametrize("name", METHODS)
 def test_no_step_mixes_devices_or_waits_for_a_value(name: str, context: StageContext):
     """Of training, from uint8 pixels to the optimizer's update, and of evaluation."""
-    model, todo = learn(name, context)[0], build(name, context)[1]  # it has all that it predicts with
+    model, method_stages = (
+        learn(name, context)[0],
+        build(name, context)[1],
+    )  # it has all that it predicts with
     with pretended(), signals.Stop(again=True) as stop:
         move(model)
-        for stage in trainings(todo):
-            training = loop._Training(model, stage_run(stage, model, context), stop)
+        for stage in trainings(method_stages):
+            training = loop._StageTrainer(model, stage_run(stage, model, context), stop)
             model.zero_grad()
-            training._epoch()
-            assert training.at.step == STEPS
+            training.train_epoch()
+            assert training.position.step == STEPS
             for parameter in model.parameters():
                 assert parameter.dtype == torch.float32
                 assert (parameter.grad is not None) == parameter.requires_grad, stage.name
@@ -140,14 +143,14 @@ def test_in_a_gpus_precision_every_stage_learns_what_it_learns_in_float32(
     name: str, context: StageContext, monkeypatch: pytest.MonkeyPatch
 ):
     """On the CPU, which has bfloat16 too: the first epoch's loss is the same within 1 %."""
-    found = []
+    losses = []
     for precision in (torch.float32, torch.bfloat16):
         monkeypatch.setattr(device, "precision", lambda _on, precision=precision: precision)
         model, facts = learn(name, context, epochs=1)
         assert all(tensor.dtype != torch.bfloat16 for tensor in state(model).values())
-        found.append({stage["name"]: stage["epochs"][0]["loss"] for stage in facts if stage["epochs"]})
-    assert found[0] != found[1]
-    assert found[1] == pytest.approx(found[0], rel=0.01)
+        losses.append({stage["name"]: stage["epochs"][0]["loss"] for stage in facts if stage["epochs"]})
+    assert losses[0] != losses[1]
+    assert losses[1] == pytest.approx(losses[0], rel=0.01)
 
 
 def test_a_gpu_is_given_enough_at_once():
@@ -156,8 +159,8 @@ def test_a_gpu_is_given_enough_at_once():
 
 def test_a_step_that_waits_for_a_value_is_found(context: StageContext):
     """Or one with a tensor that was left on the CPU: the test above can fail."""
-    model, todo = build("resnet101", context)
-    (stage,) = trainings(todo)
+    model, method_stages = build("resnet101", context)
+    (stage,) = trainings(method_stages)
 
     def waiting(model: Any, images_BCHW: Tensor, labels_BC: Tensor) -> tuple[Tensor, Tensor]:
         loss, logits_BC = stage.loss(model, images_BCHW, labels_BC)
@@ -172,4 +175,4 @@ def test_a_step_that_waits_for_a_value_is_found(context: StageContext):
             move(model)
             wrong = stage_run(replace(stage, loss=loss), model, context)
             with pytest.raises(Exception, match=fault):
-                loop._Training(model, wrong, stop)._epoch()
+                loop._StageTrainer(model, wrong, stop).train_epoch()

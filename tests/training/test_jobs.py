@@ -1,4 +1,4 @@
-"""Trainings side by side: every one has its place, its lines are repeated, one signal stops them all."""
+"""Trainings at the same time: each has a GPU, its lines are repeated, and one signal stops all."""
 
 import os
 import signal
@@ -42,7 +42,7 @@ def test_the_worst_status_is_theirs_together_and_the_others_go_on(capsys: pytest
 
 def test_torchrun_and_jobs_exclude_each_other(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
-    with pytest.raises(InputError, match="--jobs trains one process each; under torchrun leave it out"):
+    with pytest.raises(InputError, match="--jobs starts processes itself and does not work under torchrun"):
         jobs.run([["-c", SHOW, "a"]], jobs=2)
 
 
@@ -76,7 +76,7 @@ def test_the_command_hands_each_method_and_seed_to_a_job_of_its_own(
 ):
     assert small_cards.exists()
     given: list[Any] = []
-    monkeypatch.setattr(jobs, "run", lambda commands, jobs: given.extend(commands) or jobs)
+    monkeypatch.setattr(jobs, "run", lambda commands, jobs, **_: given.extend(commands) or jobs)
     words = ["--dataset", "demo", "--method", "srn,resnet101", "--seeds", "0,1", "--jobs", "3"]
     places = ["--data", str(tmp_path / "data"), "--runs", str(tmp_path / "runs")]
     assert run.main([*words, *places]) == 3
@@ -87,8 +87,8 @@ def test_the_command_hands_each_method_and_seed_to_a_job_of_its_own(
     ]
     few = ["--set", "epochs=1", "--set", "batch_size=32", "--device", "cpu"]
     assert run.main([*given[2][2:], *few]) == 0
-    (made,) = record.read_folder(tmp_path / "runs" / "demo", dataset=cards.load_card("demo").name)
-    assert (made["method"], made["seed"]) == ("resnet101", 0)
+    (run_record,) = record.read_folder(tmp_path / "runs" / "demo", dataset=cards.load_card("demo").name)
+    assert (run_record["method"], run_record["seed"]) == ("resnet101", 0)
 
 
 def test_only_the_gpus_that_were_given_are_used_by_the_names_they_have(
@@ -103,5 +103,24 @@ def test_only_the_gpus_that_were_given_are_used_by_the_names_they_have(
 
 @pytest.mark.parametrize("number", ["0", "-3"])
 def test_no_job_at_all_is_refused(number: str):
-    with pytest.raises(InputError, match=f"--jobs {number}: give 1 or more"):
+    with pytest.raises(InputError, match=f"--jobs {number}: give a number from 1 to 1024"):
         run.main(["--dataset", "demo", "--method", "srn", "--jobs", number])
+
+
+@pytest.mark.parametrize(("threads", "number"), [(1, 6), (4, 1), (9, 1)])
+def test_on_the_cpu_as_many_runs_train_at_once_as_its_cores_allow(
+    threads: int, number: int, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.undo()  # of the fixture that has tests do one run after the other
+    monkeypatch.setattr(jobs, "cores", lambda: 6)
+    assert jobs.usual_number("cpu", threads=threads) == number
+    monkeypatch.setattr(jobs.dist, "is_torchelastic_launched", lambda: True)
+    assert jobs.usual_number("cpu", threads=threads) == 1
+
+
+def test_what_follows_each_run_follows_those_that_succeeded(capsys: pytest.CaptureFixture[str]):
+    done: list[int] = []
+    commands = [["-c", SHOW, "a"], ["-c", "raise SystemExit(2)"], ["-c", SHOW, "b"]]
+    assert jobs.run(commands, jobs=1, after_each=lambda: done.append(1)) == 2
+    assert len(done) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 2

@@ -1,4 +1,4 @@
-"""The log: a line for every epoch of every stage, whole whatever happened to the process; and its curves."""
+"""The log: a line for every epoch of every stage, readable after a crash, and the curves drawn from it."""
 
 import builtins
 import doctest
@@ -48,27 +48,29 @@ def test_a_run_logs_every_epoch_of_every_stage(small_cards: Path, tmp_path: Path
 
 def test_the_latest_training_counts_and_a_torn_line_does_not(tmp_path: Path):
     path = tmp_path / "r.jsonl"
-    one = Log(path)
+    first = Log(path)
     for epoch in (1, 2, 3):
-        one.write(row(epoch=epoch))
+        first.write(row(epoch=epoch))
     with path.open("a") as file:
         file.write('{"stage": "main", "ke')
-    other = Log(path)
-    other.write(row(epoch=3, loss=1.0))  # done again after the process was killed
-    other.write(row("joint", epoch=1))
+    second = Log(path)
+    second.write(row(epoch=3, loss=1.0))  # done again after the process was killed
+    second.write(row("joint", epoch=1))
     assert [(r["stage"], r["epoch"], r["loss"]) for r in log.rows(path)] == [
         ("main", 1, 2.0),
         ("main", 2, 2.0),
         ("main", 3, 1.0),
         ("joint", 1, 2.0),
     ]
-    other.write(row(key="another recipe", epoch=1))
+    second.write(row(key="another recipe", epoch=1))
     assert [(r["stage"], r["epoch"]) for r in log.rows(path)] == [("main", 1), ("joint", 1)]
 
 
 def test_what_was_learned_before_is_recalled_once(tmp_path: Path):
     for _ in range(2):
-        Log(tmp_path / "r").recall("main", "k" * 64, [{"epoch": 1, "loss": 2.0}, {"epoch": 2, "loss": 1.0}])
+        Log(tmp_path / "r").write_missing(
+            "main", "k" * 64, [{"epoch": 1, "loss": 2.0}, {"epoch": 2, "loss": 1.0}]
+        )
     assert [r["epoch"] for r in log.rows(tmp_path / "r")] == [1, 2]
     assert len((tmp_path / "r").read_text().splitlines()) == 2
 
@@ -98,7 +100,9 @@ def test_tensorboard_that_is_not_there_is_said_with_its_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     missing(monkeypatch, "torch.utils.tensorboard")
-    with pytest.raises(InputError, match="--tensorboard needs a package more: pip install tensorboard"):
+    with pytest.raises(
+        InputError, match="--tensorboard needs a package that is not installed: pip install tensorboard"
+    ):
         Log(tmp_path / "r", tensorboard=tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""The loop: taken up where it was, stopped by what is not finite, and only by that."""
+"""The training loop: resuming, values that are not finite, errors for the user, selection of the epoch."""
 
 import doctest
 import math
@@ -28,8 +28,8 @@ def test_killed_at_any_step_it_goes_on_to_the_same_weights_and_history(
 ):
     monkeypatch.setattr(loop, "LOG_STEPS", 1)
     monkeypatch.setattr(stage_checkpoint, "SAVING_SHARE", math.inf)
-    model, whole = stage_run(store, tmp_path / "whole")
-    history = loop.train(model, whole)
+    model, settings = stage_run(store, tmp_path / "whole")
+    history = loop.train(model, settings)
 
     killed, interrupted = stage_run(store, tmp_path / "interrupted")
     with pytest.raises(Killed):
@@ -64,43 +64,43 @@ def test_a_stage_that_its_schedule_ended_is_not_trained_on(store: Store, tmp_pat
     assert all(torch.equal(model.state_dict()[key], tensor) for key, tensor in weights.items())
 
 
-@pytest.mark.parametrize("what", ["loss", "gradient"])
+@pytest.mark.parametrize("kind", ["loss", "gradient"])
 def test_what_is_not_finite_never_reaches_the_weights_and_names_its_step(
-    what: str, store: Store, tmp_path: Path
+    kind: str, store: Store, tmp_path: Path
 ):
     steps = [0]
-    model, usual = stage_run(store, tmp_path / "c")
+    model, settings = stage_run(store, tmp_path / "c")
     frozen: dict[str, torch.Tensor] = {}
 
     def bad(model: Any, images: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         steps[0] += 1
-        loss, logits = usual.stage.loss(model, images, labels)
+        loss, logits = settings.stage.loss(model, images, labels)
         if steps[0] == 3:
             frozen.update({key: value.detach().clone() for key, value in model.named_parameters()})
             zero = model.classifier.bias.sum() * 0
             # The slope of a root at 0 is infinite.
-            loss = loss * math.nan if what == "loss" else loss + zero.sqrt()
+            loss = loss * math.nan if kind == "loss" else loss + zero.sqrt()
         return loss, logits
 
     with pytest.raises(
         InputError, match=r"not finite at stage main, epoch 1, step 3: lower the learning rate"
     ):
-        loop.train(model, replace(usual, stage=replace(usual.stage, loss=bad)))
+        loop.train(model, replace(settings, stage=replace(settings.stage, loss=bad)))
     assert (
-        steps[0] == usual.steps
+        steps[0] == settings.steps
     )  # it is reported at the log line, without a wait for the device at each step
     assert all(torch.equal(value, frozen[key]) for key, value in model.named_parameters())
     assert not (tmp_path / "c").exists()
 
 
 def test_a_batch_too_large_for_the_gpu_is_said_with_a_smaller_one(store: Store, tmp_path: Path):
-    model, usual = stage_run(store, tmp_path / "c")
+    model, settings = stage_run(store, tmp_path / "c")
 
     def large(*_given: Any) -> tuple[torch.Tensor, torch.Tensor]:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
-    with pytest.raises(InputError, match=r"stage main: batches of 32 do not fit .* --set batch_size=16,"):
-        loop.train(model, replace(usual, stage=replace(usual.stage, loss=large)))
+    with pytest.raises(InputError, match=r"stage main: batches of 32 do not fit .* use --set batch_size=16,"):
+        loop.train(model, replace(settings, stage=replace(settings.stage, loss=large)))
 
 
 def test_without_a_compiler_compiled_training_is_refused_in_a_line(
@@ -111,29 +111,27 @@ def test_without_a_compiler_compiled_training_is_refused_in_a_line(
 
     real = torch.compile
     monkeypatch.setattr(torch, "compile", lambda module: real(module, backend=none))
-    model, usual = stage_run(store, tmp_path / "c")
-    with pytest.raises(InputError, match=r"--compile does not work here; leave it out") as refused:
-        loop.train(model, replace(usual, compiled=True))
+    model, settings = stage_run(store, tmp_path / "c")
+    with pytest.raises(InputError, match=r"--compile does not work on this machine; leave it out") as refused:
+        loop.train(model, replace(settings, compiled=True))
     assert "no C++ compiler" in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
 def test_any_other_fault_of_torchs_is_not_dressed_up(store: Store, tmp_path: Path):
-    model, usual = stage_run(store, tmp_path / "c")
+    model, settings = stage_run(store, tmp_path / "c")
 
     def broken(*_given: Any) -> tuple[torch.Tensor, torch.Tensor]:
         raise RuntimeError("shapes do not match")
 
     with pytest.raises(RuntimeError, match="^shapes do not match$") as seen:
-        loop.train(model, replace(usual, stage=replace(usual.stage, loss=broken)))
+        loop.train(model, replace(settings, stage=replace(settings.stage, loss=broken)))
     assert not isinstance(seen.value, InputError)
 
 
 def test_fewer_images_than_a_batch_are_an_error_and_not_an_empty_training(store: Store, tmp_path: Path):
     model, large = stage_run(store, tmp_path / "c", batch_size=1000)
-    with pytest.raises(
-        InputError, match=r"too few images: \d+ to learn from in batches of 1000, \d+ held out"
-    ):
+    with pytest.raises(InputError, match=r"too few images: \d+ to train on in batches of 1000, \d+ held out"):
         loop.train(model, large)
 
 
@@ -146,16 +144,16 @@ def test_history_states_rate_loss_and_what_the_held_out_images_say(store: Store,
 
 def test_the_first_epochs_loss_is_the_mean_over_its_batches(store: Store, tmp_path: Path):
     losses: list[float] = []
-    model, usual = stage_run(store, tmp_path / "c", epochs=1)
+    model, settings = stage_run(store, tmp_path / "c", epochs=1)
 
     def noted(model: Any, images: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        loss, logits = usual.stage.loss(model, images, labels)
+        loss, logits = settings.stage.loss(model, images, labels)
         if torch.is_grad_enabled():
             losses.append(loss.item())
         return loss, logits
 
-    (row,) = loop.train(model, replace(usual, stage=replace(usual.stage, loss=noted)))
-    assert len(losses) == usual.steps
+    (row,) = loop.train(model, replace(settings, stage=replace(settings.stage, loss=noted)))
+    assert len(losses) == settings.steps
     assert row["loss"] == pytest.approx(sum(losses) / len(losses), rel=1e-6)
 
 
@@ -166,7 +164,7 @@ class TestSelection:
     def scores(self, monkeypatch: pytest.MonkeyPatch) -> dict[int, dict[str, torch.Tensor]]:
         seen: dict[int, dict[str, torch.Tensor]] = {}
 
-        def validate(model: Any, _course: Any) -> tuple[float, float | None]:
+        def validate(model: Any, _stage_run: Any) -> tuple[float, float | None]:
             epoch = len(seen) + 1
             seen[epoch] = {name: tensor.clone() for name, tensor in model.state_dict().items()}
             return 2.0, {1: 60.0, 2: 70.0, 3: 65.0}[epoch]
@@ -178,23 +176,23 @@ class TestSelection:
     def test_a_stage_ends_with_the_weights_it_asks_for(
         self, select: Any, epoch: int, scores: dict[int, Any], store: Store, tmp_path: Path
     ):
-        model, usual = stage_run(store, tmp_path / "c", select=select)
-        history = loop.train(model, usual)
+        model, settings = stage_run(store, tmp_path / "c", select=select)
+        history = loop.train(model, settings)
         assert stage_checkpoint.best_epoch(history) == 2
         assert all(torch.equal(scores[epoch][key], tensor) for key, tensor in model.state_dict().items())
         again, _ = stage_run(store, tmp_path / "c", select=select)
-        assert loop.train(again, usual) == history  # from its checkpoint, which holds both
+        assert loop.train(again, settings) == history  # from its checkpoint, which holds both
         assert all(torch.equal(scores[epoch][key], tensor) for key, tensor in again.state_dict().items())
 
     def test_killed_after_the_best_epoch_it_still_ends_with_it(
         self, scores: dict[int, Any], store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ):
         monkeypatch.setattr(stage_checkpoint, "SAVING_SHARE", math.inf)
-        model, usual = stage_run(store, tmp_path / "c", select="best")
+        model, settings = stage_run(store, tmp_path / "c", select="best")
         with pytest.raises(Killed):
-            loop.train(model, replace(usual, feed=dying(batches.training, 9)))
+            loop.train(model, replace(settings, feed=dying(batches.training, 9)))
         again, _ = stage_run(store, tmp_path / "c", select="best")
-        loop.train(again, usual)
+        loop.train(again, settings)
         assert all(torch.equal(scores[2][key], tensor) for key, tensor in again.state_dict().items())
 
 

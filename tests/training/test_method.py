@@ -1,4 +1,4 @@
-"""A recipe's file: its content determines the stages, the record names it without its folder."""
+"""Files in a recipe: their content determines the stages' keys, the record has their name without folder."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -35,13 +35,13 @@ def test_a_file_that_changes_is_another_file(context: StageContext, tmp_path: Pa
 
 
 def test_a_stages_setting_that_is_a_file_counts_by_its_content(tmp_path: Path):
-    one, other = tmp_path / "one", tmp_path / "other"
-    one.write_bytes(b"")
-    other.write_bytes(b"1")
-    assert stage_cache.content_digest({"file": File(str(one))}) != stage_cache.content_digest(
-        {"file": File(str(other))}
+    empty, filled = tmp_path / "one", tmp_path / "other"
+    empty.write_bytes(b"")
+    filled.write_bytes(b"1")
+    assert stage_cache.content_digest({"file": File(str(empty))}) != stage_cache.content_digest(
+        {"file": File(str(filled))}
     )
-    assert stage_cache.content_digest({"file": File(str(one))}) != stage_cache.content_digest(
+    assert stage_cache.content_digest({"file": File(str(empty))}) != stage_cache.content_digest(
         {"file": NO_FILE}
     )
 

@@ -1,4 +1,4 @@
-"""Killed at any moment, also while saving, a training goes on to the same weights, optimizer and history."""
+"""Resuming: a training killed at any moment, also while saving, ends with the same weights and history."""
 
 import random
 import signal

@@ -1,4 +1,4 @@
-"""The commands as a user types them: the same twice, unchanged is left alone, and mistakes in one line."""
+"""The commands as a user types them: repeatable, skipped where nothing changed, mistakes in one line."""
 
 import re
 import subprocess
@@ -66,8 +66,8 @@ def test_fresh_trains_again_what_is_stored(command: Any, capsys: pytest.CaptureF
 
 def test_a_changed_field_makes_a_variant_beside_the_usual_run(command: Any):
     command("--method", "resnet101")
-    made = command("--method", "resnet101", "--set", "lr=0.01")
-    assert [("lr=0.01" in one["variant"], one["recipe"]["lr"]) for one in made] == [
+    records = command("--method", "resnet101", "--set", "lr=0.01")
+    assert [("lr=0.01" in one["variant"], one["recipe"]["lr"]) for one in records] == [
         (False, 0.05),
         (True, 0.01),
     ]
@@ -78,11 +78,13 @@ def test_a_methods_own_file_is_an_option_and_the_record_has_its_name(command: An
         "".join(f"{label} {number} 1\n" for number, label in enumerate(cards.load_card("demo").labels)),
         encoding="utf-8",
     )
-    (made,) = command(
+    (run_record,) = command(
         "--method", "msrn", "--word-vectors", str(tmp_path / "glove.txt"), "--word-size", "2", "--hidden=8"
     )
-    assert re.fullmatch(r"epochs=1,hidden=8,word_size=2,word_vectors=glove.txt~[0-9a-f]{8}", made["variant"])
-    assert made["recipe"]["word_vectors"] == "glove.txt"
+    assert re.fullmatch(
+        r"epochs=1,hidden=8,word_size=2,word_vectors=glove.txt~[0-9a-f]{8}", run_record["variant"]
+    )
+    assert run_record["recipe"]["word_vectors"] == "glove.txt"
 
 
 def test_another_input_size_gets_images_of_that_size(command: Any, tmp_path: Path):
@@ -95,8 +97,8 @@ def test_another_input_size_gets_images_of_that_size(command: Any, tmp_path: Pat
 
 
 def test_a_field_set_to_what_it_is_makes_no_variant(command: Any):
-    (made,) = command("--method", "resnet101", "--set", "lr=0.05")
-    assert "lr=" not in made["variant"]
+    (run_record,) = command("--method", "resnet101", "--set", "lr=0.05")
+    assert "lr=" not in run_record["variant"]
 
 
 def test_the_budget_is_a_variant_of_a_baseline_and_no_change_to_srn(command: Any):
@@ -118,28 +120,32 @@ def test_equal_terms_are_no_change_to_the_papers_own_methods(
 
 
 def test_equal_terms_are_a_variant_of_a_method_whose_paper_has_terms_of_its_own(command: Any):
-    (made,) = command("--method", "msrn", "--terms", "equal", "--set", "weight_decay=0.0005")
-    assert "terms=equal" in made["variant"]
-    assert "weight_decay" not in made["variant"]  # these terms have it
-    assert (made["recipe"]["terms"], made["recipe"]["reduction"]) == ("equal", "sum")
+    (run_record,) = command("--method", "msrn", "--terms", "equal", "--set", "weight_decay=0.0005")
+    assert "terms=equal" in run_record["variant"]
+    assert "weight_decay" not in run_record["variant"]  # these terms have it
+    assert (run_record["recipe"]["terms"], run_record["recipe"]["reduction"]) == ("equal", "sum")
 
 
 def test_the_records_scores_are_those_of_its_predictions_file(command: Any, tmp_path: Path):
-    (made,) = command("--method", "srn_att")
+    (run_record,) = command("--method", "srn_att")
     file = (
-        tmp_path / "runs" / "demo" / "predictions" / Path(record.file_name(made)).with_suffix(".safetensors")
+        tmp_path
+        / "runs"
+        / "demo"
+        / "predictions"
+        / Path(record.file_name(run_record)).with_suffix(".safetensors")
     )
     found = predictions.read(file)
     scores = metrics.evaluate(found.logits_NC, found.labels_NC, top3="thresholded")
-    assert made["metrics"]["srn2017"]["top3"] == scores["top3"]
-    assert list(made["metrics"]["srn2017"]["AP"].values()) == scores["AP"].tolist()
+    assert run_record["metrics"]["srn2017"]["top3"] == scores["top3"]
+    assert list(run_record["metrics"]["srn2017"]["AP"].values()) == scores["AP"].tolist()
     assert found.facts["label_names"] == list(cards.load_card("demo").labels)
     assert found.facts["ids"][:2] == ["test-00000", "test-00001"]
 
 
 def test_several_methods_by_a_list_of_names(command: Any):
-    made = command("--method", "resnet101,resnet107")
-    assert [one["method"] for one in made] == ["resnet101", "resnet107"]
+    records = command("--method", "resnet101,resnet107")
+    assert [one["method"] for one in records] == ["resnet101", "resnet107"]
 
 
 def test_without_test_labels_the_evaluation_servers_files_take_the_place_of_scores(
@@ -167,8 +173,11 @@ def test_without_test_labels_the_evaluation_servers_files_take_the_place_of_scor
             ["--dataset", "demo", "--method", "srn", "--set", "rate=1"],
             "unknown recipe field 'rate'; choose from",
         ),
-        (["--dataset", "demo", "--method", "srn", "--seeds", "a"], "--seeds a: whole numbers expected"),
-        (["--dataset", "demo", "--method", "srn", "--seeds", "-1"], "--seeds -1: whole numbers expected"),
+        (["--dataset", "demo", "--method", "srn", "--seeds", "a"], "--seeds a: give whole numbers from 0 up"),
+        (
+            ["--dataset", "demo", "--method", "srn", "--seeds", "-1"],
+            "--seeds -1: give whole numbers from 0 up",
+        ),
         (["--dataset", "demo", "--method", "srn", "--device", "tpu"], "device 'tpu' cannot be used"),
         (["--dataset", "demo"], "required: --method"),
         (
@@ -189,8 +198,8 @@ def test_a_mistake_is_named_before_any_work(words: list[str], message: str, tmp_
 
 
 def test_a_record_that_is_damaged_is_named_and_left_alone(command: Any, tmp_path: Path):
-    (made,) = command("--method", "resnet101")
-    path = tmp_path / "runs" / "demo" / record.file_name(made)
+    (run_record,) = command("--method", "resnet101")
+    path = tmp_path / "runs" / "demo" / record.file_name(run_record)
     path.write_text("{}", encoding="utf-8")
     with pytest.raises(InputError, match=f"{path.name}.*not a record"):
         command("--method", "resnet101")

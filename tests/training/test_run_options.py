@@ -1,6 +1,7 @@
-"""The options of `bench.run`: every recipe field is one, and the last word on a field counts."""
+"""The options of `bench.run`: every recipe field is an option, and of two values the last one counts."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,9 +55,27 @@ def test_an_unknown_option_is_answered_with_those_there_are():
 
 def test_a_field_named_like_an_option_of_the_command_is_reached_by_set(monkeypatch: pytest.MonkeyPatch):
     real = method.fields
-    monkeypatch.setattr(method, "fields", lambda found: {**real(found), "source": str})
+    monkeypatch.setattr(method, "fields", lambda module: {**real(module), "source": str})
     args = run_options.parser(None).parse_args(
         [*USUAL, "--set", "source=web", "--lr", "1", "--source", "files"]
     )
     assert run_options.changes(args) == {"source": "web", "lr": "1"}
     assert args.source == Path("files")
+
+
+@pytest.mark.parametrize(
+    ("text", "chosen"),
+    [
+        ("SRN-att", [("srn_att", {})]),
+        ("srn,resnet101@budget=equal", [("srn", {}), ("resnet101", {"budget": "equal"})]),
+        ("resnet101@budget=equal,lr=0.1,srn", [("resnet101", {"budget": "equal", "lr": "0.1"}), ("srn", {})]),
+    ],
+)
+def test_a_method_may_carry_changes_of_its_own_as_its_record_does(text: str, chosen: list[Any]):
+    assert run_options.methods(text) == chosen
+
+
+@pytest.mark.parametrize("text", ["snr", "srn@budget", "lr=0.1", ""])
+def test_what_is_no_method_is_refused(text: str):
+    with pytest.raises(InputError):
+        run_options.methods(text)

@@ -1,4 +1,4 @@
-"""What a stage can be: values that can be trained with, and parts that the model has."""
+"""Stages: values with which nothing can be trained, and parts that the model lacks, are refused."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from tests.methods.test_contract import build, trainings
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "wanted"),
+    ("field", "value", "allowed"),
     [
         ("epochs", 0, "1 or more"),
         ("batch_size", 0, "1 or more"),
@@ -28,8 +28,8 @@ from tests.methods.test_contract import build, trainings
         ("weight_decay", -0.1, "0 or more"),
     ],
 )
-def test_a_recipe_that_cannot_be_trained_with_is_refused(field: str, value: Any, wanted: str):
-    with pytest.raises(InputError, match=f"stage main: {field}={value}: give {wanted}"):
+def test_a_recipe_that_cannot_be_trained_with_is_refused(field: str, value: Any, allowed: str):
+    with pytest.raises(InputError, match=f"stage main: {field}={value}: give {allowed}"):
         resnet101.stages(small_recipe("resnet101", **{field: value}))
 
 
@@ -66,17 +66,19 @@ class Gained(resnet101.Model):
 
 def test_a_parameter_may_be_trained_by_its_own_name(context: StageContext):
     config = small_recipe("resnet101")
-    _, todo = build("resnet101", context)
-    only = replace(trainings(todo)[0], trains={"gain": 1.0})
-    made: Any = type("Made", (), {"Model": Gained, "Config": resnet101.Config})
-    model = method.build(made, config, method.labels_of(context.store), 0)
+    _, method_stages = build("resnet101", context)
+    only = replace(trainings(method_stages)[0], trains={"gain": 1.0})
+    as_method: Any = type("Made", (), {"Model": Gained, "Config": resnet101.Config})
+    model = method.build(as_method, config, method.labels_of(context.store), 0)
     stages.prepare(model, only)
-    assert [name for name, one in model.named_parameters() if one.requires_grad] == ["gain"]
+    assert [name for name, parameter in model.named_parameters() if parameter.requires_grad] == ["gain"]
 
 
 def test_a_part_that_the_model_has_not_is_said_before_any_stage_learns(context: StageContext):
-    model, todo = build("resnet101", context)
-    wrong = replace(trainings(todo)[0], trains={"gain": 1.0})
-    with pytest.raises(InputError, match="stage main trains 'gain', which the model has not"):
-        next(stage_cache.run_stages(model, [(todo[0], "a"), (wrong, "b")], context, seed=0, title="t"))
+    model, method_stages = build("resnet101", context)
+    wrong = replace(trainings(method_stages)[0], trains={"gain": 1.0})
+    with pytest.raises(InputError, match="stage main trains 'gain', but the model has no such part"):
+        next(
+            stage_cache.run_stages(model, [(method_stages[0], "a"), (wrong, "b")], context, seed=0, title="t")
+        )
     assert not list(context.folder.glob("*"))

@@ -1,4 +1,4 @@
-"""Files for an evaluation server: the names and lines it reads, in an order that loses nothing."""
+"""Files for an evaluation server: their names and lines, and that they keep the order of the logits."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Files of tensors: whole or not there, and never taken when damaged."""
+"""Files of tensors: written whole or not at all, and refused if damaged."""
 
 from pathlib import Path
 

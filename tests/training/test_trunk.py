@@ -1,4 +1,4 @@
-"""The trunk: X is the third stage's rectified output; weights are what was asked for, or a clear error."""
+"""The trunk: X is the rectified output of the third stage; missing weights are an error."""
 
 import urllib.error
 import urllib.request
@@ -33,8 +33,8 @@ def test_the_pyramid_is_three_stages_rectified_the_upper_two_x_and_features(name
         (1, width, side, side) for width, side in zip(trunk.widths, (8, 4, 2), strict=True)
     ]
     assert min(output.min() for output in outputs) >= 0
-    for mine, usual in zip(outputs[1:], trunk(images), strict=True):
-        torch.testing.assert_close(mine, usual)
+    for output, expected in zip(outputs[1:], trunk(images), strict=True):
+        torch.testing.assert_close(output, expected)
 
 
 def test_the_pyramids_lowest_stage_is_what_timms_third_stage_begins_with():
@@ -110,7 +110,9 @@ def test_without_network_the_remedy_is_said_and_no_random_weights_are_taken(
 
 
 def test_a_bare_name_does_not_silently_take_timms_newest_weights():
-    with pytest.raises(InputError, match="which weights\\? name timm's tag, as in resnet101.tv_in1k"):
+    with pytest.raises(
+        InputError, match="does not say which weights; add timm's tag, as in resnet101.tv_in1k"
+    ):
         trunks.load_trunk("resnet101")
 
 
@@ -126,17 +128,19 @@ def test_what_is_no_resnet_of_timms_is_refused(name: str):
 
 
 def test_what_timm_does_not_build_as_a_plain_resnet_is_refused():
-    with pytest.raises(InputError, match=r"trunk 'resnet51q' is no plain ResNet: timm builds it as ByobNet"):
+    with pytest.raises(InputError, match=r"trunk 'resnet51q' is unsupported: timm builds it as ByobNet"):
         trunks.load_trunk("resnet51q", from_scratch=True)
 
 
 @pytest.mark.parametrize("name", ["resnet10_narrow", "resnet18"])
 def test_weights_that_would_not_be_read_are_refused(name: str):
-    with pytest.raises(InputError, match=r"trunk_weights=w.pth: the recipe is from_scratch; add --from-sc"):
+    with pytest.raises(
+        InputError, match=r"trunk_weights=w.pth: the recipe trains from scratch; add --from-s"
+    ):
         trunks.load_trunk(name, weights="w.pth", from_scratch=True)
 
 
 def test_tensors_without_names_are_refused(tmp_path: Path):
     torch.save({1: torch.ones(2)}, tmp_path / "w.pth")
-    with pytest.raises(InputError, match="no dictionary of tensors in it"):
+    with pytest.raises(InputError, match="it is not a dictionary of named tensors"):
         trunks.load_trunk("resnet18", weights=str(tmp_path / "w.pth"))

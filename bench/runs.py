@@ -1,0 +1,38 @@
+"""List the runs there are, the newest first: method, variant, seed, mAP, when, and the name given to it.
+
+`python -m bench.runs`, `python -m bench.runs --dataset demo`
+"""
+
+from tabulate import tabulate
+
+from bench.base.cli import Parser, add_dataset, add_runs, run_command
+from bench.data import cards
+from bench.deploy.find_run import FoundRun, list_runs
+from bench.results.record import shown
+
+HEADS = ("run", "method", "variant", "seed", "mAP", "written (UTC)", "name")
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = Parser(prog="python -m bench.runs", description=__doc__)
+    add_dataset(parser, cards.names(), required=False)
+    add_runs(parser)
+    args = parser.parse_args(argv)
+    runs = [run for run in list_runs(args.runs) if args.dataset in (None, run.facts["dataset"])]
+    if not runs:
+        of = f" of {args.dataset}" if args.dataset else ""
+        print(f"no runs{of} in {shown(args.runs)}; train one with: python -m bench.run")
+        return 0
+    print(tabulate([_row(run) for run in runs], HEADS, "simple", floatfmt=".2f", disable_numparse=[0, 6]))
+    return 0
+
+
+def _row(run: FoundRun) -> list[object]:
+    facts = run.facts
+    when = run.written[:16].replace("T", " ")
+    what = [facts["method"], facts["variant"], facts["seed"]]
+    return [run.title, *what, run.mean_ap, when, ", ".join(run.names)]
+
+
+if __name__ == "__main__":
+    run_command(main)
