@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from bench.base.errors import InputError
 
 CHECKSUM_BYTES = 96
+PIXEL_CHECKSUM = slice(64, CHECKSUM_BYTES)  # before it: those of the id and the labels
 BATCH_ROWS = 64  # rows in memory at a time; 12 MB for images of 256 x 256
 
 
@@ -41,8 +42,7 @@ def write_image_rows(path: Path, rows: Iterable[ImageRow], *, side: int, labels:
     """
     import pyarrow as pa  # noqa: PLC0415 (slow to import, needed only where a store is made or checked)
 
-    types = {"id": pa.string(), "image": pa.binary(side * side * 3), "labels": pa.list_(pa.int8(), labels)}
-    schema = pa.schema({**types, "held_out": pa.bool_()})
+    schema = _schema(side * side * 3, labels)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with temporary.open("wb") as file:
@@ -57,6 +57,29 @@ def write_image_rows(path: Path, rows: Iterable[ImageRow], *, side: int, labels:
         raise InputError(f"cannot write {path} beyond {written:,} bytes: {error.strerror}") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _schema(image_bytes: int, labels: int) -> Any:
+    import pyarrow as pa  # noqa: PLC0415 (as above)
+
+    types = {"id": pa.string(), "image": pa.binary(image_bytes), "labels": pa.list_(pa.int8(), labels)}
+    return pa.schema({**types, "held_out": pa.bool_()})
+
+
+def unlike_a_store(table: Any) -> str:
+    """Why an Arrow table that was read from a file is none of a store; "": it is one."""
+    types = {field.name: field.type for field in table.schema}
+    width, size = (
+        getattr(types.get(name), key, 0) for name, key in (("image", "byte_width"), ("labels", "list_size"))
+    )
+    if not (isinstance(width, int) and table.schema.equals(_schema(max(width, 1), size))):
+        return "its columns are not those of a store"
+    if width != 3 * round((width / 3) ** 0.5) ** 2:
+        return "its images are not square"
+    if any(column.null_count for column in table.columns):
+        return "values are missing"
+    table.validate(full=True)
+    return ""
 
 
 def _batches(rows: Iterable[ImageRow], schema: Any) -> Iterator[Any]:

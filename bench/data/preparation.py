@@ -23,7 +23,7 @@ from bench.data.cards import Card
 from bench.data.formats import MISSING, PLACEHOLDER, _source
 from bench.data.shards import Shard
 from bench.data.staging import StagingFolder
-from bench.data.store import LAYOUT, MANIFEST, SPLITS, Store, open_store, read_manifest
+from bench.data.store import LAYOUT, MANIFEST, SPLITS, Store, checksum, open_store, read_manifest
 from bench.data.survey import SplitSurvey, differences, items, store_bytes, survey
 
 SAME = "the test set has the same picture"
@@ -118,6 +118,7 @@ def _make(task: Task) -> None:
     manifest |= {"expected": {split: vars(getattr(card, split)) for split in surveys}}  # actual: "counts"
     manifest |= {"labels": list(card.labels), "differences": wrong + approximate}
     manifest |= {"source": str(task.source.resolve()) if task.source else None}
+    manifest["checksum"] = checksum(manifest)
     write_atomically(staging.unfinished / MANIFEST, json.dumps(manifest, indent=1) + "\n")
     staging.finish()
     shutil.rmtree(staging.folder / shards.FACTS)

@@ -6,22 +6,26 @@ are used for validation, at the test size) and `test`.
 Shapes: N images of a view, B of a batch, C labels, S side in pixels.
 """
 
+import hashlib
 import json
-from functools import cached_property
+from collections.abc import Callable, Mapping
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.base import structured_files
 from bench.base.errors import InputError
+from bench.data.arrow_files import CHECKSUM_BYTES, PIXEL_CHECKSUM, unlike_a_store
 
 if TYPE_CHECKING:
     import datasets
 
 MANIFEST = "manifest.json"
 CHECKSUMS = "checksums.bin"
-LAYOUT = 2  # raise it when the content of stores changes for the same card and reader: all are made again
+LAYOUT = 3  # raise it when the content of stores changes for the same card and reader: all are made again
 SPLITS = {"train": ("train", "held_out"), "test": ("test",)}  # the views of each split, the full one first
 SPLIT_OF_VIEW = {view: split for split, views in SPLITS.items() for view in views}
 VIEWS = tuple(SPLIT_OF_VIEW)
@@ -33,7 +37,9 @@ class Store:
 
     def __init__(self, folder: Path, manifest: dict[str, Any]) -> None:
         self.folder, self.manifest = folder, manifest
-        self.train, self.held_out, self.test = (View(self.files(name)) for name in VIEWS)
+        self.train, self.held_out, self.test = (
+            View(self.files(name), partial(self.checksums, name)) for name in VIEWS
+        )
 
     def files(self, view: str) -> dict[Path, int]:
         """The view's Arrow files in order, each with the number of its images."""
@@ -50,21 +56,52 @@ class Store:
     @cached_property
     def fitted(self) -> NDArray[np.int64]:
         """Indices into `train` of the images used for training: all but the held-out ones."""
-        return np.flatnonzero(~self.train.column("held_out"))
+        is_held_out_N = self.train.column("held_out")
+        if not np.array_equal(self.train.column("id")[is_held_out_N], self.held_out.column("id")):
+            raise InputError(
+                f"{self.folder} is damaged: train marks other images as held out than held_out has;"
+                f" {how_to_replace(self.folder)}"
+            )
+        return np.flatnonzero(~is_held_out_N)
+
+    def checksums(self, view: str) -> NDArray[np.uint8]:
+        """The checksums (N, CHECKSUM_BYTES) of the view's images; InputError if they are not the store's."""
+        start = sum(sum(self.manifest["files"][name]) for name in VIEWS[: VIEWS.index(view)])
+        return self._checksums[start : start + sum(self.manifest["files"][view])]
+
+    @cached_property
+    def _checksums(self) -> NDArray[np.uint8]:
+        path = self.folder / CHECKSUMS
+        content = path.read_bytes() if path.is_file() else b""
+        if hashlib.sha256(content).hexdigest() != self.fingerprint:
+            raise InputError(
+                f"{path} does not match the fingerprint in {MANIFEST}; {how_to_replace(self.folder)}"
+            )
+        return np.frombuffer(content, np.uint8).reshape(-1, CHECKSUM_BYTES)
 
 
 class View:
-    """Images of one size in a fixed order; files are opened at the first access."""
+    """Images of one size in a fixed order; files are opened at the first access.
 
-    def __init__(self, files: dict[Path, int]) -> None:
-        self.files = files
+    checksums: gives the checksums (N, CHECKSUM_BYTES) of the images. Ids and labels are compared with them
+    when the files are opened, the pixels of an image when it is first read; InputError if they differ. None:
+    nothing is compared.
+    """
+
+    def __init__(
+        self, files: dict[Path, int], checksums: Callable[[], NDArray[np.uint8]] | None = None
+    ) -> None:
+        self.files, self.checksums = files, checksums
 
     @cached_property
     def _dataset(self) -> "datasets.Dataset":
         import datasets  # noqa: PLC0415 (slow to import, and not installed where only speed is measured)
 
         parts = [_open(path, images) for path, images in self.files.items()]
-        return datasets.concatenate_datasets(parts).with_format("arrow")
+        dataset = datasets.concatenate_datasets(parts).with_format("arrow")
+        if self.checksums:
+            self._compare_ids_and_labels(dataset)
+        return dataset
 
     @cached_property
     def _images(self) -> "datasets.Dataset":
@@ -75,11 +112,7 @@ class View:
 
     def column(self, name: str) -> NDArray[Any]:
         """A column of all images: `id` or `held_out`, shape (N,), or `labels`, int8 (N, C)."""
-        values = self._dataset.data.column(name).combine_chunks()
-        if name == "labels":
-            flat: NDArray[Any] = values.flatten().to_numpy()
-            return flat.reshape(len(self), values.type.list_size)
-        return np.asarray(values.to_numpy(zero_copy_only=False))
+        return _column(self._dataset, name)
 
     @cached_property
     def labels_NC(self) -> NDArray[np.int8]:
@@ -93,7 +126,56 @@ class View:
         image_bytes = column.type.byte_width
         side = round((image_bytes / 3) ** 0.5)
         start = column.offset * image_bytes
-        return pixels[start : start + len(column) * image_bytes].reshape(-1, side, side, 3)
+        images_BSS3 = pixels[start : start + len(column) * image_bytes].reshape(-1, side, side, 3)
+        if self.checksums:
+            self._compare_new_pixels(indices_B, images_BSS3)
+        return images_BSS3
+
+    @cached_property
+    def _is_unread_N(self) -> NDArray[np.bool_]:
+        """Of each image, whether its pixels have not been compared with their checksum."""
+        return np.ones(len(self), np.bool_)
+
+    @cached_property
+    def _expected(self) -> NDArray[np.uint8]:
+        assert self.checksums is not None
+        return self.checksums()
+
+    def _compare_ids_and_labels(self, dataset: "datasets.Dataset") -> None:
+        labels_NC = _column(dataset, "labels")
+        for index, name in enumerate(_column(dataset, "id")):
+            parts = (str(name).encode(), labels_NC[index].tobytes())
+            digests = b"".join(hashlib.sha256(part).digest() for part in parts)
+            if digests != self._expected[index, : PIXEL_CHECKSUM.start].tobytes():
+                raise self._damaged(index)
+
+    def _compare_new_pixels(self, indices_B: NDArray[np.int64], images_BSS3: NDArray[np.uint8]) -> None:
+        for position in np.flatnonzero(self._is_unread_N[indices_B]).tolist():
+            index = int(indices_B[position])
+            digest = hashlib.sha256(images_BSS3[position]).digest()
+            if digest != self._expected[index, PIXEL_CHECKSUM].tobytes():
+                raise self._damaged(index)
+            self._is_unread_N[index] = False
+
+    def _damaged(self, index: int) -> InputError:
+        """An error that names the file of the image with this index."""
+        first = 0
+        for path, images in self.files.items():
+            if index < first + images:
+                break
+            first += images
+        return InputError(
+            f"{path.parent} is damaged: image {index - first} of {path.name} is not what its checksum says;"
+            f" {how_to_replace(path.parent)}"
+        )
+
+
+def _column(dataset: "datasets.Dataset", name: str) -> NDArray[Any]:
+    values = dataset.data.column(name).combine_chunks()
+    if name == "labels":
+        flat: NDArray[Any] = values.flatten().to_numpy()
+        return flat.reshape(len(dataset), values.type.list_size)
+    return np.asarray(values.to_numpy(zero_copy_only=False))
 
 
 def file_name(view: str, number: int) -> str:
@@ -104,11 +186,15 @@ def file_name(view: str, number: int) -> str:
 def _open(path: Path, images: int) -> "datasets.Dataset":
     """One Arrow file; InputError if it cannot be read or has another number of images than the manifest."""
     import datasets  # noqa: PLC0415 (as above)
+    import pyarrow as pa  # noqa: PLC0415 (as above)
 
     try:
         part = datasets.Dataset.from_file(str(path))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read ({error}); {how_to_replace(path.parent)}") from error
+        if reason := unlike_a_store(part.data.table):
+            raise ValueError(reason)
+    except (OSError, ValueError, TypeError, KeyError, pa.ArrowException) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{path} cannot be read ({reason}); {how_to_replace(path.parent)}") from error
     if len(part) != images:
         raise InputError(f"{path} has {len(part)} images instead of {images}; {how_to_replace(path.parent)}")
     return part
@@ -124,17 +210,29 @@ def _how_to_prepare(folder: Path) -> str:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of the store in a folder; InputError if there is none, with the command that makes it."""
+    """The manifest of the store in a folder; InputError if there is none, with the command that makes it.
+
+    InputError too if it is not what was written, unless another version of the suite wrote it.
+    """
     path = folder / MANIFEST
     if not path.exists():
         raise InputError(f"{folder} holds no prepared data; {_how_to_prepare(folder)}")
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path} is damaged ({error}); {how_to_replace(folder)}") from error
-    if not isinstance(manifest, dict) or "made_from" not in manifest:
+        manifest = structured_files.read_json(path)
+    except InputError as error:
+        reason = str(error).removeprefix(f"{path}: ")
+        raise InputError(f"{path} is damaged ({reason}); {how_to_replace(folder)}") from error
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("made_from"), dict):
         raise InputError(f"{path} is not a manifest of a store; {how_to_replace(folder)}")
+    if manifest["made_from"].get("layout") == LAYOUT and manifest.get("checksum") != checksum(manifest):
+        raise InputError(f"{path} was changed after it was written; {how_to_replace(folder)}")
     return manifest
+
+
+def checksum(manifest: Mapping[str, Any]) -> str:
+    """SHA-256 of a manifest's other entries."""
+    others = {name: value for name, value in manifest.items() if name != "checksum"}
+    return hashlib.sha256(json.dumps(others, sort_keys=True).encode()).hexdigest()
 
 
 def open_store(folder: Path) -> Store:

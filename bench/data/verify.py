@@ -1,6 +1,5 @@
-"""Verify a store: compare every id, label and pixel with its checksum, every file with its image count."""
+"""Verify a whole store: compare every id, label and pixel with its checksum, every file with its image count."""
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,7 @@ from bench.base.errors import InputError
 from bench.base.processes import cores, map_unordered
 from bench.base.progress import Meter
 from bench.data.arrow_files import CHECKSUM_BYTES, read_image_rows
-from bench.data.store import CHECKSUMS, MANIFEST, VIEWS, Store, how_to_replace
+from bench.data.store import VIEWS, Store, how_to_replace
 
 SINGLE_PROCESS_BYTES = 2e9  # a smaller store is checked faster by one process: starting several takes time
 MAX_LISTED = 20  # errors in the message
@@ -45,6 +44,7 @@ def verify(store: Store) -> str:
         more = f"; and {len(errors) - MAX_LISTED:,} more" if len(errors) > MAX_LISTED else ""
         listed = "; ".join(sorted(errors)[:MAX_LISTED]) + more
         raise InputError(f"{store.folder} is damaged: {listed}; {how_to_replace(store.folder)}")
+    _ = store.fitted  # raises InputError if other images are marked as held out
     return f"{store.folder} is intact: {images:,} images in {len(parts)} files match their checksums"
 
 
@@ -71,14 +71,9 @@ def _ids_and_checksums(path: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _parts(store: Store) -> Iterator[Part]:
-    """The Arrow files of all views with their checksums, which must match the manifest's fingerprint."""
-    path, start = store.folder / CHECKSUMS, 0
-    checksums = path.read_bytes() if path.exists() else b""
-    if hashlib.sha256(checksums).hexdigest() != store.fingerprint:
-        raise InputError(
-            f"{path} does not match the fingerprint in {MANIFEST}; {how_to_replace(store.folder)}"
-        )
+    """The Arrow files of all views with their checksums."""
     for view in VIEWS:
+        checksums, start = store.checksums(view).tobytes(), 0
         for file, images in store.files(view).items():
             end = start + images * CHECKSUM_BYTES
             yield Part(file, checksums[start:end])

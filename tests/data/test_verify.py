@@ -94,3 +94,93 @@ def test_a_file_that_is_not_a_manifest_is_named(tmp_path: Path, text: str):
     (tmp_path / "manifest.json").write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match="manifest.json is not a manifest of a store; delete"):
         store.open_store(tmp_path)
+
+
+class TestReading:
+    """What a run reads is compared with its checksum when it is first read: nothing damaged is trained on."""
+
+    def test_a_changed_pixel_is_named_when_the_image_is_read(self, source: Path, tmp_path: Path):
+        made = go(coco(), source, tmp_path)
+        _flip(made, made.train.images(np.array([1])).tobytes())
+        opened = store.open_store(made.folder)
+        assert len(opened.train.images(np.array([0, 2, 3]))) == 3
+        with pytest.raises(InputError, match=r"coco is damaged: image 1 of train-00000.arrow is not what"):
+            opened.train.images(np.array([2, 1]))
+
+    @pytest.mark.parametrize("part", ["label", "id"])
+    def test_a_changed_label_or_id_is_named_when_the_file_is_opened(
+        self, source: Path, tmp_path: Path, part: str
+    ):
+        made = go(coco(), source, tmp_path)
+        labels = made.train.labels_NC[1].tobytes()
+        _flip(made, {"label": labels, "id": b"COCO_train2014_000000000009"}[part])
+        with pytest.raises(InputError, match=r"is damaged: image 1 of train-00000.arrow .*; delete"):
+            len(store.open_store(made.folder).train)
+
+    def test_images_that_are_read_again_are_not_compared_again(
+        self, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        made = go(coco(), source, tmp_path)
+        made.train.images(np.arange(4))
+        monkeypatch.setattr(store.hashlib, "sha256", None)
+        assert len(made.train.images(np.array([3, 0, 3]))) == 3
+
+    def test_other_marks_of_held_out_images_are_noticed(
+        self, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        made = go(coco(), source, tmp_path)
+        column = made.train.column
+        marks = ~column("held_out")
+        monkeypatch.setattr(made.train, "column", lambda name: marks if name == "held_out" else column(name))
+        with pytest.raises(InputError, match="is damaged: train marks other images as held out"):
+            _ = made.fitted
+
+    def test_damage_anywhere_is_an_error_or_changes_nothing(self, source: Path, tmp_path: Path):
+        made = go(coco(), source, tmp_path)
+        path, before = made.folder / "train-00000.arrow", _everything(made)
+        content, rng = path.read_bytes(), np.random.default_rng(0)
+        # Most of a file is pixels: every second place is in what describes them, before or after.
+        places = np.concatenate([rng.integers(0, 2000, 60), rng.integers(0, len(content), 60)])
+        noticed = 0
+        for place, value in zip(places.tolist(), rng.integers(1, 256, 120).tolist(), strict=True):
+            damaged = bytearray(content)
+            damaged[place] ^= value
+            path.write_bytes(damaged)
+            try:
+                assert _everything(store.open_store(made.folder)) == before
+            except InputError:
+                noticed += 1
+        assert noticed > 60
+
+
+def _flip(made: Store, part: bytes) -> None:
+    """Flip a bit of the training file, inside this part of it."""
+    path = made.folder / "train-00000.arrow"
+    content = bytearray(path.read_bytes())
+    content[content.index(part) + 20] ^= 1
+    path.write_bytes(content)
+
+
+def _everything(made: Store) -> list[bytes]:
+    """All that training reads of the training images."""
+    images = made.train.images(np.arange(len(made.train)))
+    ids = "\n".join(made.train.column("id")).encode()
+    return [images.tobytes(), made.train.labels_NC.tobytes(), ids, made.fitted.tobytes()]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [('"person"', '"persom"'), ('"partial": false', '"partial": true'), ('"dataset"', '"x"')]
+)
+def test_a_manifest_that_was_changed_is_refused(source: Path, tmp_path: Path, old: str, new: str):
+    path = go(coco(), source, tmp_path).folder / "manifest.json"
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(InputError, match=r"manifest.json was changed after it was written; delete"):
+        go(coco(), source, tmp_path)
+
+
+def test_a_folder_in_place_of_the_manifest_is_named(tmp_path: Path):
+    (tmp_path / "manifest.json").mkdir()
+    with pytest.raises(InputError, match=r"manifest.json is damaged .*is a folder; a file is expected"):
+        store.open_store(tmp_path)
