@@ -13,7 +13,7 @@ from bench.base import signals
 from bench.base.cli import Parser, add_data, add_dataset, run_command
 from bench.data import cards
 from bench.data.download import fetch
-from bench.data.preparation import fetched_folder, prepare
+from bench.data.preparation import OVERLAP, fetched_folder, prepare
 from bench.data.store import open_store
 from bench.data.summary import describe_manifest
 from bench.data.verify import verify
@@ -28,7 +28,13 @@ def main(argv: list[str] | None = None) -> int:
     source = args.source
     if args.download:
         source = fetch(card, source or fetched_folder(card, args.data))
-    store = prepare(card, source=source, data=args.data, allow_partial=args.allow_partial)
+    store = prepare(
+        card,
+        source=source,
+        data=args.data,
+        allow_partial=args.allow_partial,
+        overlap=args.overlap or "",
+    )
     print("\n".join([*describe_manifest(store.manifest), f"ready: {store.folder}"]))
     return 0
 
@@ -44,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="leave out missing, unreadable and duplicate images instead of stopping; report them",
     )
+    add("--overlap", choices=OVERLAP, help="leave pictures that are in both sets out of this one")
     add("--download", action="store_true", help="first download the archives, if the owner publishes them")
     add("--verify", action="store_true", help="only compare the stored images with their checksums")
     return parser

@@ -61,6 +61,8 @@ class Card:
     name: the card's file name and the changed options, as in `nuswide@keep=all`; names the folders in `data/`
     and `runs/`. obtain: how to get the original files and how to arrange them in the source folder, as an
     instruction that continues a sentence. not_offered: the files that the archives do not contain; "": none.
+    exif: whether photographs are turned as their EXIF orientation says, in the store and in use; boxes refer
+    to the pixels as stored.
     """
 
     name: str
@@ -73,6 +75,7 @@ class Card:
     source: str
     licence: str
     sizes: Sizes = Sizes()
+    exif: Literal["ignore", "turn"] = "ignore"
     evaluation: Evaluation = dataclasses.field(default_factory=Evaluation)
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     variants: tuple[Variant, ...] = ()
@@ -179,6 +182,8 @@ def store_digest(card: Card) -> str:
     parts = [card.format, card.labels, card.train, card.test, card.sizes, dict(card.options)]
     if card.evaluation.result_files:  # the readers then set all test labels to 0
         parts.append("no test labels")
+    if card.exif == "turn":
+        parts.append("turned as EXIF says")
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=vars).encode()).hexdigest()
 
 

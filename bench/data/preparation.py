@@ -3,6 +3,7 @@
 An interrupted preparation is resumed. An older store is replaced only when the new one is complete.
 """
 
+import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Mapping
@@ -17,27 +18,34 @@ from bench.base.errors import InputError
 from bench.base.paths import DATA
 from bench.base.processes import cores, map_unordered
 from bench.base.progress import Meter, say
-from bench.data import assembly, cards, shards
+from bench.data import assembly, cards, libraries, overlap, remarks, shards
 from bench.data.assembly import ShardSet
 from bench.data.cards import Card
-from bench.data.formats import MISSING, PLACEHOLDER, _source
+from bench.data.formats import MISSING, PLACEHOLDER, LeftOut, Sample, _source
 from bench.data.shards import Shard
 from bench.data.staging import StagingFolder
 from bench.data.store import LAYOUT, MANIFEST, SPLITS, Store, checksum, open_store, read_manifest
-from bench.data.survey import SplitSurvey, differences, items, store_bytes, survey
+from bench.data.survey import SplitSurvey, differences, items, listing_digest, store_bytes, survey
 
-SAME = "the test set has the same picture"
+SAME = {"train": "the test set has the same picture", "test": "the training set has the same picture"}
+OVERLAP = ("drop-train", "drop-test")
+RULE = "Pillow's antialiased BILINEAR, the aspect ratio not kept"
 MAY_ARRIVE = {MISSING, PLACEHOLDER}  # reasons for leaving out images that the source may have later
 
 
 @dataclass(frozen=True)
 class Task:
-    """A data set to prepare; allow_partial: leave out missing and wrong images instead of stopping."""
+    """A data set to prepare.
+
+    allow_partial: leave out missing and wrong images instead of stopping. overlap: from which split to drop
+    pictures that are in both, one of OVERLAP; "": stop.
+    """
 
     card: Card
     source: Path | None
     staging: StagingFolder
     allow_partial: bool
+    overlap: str = ""
 
     def refuse_or_warn(self, problem: str) -> None:
         """Raise InputError with the problem, or only print it if allow_partial is set."""
@@ -47,7 +55,12 @@ class Task:
 
 
 def prepare(
-    card: Card, *, source: Path | None = None, data: Path = DATA, allow_partial: bool = False
+    card: Card,
+    *,
+    source: Path | None = None,
+    data: Path = DATA,
+    allow_partial: bool = False,
+    overlap: str = "",
 ) -> Store:
     """The data set's store in `data/<name>`; made if there is none, or one of another card or reader.
 
@@ -55,6 +68,7 @@ def prepare(
     exists already, the source is not read, and a line says so if the source may differ from the store.
     Raises InputError if the counts are not the card's, a file gives no pixels, or an image is both in the
     training and in the test set; allow_partial leaves such images out instead, and the manifest says so.
+    overlap: "drop-train" or "drop-test" leaves images that are in both sets out of this one.
     After an error, an older store is unchanged.
     """
     staging = StagingFolder(data / card.name)
@@ -63,11 +77,13 @@ def prepare(
     elif source is not None:
         _source.folder(card, source)  # reports a wrong folder even if it is not needed
         if _is_ready(card, staging.folder):
-            _say_if_source_differs(staging.folder, source)
+            _say_if_source_differs(card, staging.folder, source)
     if not _is_ready(card, staging.folder):
         with staging.locked():
             if not _is_ready(card, staging.folder):  # another process may have made it while we waited
-                _make(Task(card, source, staging, allow_partial))
+                _make(Task(card, source, staging, allow_partial, overlap))
+    elif overlap and read_manifest(staging.folder)["overlap"] != overlap:
+        say(f"{staging.folder} exists already, made without --overlap {overlap}; to prepare again, delete it")
     return open_store(staging.folder)
 
 
@@ -89,12 +105,23 @@ def _is_ready(card: Card, folder: Path) -> bool:
     return exists and bool(read_manifest(folder)["made_from"] == _made_from(card))
 
 
-def _say_if_source_differs(folder: Path, source: Path) -> None:
-    """Print a line if the source may now hold other images than the store in the folder."""
+def _say_if_source_differs(card: Card, folder: Path, source: Path) -> None:
+    """Print a line if the source may now hold other images or labels than the store in the folder."""
     manifest = read_manifest(folder)
     incomplete = {reason for reasons in manifest["left_out"].values() for reason in reasons} & MAY_ARRIVE
     if incomplete or manifest["partial"] or manifest.get("source") != str(source.resolve()):
         say(f"{folder} exists already, so {source} was not read; to prepare it again, delete {folder}")
+        return
+    try:
+        now = listing_digest(survey(card, source))
+    except InputError as error:
+        say(f"{folder} exists already and is used, but its source is not what it was: {error}")
+        return
+    if now != manifest["listed"]:
+        say(
+            f"{source} has changed: its images or labels are not those of {folder}, which is used as it is;"
+            f" to prepare it again, delete {folder}"
+        )
 
 
 def _make(task: Task) -> None:
@@ -104,6 +131,7 @@ def _make(task: Task) -> None:
     wrong, approximate = differences(card, surveys)
     if wrong:
         task.refuse_or_warn(f"the files of {card.name} are not what its card says: {'; '.join(wrong)}")
+    remarks.check_labels(card, surveys)
     images = f"{surveys['train'].images:,} images for training and {surveys['test'].images:,} for testing"
     staging.begin(store_bytes(surveys, card.sizes), f"{card.title}: {images}")
     shard_set, excluded = _make_usable_shards(task, surveys)
@@ -115,37 +143,69 @@ def _make(task: Task) -> None:
     assembly.remove_leftovers(shard_set)
     manifest = {"dataset": card.name, "made_from": _made_from(card), "partial": bool(wrong or excluded)}
     manifest |= assembled
+    manifest |= {"sources": _digest(cards.store_digest(card), RULE, assembled["sources"])}
+    manifest |= {"libraries": libraries.versions(), "exif": card.exif, "overlap": task.overlap}
     manifest |= {"expected": {split: vars(getattr(card, split)) for split in surveys}}  # actual: "counts"
     manifest |= {"labels": list(card.labels), "differences": wrong + approximate}
-    manifest |= {"source": str(task.source.resolve()) if task.source else None}
+    manifest |= remarks.describe_pictures(card, shard_set, staging)
+    manifest |= {
+        "source": str(task.source.resolve()) if task.source else None,
+        "listed": listing_digest(surveys),
+    }
     manifest["checksum"] = checksum(manifest)
     write_atomically(staging.unfinished / MANIFEST, json.dumps(manifest, indent=1) + "\n")
     staging.finish()
     shutil.rmtree(staging.folder / shards.FACTS)
 
 
-def _make_usable_shards(task: Task, surveys: Mapping[str, SplitSurvey]) -> tuple[ShardSet, bool]:
-    """All shards, and whether an image was excluded as unusable or as a duplicate of a test image.
+def _digest(*parts: str) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
-    Raises InputError for such images unless they may be left out. Duplicates are only known once all images
-    are decoded; the shards are then made again without them.
+
+def _make_usable_shards(task: Task, surveys: Mapping[str, SplitSurvey]) -> tuple[ShardSet, bool]:
+    """All shards, and whether an image was excluded as unusable or as one that is in both splits.
+
+    Raises InputError for such images unless they may be left out. Files that are in both splits are found
+    first; equal pictures in different files only once all images are decoded: the shards that have some are
+    then written again without them.
     """
     name, staging = task.card.name, task.staging
-    shard_set = _make_shards(task, surveys, {})
+    dropped = _dropped(task, overlap.equal_files(surveys["train"].paths, surveys["test"].paths))
+    shard_set = _make_shards(task, surveys, dropped)
     if unusable := [f"{file} ({reason})" for file, reason in shard_set.unusable().items()]:
         listed = staging.list_or_file(unusable, "unusable")
         task.refuse_or_warn(f"{len(unusable):,} images of {name} cannot be used: {listed}")
-    if duplicates := shard_set.in_both():
-        pairs = staging.list_or_file([f"{train} = {test}" for train, test in duplicates.items()], "in_both")
-        task.refuse_or_warn(
-            f"{len(duplicates):,} images of {name} are both in the training and in the test set: {pairs}"
+    if more := _dropped(task, shard_set.in_both()):
+        dropped = {split: {**dropped.get(split, {}), **more[split]} for split in SPLITS}
+        shard_set = _make_shards(task, surveys, dropped)
+    return shard_set, bool(unusable or dropped)
+
+
+def _dropped(task: Task, in_both: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """By split the files to drop, with the reason; {} if none is in both splits.
+
+    in_both: training file -> test file. Raises InputError if they may not be dropped.
+    """
+    if not in_both:
+        return {}
+    pairs = [f"{train} = {test}" for train, test in in_both.items()]
+    problem = f"{len(pairs):,} images of {task.card.name} are both in the training and in the test set"
+    shown = task.staging.list_or_file(pairs, "in_both")
+    if not (task.overlap or task.allow_partial):
+        raise InputError(
+            f"{problem}; to leave them out of one, run bench.prepare with --overlap drop-train or --overlap"
+            f" drop-test: {shown}"
         )
-        shard_set = _make_shards(task, surveys, dict.fromkeys(duplicates, SAME))
-    return shard_set, bool(unusable or duplicates)
+    say(f"{problem}: {shown}")
+    split = "test" if task.overlap == "drop-test" else "train"
+    files = in_both.values() if split == "test" else in_both.keys()
+    return {"train": {}, "test": {}, split: dict.fromkeys(files, SAME[split])}
 
 
-def _make_shards(task: Task, surveys: Mapping[str, SplitSurvey], excluded: Mapping[str, str]) -> ShardSet:
-    """Make all shards; excluded: training files to leave out, with the reason.
+def _make_shards(
+    task: Task, surveys: Mapping[str, SplitSurvey], dropped: Mapping[str, Mapping[str, str]]
+) -> ShardSet:
+    """Make all shards; dropped: by split the files to leave out, with the reason.
 
     One process is used for images made in memory, several if there are enough image files to decode.
     """
@@ -154,16 +214,30 @@ def _make_shards(task: Task, surveys: Mapping[str, SplitSurvey], excluded: Mappi
     processes = min(cores(), sum(counts.files for counts in surveys.values()) // size + 1)
     total = sum(counts.items for counts in surveys.values())
     with Meter(f"prepare {task.card.name}", total=total, unit="images") as meter:
-        for done in map_unordered(shards.make, _shards(task, size, excluded), processes=processes):
+        for done in map_unordered(shards.make, _shards(task, size, dropped), processes=processes):
             meter.add(done)
     return ShardSet(task.staging.unfinished, numbers)
 
 
-def _shards(task: Task, size: int, excluded: Mapping[str, str]) -> Iterator[Shard]:
+def _shards(task: Task, size: int, dropped: Mapping[str, Mapping[str, str]]) -> Iterator[Shard]:
     """The shards to make, of `size` consecutive items of a split each."""
+    card = task.card
     for split in SPLITS:
-        remaining = items(task.card, split, task.source, excluded if split == "train" else {})
-        number = 0
+        remaining, number, files = items(card, split, task.source), 0, dropped.get(split, {})
         while chunk := tuple(islice(remaining, size)):
-            yield Shard(task.staging.unfinished, split, number, chunk, task.card.sizes, len(task.card.labels))
+            mine = {file: files[file] for item in chunk if (file := _file(item)) in files}
+            yield Shard(
+                task.staging.unfinished,
+                split,
+                number,
+                chunk,
+                card.sizes,
+                len(card.labels),
+                exif=card.exif,
+                dropped=mine,
+            )
             number += 1
+
+
+def _file(item: Sample | LeftOut) -> str:
+    return shards.file_of(item) if isinstance(item, Sample) else ""

@@ -7,28 +7,36 @@ everything that the shard was made from; a shard with the right key is not made 
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 
+from bench.base import code_digest
 from bench.base.atomic_files import write_atomically
-from bench.data.arrow_files import ImageRow, write_image_rows
+from bench.data import libraries, orientation
+from bench.data.arrow_files import ImageRow, read_image_rows, write_image_rows
 from bench.data.cards import Sizes
-from bench.data.decode import PixelArray, Unusable, crop, decode, resize
+from bench.data.decode import PixelArray, Unusable, crop, resize
 from bench.data.formats import LeftOut, Sample
+from bench.data.source_digests import content, source_digest, source_pixels
 from bench.data.store import HELD_OUT_SHARE, LAYOUT, SPLITS, file_name
 
 FACTS = "facts"  # the folder of the files of facts
 MAX_ITEMS = 1024
+MAY_BE_READ_LATER = "cannot be read"  # how the reason starts if the file itself may be in order
 MAX_BYTES = 512 * 256 * 256 * 3  # 100 MB; making a shard takes about a second
 
 
 @dataclass(frozen=True)
 class Shard:
-    """What a process needs to make a shard; items: in the reader's order; labels: their number."""
+    """What a process needs to make a shard.
+
+    items: in the reader's order. labels: their number. exif: the card's rule. dropped: the files to leave
+    out, each with the reason.
+    """
 
     folder: Path
     split: str
@@ -36,6 +44,20 @@ class Shard:
     items: tuple[Sample | LeftOut, ...]
     sizes: Sizes
     labels: int
+    exif: str = "ignore"
+    dropped: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def kept(self) -> tuple[Sample | LeftOut, ...]:
+        """The items, those of dropped files left out."""
+        if not self.dropped:
+            return self.items
+        return tuple(
+            LeftOut(item.id, self.dropped[file_of(item)])
+            if isinstance(item, Sample) and file_of(item) in self.dropped
+            else item
+            for item in self.items
+        )
 
     @property
     def files(self) -> dict[str, Path]:
@@ -54,14 +76,17 @@ class ShardFacts:
 
     left_out: (id, reason) of the items that the reader left out. unusable: (id, file, reason) of the samples
     without pixels; in place of the file the id, if the box is the problem. pictures: (`content`, file) of all
-    others, once per file. counts (images, positives, held_out) and checksums (`ImageRow.checksum` of all
-    rows, hexadecimal): by view.
+    others, once per file. rows: (file, SHA-256 of its source, held_out) of all images. turned: the number of
+    files with an EXIF orientation. counts (images, positives, held_out) and checksums (`ImageRow.checksum` of
+    all rows, hexadecimal): by view.
     """
 
     key: str
     left_out: list[tuple[str, str]] = field(default_factory=list)
     unusable: list[tuple[str, str, str]] = field(default_factory=list)
     pictures: list[tuple[str, str]] = field(default_factory=list)
+    rows: list[tuple[str, str, bool]] = field(default_factory=list)
+    turned: int = 0
     counts: dict[str, dict[str, int]] = field(default_factory=dict)
     checksums: dict[str, str] = field(default_factory=dict)
 
@@ -93,34 +118,63 @@ def is_held_out(group: str) -> bool:
 def make(shard: Shard) -> int:
     """Write the shard's Arrow files, then its facts, unless they exist; returns its number of items.
 
-    A shard with unusable files is always made again, because the files may have been replaced. Raises
-    InputError with path and size if a file cannot be written.
+    If all of it exists and files are to be dropped, the other images are copied, not decoded again. A shard
+    with files that could not be read is always made again. Raises InputError with path and size if a file
+    cannot be written.
     """
-    key = _key(shard)
+    key = _key(shard, shard.kept)
     if not _is_made(shard, key):
-        facts = ShardFacts(key, [(item.id, item.reason) for item in shard.items if isinstance(item, LeftOut)])
-        held_out: list[ImageRow] = []
-        for view, path in shard.files.items():  # the rows of "train" fill `held_out`, which comes after it
-            rows = held_out if view == "held_out" else _rows(shard, facts, held_out)
-            write_image_rows(path, _counted(rows, facts, view), side=_side(shard, view), labels=shard.labels)
+        facts = ShardFacts(key, [(item.id, item.reason) for item in shard.kept if isinstance(item, LeftOut)])
+        if shard.dropped and _is_made(shard, _key(shard, shard.items)):
+            _copy_kept(shard, facts)
+        else:
+            held_out: list[ImageRow] = []
+            for view in shard.files:  # the rows of "train" fill `held_out`, which comes after it
+                rows = held_out if view == "held_out" else _rows(shard, facts, held_out)
+                _write(shard, facts, view, rows)
         write_atomically(shard.facts, json.dumps(dataclasses.asdict(facts)))
     return len(shard.items)
 
 
+def _write(shard: Shard, facts: ShardFacts, view: str, rows: Iterable[ImageRow]) -> None:
+    counted = _counted(rows, facts, view)
+    write_image_rows(shard.files[view], counted, side=_side(shard, view), labels=shard.labels)
+
+
+def _copy_kept(shard: Shard, facts: ShardFacts) -> None:
+    """Write the shard's files again without the dropped files; fills the facts."""
+    complete = read_facts(shard.facts)
+    shard.facts.unlink()  # if this is interrupted, the shard has to be made from the sources
+    facts.unusable = [entry for entry in complete.unusable if entry[1] not in shard.dropped]
+    facts.pictures = [entry for entry in complete.pictures if entry[1] not in shard.dropped]
+    facts.rows = [row for row in complete.rows if row[0] not in shard.dropped]
+    facts.turned = complete.turned
+    for view, path in shard.files.items():
+        stored = [row for row in complete.rows if view != "held_out" or row[2]]
+        pairs = zip(stored, read_image_rows(path), strict=True)
+        _write(shard, facts, view, (row for (file, _, _), row in pairs if file not in shard.dropped))
+
+
 def _is_made(shard: Shard, key: str) -> bool:
-    """Whether the shard exists, was made from the same things, and has no unusable files."""
+    """Whether the shard exists, was made from the same things, and every file could be read."""
     try:
         facts = read_facts(shard.facts)
     except (OSError, ValueError, TypeError):  # no file, or not one that `make` wrote
         return False
     complete = all(path.exists() for path in shard.files.values())
-    return complete and facts.key == key and not facts.unusable
+    unread = any(reason.startswith(MAY_BE_READ_LATER) for _, _, reason in facts.unusable)
+    return complete and facts.key == key and not unread
 
 
-def _key(shard: Shard) -> str:
-    """SHA-256 of what determines the shard; for image files, size and time stand for the content."""
-    parts: list[object] = [LAYOUT, dataclasses.asdict(shard.sizes), shard.labels]
-    for item in shard.items:
+def _key(shard: Shard, items: Iterable[Sample | LeftOut]) -> str:
+    """SHA-256 of what determines the shard; for image files, size and time stand for the content.
+
+    Code and libraries count too: an interrupted preparation that is resumed with others starts again.
+    """
+    code = code_digest.digest("bench.data.decode", "bench.data.orientation")
+    parts: list[object] = [LAYOUT, dataclasses.asdict(shard.sizes), shard.labels, shard.exif]
+    parts += [code, libraries.versions()]
+    for item in items:
         if isinstance(item, LeftOut):
             parts.append([item.id, item.reason])
         else:
@@ -145,51 +199,41 @@ def _side(shard: Shard, view: str) -> int:
 
 def _rows(shard: Shard, facts: ShardFacts, held_out: list[ImageRow]) -> Iterator[ImageRow]:
     """The rows of the view named like the split; adds the held-out images, at test size, to `held_out`."""
-    for sample, pixels in _pictures(shard.items, facts):
+    for sample, pixels, source in _pictures(shard, facts):
         labels = sample.labels_C.astype(np.int8).tobytes()
         validates = shard.split == "train" and is_held_out(sample.group or sample.id)
+        facts.rows.append((file_of(sample), source_digest(sample, source), validates))
         if validates:
             image = resize(pixels, shard.sizes.test).tobytes()
             held_out.append(ImageRow(sample.id, image, labels, validates))
         yield ImageRow(sample.id, resize(pixels, _side(shard, shard.split)).tobytes(), labels, validates)
 
 
-def _pictures(items: Iterable[Sample | LeftOut], facts: ShardFacts) -> Iterator[tuple[Sample, PixelArray]]:
-    """Each sample with its pixels; a file that several consecutive samples share is decoded once."""
-    for file, group in groupby((item for item in items if isinstance(item, Sample)), key=file_of):
+def _pictures(shard: Shard, facts: ShardFacts) -> Iterator[tuple[Sample, PixelArray, str]]:
+    """Each sample, its pixels and the digest of its file; a file that consecutive samples share is decoded
+    once.
+    """
+    for file, group in groupby((item for item in shard.kept if isinstance(item, Sample)), key=file_of):
         samples = list(group)
         try:
-            image = samples[0].image
-            pixels = decode(image) if isinstance(image, Path) else image
+            pixels, source = source_pixels(samples[0].image, shard.exif)
         except Unusable as reason:
             facts.unusable += [(sample.id, file, str(reason)) for sample in samples]
             continue
         facts.pictures.append((content(pixels), file))
+        facts.turned += isinstance(samples[0].image, Path) and orientation.find(samples[0].image)[0] != 1
         for sample in samples:
             try:
                 part = crop(pixels, sample.box) if sample.box else pixels
             except Unusable as reason:
                 facts.unusable.append((sample.id, sample.id, str(reason)))
             else:
-                yield sample, part
+                yield sample, part, source
 
 
 def file_of(sample: Sample) -> str:
     """The name of the sample's picture in messages: its file, or its id if the pixels come from memory."""
     return str(sample.image) if isinstance(sample.image, Path) else sample.id
-
-
-def content(pixels_HWC: PixelArray) -> str:
-    """A digest that is equal for equal pictures: of the shape, the sum of all 64-bit words, and some lines.
-
-    At least sixteen lines are used, or all. A SHA-256 of all pixels would take a quarter of the time that
-    making a shard takes.
-    """
-    flat = np.ascontiguousarray(pixels_HWC).reshape(-1)
-    words = np.pad(flat, (0, -flat.size % 8)).view(np.uint64) if flat.size % 8 else flat.view(np.uint64)
-    summary = f"{pixels_HWC.shape} {int(words.sum())} ".encode()
-    lines = pixels_HWC[:: max(1, len(pixels_HWC) // 16)]
-    return hashlib.sha256(summary + lines.tobytes()).hexdigest()[:32]
 
 
 def _counted(rows: Iterable[ImageRow], facts: ShardFacts, view: str) -> Iterator[ImageRow]:

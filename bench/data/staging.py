@@ -44,7 +44,7 @@ class StagingFolder:
             except OSError as error:
                 raise InputError(f"cannot write {lock}: {error.strerror}") from error
             for complete in (self.unfinished, self.replaced):
-                if not self.folder.exists() and (complete / MANIFEST).exists():
+                if not self.folder.exists() and (complete / MANIFEST).is_file():
                     complete.rename(self.folder)
             yield
 
@@ -60,8 +60,8 @@ class StagingFolder:
         (self.unfinished / MANIFEST).unlink(missing_ok=True)  # only a complete store has a manifest
         done = sum(path.stat().st_size for path in self.unfinished.glob("*.arrow"))
         free = shutil.disk_usage(self.unfinished).free
-        space = f"{needed / 1e9:.1f} GB in {self.folder}, where {free / 1e9:.1f} GB are free"
-        say(f"{contents} need {space}{f'; {done / 1e9:.1f} GB are written already' if done else ''}")
+        space = f"{_size(needed)} in {self.folder}, where {_size(free)} are free"
+        say(f"{contents} need {space}{f'; {_size(done)} are written already' if done else ''}")
         if needed - done > free:
             raise InputError(f"{contents} need {space}; free some space, or give another folder: --data DIR")
 
@@ -81,3 +81,15 @@ class StagingFolder:
         return (
             f"{'; '.join(entries[:MAX_LISTED])}; and {len(entries) - MAX_LISTED:,} more, all listed in {path}"
         )
+
+
+def _size(number: float) -> str:
+    """A number of bytes in a unit that fits.
+
+    >>> _size(22_986_000_000), _size(61_500), _size(9)
+    ('23.0 GB', '61.5 KB', '9 bytes')
+    """
+    for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "KB")):
+        if number >= unit:
+            return f"{number / unit:.1f} {name}"
+    return f"{number:.0f} bytes"

@@ -159,13 +159,11 @@ class View:
 
     def _damaged(self, index: int) -> InputError:
         """An error that names the file of the image with this index."""
-        first = 0
-        for path, images in self.files.items():
-            if index < first + images:
-                break
-            first += images
+        starts = np.cumsum([0, *self.files.values()])
+        number = int(np.searchsorted(starts, index, side="right")) - 1
+        path, place = list(self.files)[number], index - starts[number]
         return InputError(
-            f"{path.parent} is damaged: image {index - first} of {path.name} is not what its checksum says;"
+            f"{path.parent} is damaged: image {place} of {path.name} is not what its checksum says;"
             f" {how_to_replace(path.parent)}"
         )
 

@@ -15,6 +15,9 @@ def describe_manifest(manifest: dict[str, Any]) -> list[str]:
         if reasons:
             numbers = ", ".join(f"{number:,} {reason}" for reason, number in sorted(reasons.items()))
             lines.append(f"left out of {split}: {numbers}")
+    for split, number in manifest["repeated"].items():
+        if number:
+            lines.append(f"repeated in {split}: {number:,} images have the picture of another image")
     lines += [f"differs from the card: {difference}" for difference in manifest["differences"]]
     if manifest["partial"]:
         lines.append(

@@ -1,15 +1,21 @@
 """Count what is in the original files, before any image is opened, and compare it with the card."""
 
 import dataclasses
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from bench.data import formats
 from bench.data.cards import Card, Sizes, Split
 from bench.data.formats import LeftOut, Sample
-from bench.data.shards import file_of, is_held_out
+from bench.data.shards import is_held_out
 from bench.data.store import SPLITS
 
 ROW_BYTES = 300  # of an image in the store besides its pixels: id, labels, checksum
@@ -19,15 +25,28 @@ ROW_BYTES = 300  # of an image in the store besides its pixels: id, labels, chec
 class SplitSurvey:
     """The counts of one split.
 
-    positives: labels that are 1, of all images. files: images in files, not made in memory. held_out: images
-    for validation. left_out: items left out, by reason.
+    positives_C: images of each label that is 1. paths: images in files, not made in memory. boxes: images
+    that are a box in a file. held_out: images for validation. left_out: items left out, by reason. digest: of
+    all items in order, with labels and the size of each file.
     """
 
+    positives_C: NDArray[np.int64]
     images: int = 0
-    positives: int = 0
-    files: int = 0
+    paths: list[str] = field(default_factory=list)
+    boxes: int = 0
     held_out: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
+    digest: Any = field(default_factory=hashlib.sha256)
+
+    @property
+    def positives(self) -> int:
+        """Labels that are 1, of all images."""
+        return int(self.positives_C.sum())
+
+    @property
+    def files(self) -> int:
+        """The number of images in files."""
+        return len(self.paths)
 
     @property
     def items(self) -> int:
@@ -35,28 +54,50 @@ class SplitSurvey:
         return self.images + self.left_out.total()
 
 
-def items(
-    card: Card, split: str, source: Path | None, excluded: Mapping[str, str] | None = None
-) -> Iterator[Sample | LeftOut]:
-    """The items of a split from the card's reader; excluded: files to leave out too, with the reason."""
-    for item in formats.reader(card.format)(card, split, source):
-        reason = (excluded or {}).get(file_of(item)) if isinstance(item, Sample) else None
-        yield LeftOut(item.id, reason) if reason else item
+def items(card: Card, split: str, source: Path | None) -> Iterator[Sample | LeftOut]:
+    """The items of a split from the card's reader."""
+    return formats.reader(card.format)(card, split, source)
 
 
 def survey(card: Card, source: Path | None) -> dict[str, SplitSurvey]:
     """The counts of each split; raises the reader's InputError."""
-    surveys = {split: SplitSurvey() for split in SPLITS}
+    surveys = {split: SplitSurvey(np.zeros(len(card.labels), np.int64)) for split in SPLITS}
     for split, counts in surveys.items():
         for item in items(card, split, source):
             if isinstance(item, LeftOut):
                 counts.left_out[item.reason] += 1
+                counts.digest.update(f"{item.id!r} {item.reason}\n".encode())
             else:
-                counts.images += 1
-                counts.positives += int((item.labels_C == 1).sum())
-                counts.files += isinstance(item.image, Path)
+                _count(counts, item, source)
                 counts.held_out += split == "train" and is_held_out(item.group or item.id)
     return surveys
+
+
+def _count(counts: SplitSurvey, sample: Sample, source: Path | None) -> None:
+    counts.images += 1
+    counts.positives_C += sample.labels_C == 1
+    counts.boxes += sample.box is not None
+    facts: list[Any] = [sample.id, sample.labels_C.tolist(), sample.group, sample.box]
+    if isinstance(sample.image, Path):
+        counts.paths.append(str(sample.image))
+        inside = source and sample.image.is_relative_to(source)
+        facts += [str(sample.image.relative_to(source) if source and inside else sample.image)]
+        facts += [_size(sample.image)]
+    counts.digest.update(json.dumps(facts).encode())
+
+
+def _size(path: Path) -> int:
+    """In bytes; -1 if there is no such file."""
+    try:
+        return path.stat().st_size
+    except (OSError, ValueError):
+        return -1
+
+
+def listing_digest(surveys: Mapping[str, SplitSurvey]) -> str:
+    """A digest of what the original files list: images, labels, groups, boxes, sizes of image files."""
+    digests = "".join(counts.digest.hexdigest() for counts in surveys.values())
+    return hashlib.sha256(digests.encode()).hexdigest()
 
 
 def store_bytes(surveys: Mapping[str, SplitSurvey], sizes: Sizes) -> int:

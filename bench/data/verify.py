@@ -1,4 +1,4 @@
-"""Verify a whole store: compare every id, label and pixel with its checksum, every file with its image count."""
+"""Verify a whole store: ids, labels and pixels against their checksums, files against their image counts."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

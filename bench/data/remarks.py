@@ -1,0 +1,45 @@
+"""Say at preparation what a user should know of the labels and pictures of a data set before training."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from bench.base.errors import InputError
+from bench.base.progress import say
+from bench.data.assembly import ShardSet
+from bench.data.cards import Card
+from bench.data.staging import StagingFolder
+from bench.data.store import SPLITS
+from bench.data.survey import SplitSurvey
+
+
+def check_labels(card: Card, surveys: Mapping[str, SplitSurvey]) -> None:
+    """Say which labels have no positive image; InputError if none in the test set has, or boxes are turned."""
+    if card.exif == "turn" and any(counts.boxes for counts in surveys.values()):
+        raise InputError(f'{card.file}: exif = "turn" is not possible: boxes refer to the pixels as stored')
+    for split, counts in surveys.items():
+        if split == "test" and card.evaluation.result_files:
+            continue  # the owner keeps these labels
+        without = [name for name, n in zip(card.labels, counts.positives_C, strict=True) if not n]
+        if split == "test" and counts.images and len(without) == len(card.labels):
+            raise InputError(
+                f"the test set of {card.name} has no positive label (1): nothing can be scored on it; check its"
+                " labels"
+            )
+        if without and counts.images:
+            names = ", ".join(without[:10]) + (f" and {len(without) - 10:,} more" if without[10:] else "")
+            say(f"{card.name}: {len(without):,} labels have no positive image in {split}: {names}")
+
+
+def describe_pictures(card: Card, shard_set: ShardSet, staging: StagingFolder) -> dict[str, Any]:
+    """Say which pictures are there twice and how many are stored turned; returns that for the manifest."""
+    repeated = {split: shard_set.repeated(split) for split in SPLITS}
+    turned = shard_set.turned()
+    if entries := [f"{split}: {a} = {b}" for split, pairs in repeated.items() for a, b in pairs.items()]:
+        shown = staging.list_or_file(entries, "repeated")
+        say(f"{len(entries):,} images of {card.name} have the picture of another image: {shown}")
+    if turned and card.exif == "ignore":
+        say(
+            f"{turned:,} images of {card.name} have an EXIF orientation, which is ignored, here and in"
+            f' bench.predict; to turn them, write exif = "turn" into {card.file}'
+        )
+    return {"repeated": {split: len(pairs) for split, pairs in repeated.items()}, "turned": turned}
