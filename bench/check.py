@@ -15,7 +15,7 @@ from bench.base.errors import InputError
 from bench.base.protocol import Column
 from bench.base.run_folder import RunFolder
 from bench.data import cards
-from bench.results import published
+from bench.results import published, same_data
 from bench.results.drift import CONFIDENCE, LEAST, WITHOUT_SPREAD, Comparison, Groups, compare, samples
 from bench.results.record import VOLATILE, Record, groups, read_folder, record_name, shown, write
 
@@ -40,7 +40,7 @@ def _alarms(accepted: Groups, fresh: Groups) -> Iterator[str]:
     """What makes numbers incomparable, whatever they are."""
     for group in [group for group in accepted if group in fresh]:
         old, new = accepted[group], fresh[group]
-        if _fingerprints(old) != _fingerprints(new):
+        if _fingerprints(old) != _fingerprints(new) and not _other_pixels(old, new):
             were, are = (" and ".join(found) for found in (_fingerprints(old), _fingerprints(new)))
             yield f"{_name(fresh, group)}: moved: the data, fingerprint {were} accepted, {are} fresh"
         if any(one["protocol"] != old[0]["protocol"] for one in new):
@@ -49,6 +49,13 @@ def _alarms(accepted: Groups, fresh: Groups) -> Iterator[str]:
             yield f"{_name(fresh, group)}: moved: {words}"
         if gone := [_metric(column) for column in samples(old) if column not in samples(new)]:
             yield f"{_name(fresh, group)}: moved: there is no {', '.join(gone)} any more"
+
+
+def _other_pixels(old: list[Record], new: list[Record]) -> str:
+    """What `other_pixels` says of the records, if it explains every difference between their data."""
+    pairs = [(a["data"], b["data"]) for a in old for b in new]
+    words = {same_data.other_pixels(a, b) for a, b in pairs if a["fingerprint"] != b["fingerprint"]}
+    return "; ".join(sorted(words)) if "" not in words else ""
 
 
 def _redefined(old: list[Record], new: list[Record]) -> str:
@@ -92,6 +99,8 @@ def _remarks(accepted: Groups, fresh: Groups) -> Iterator[str]:
             one["recipe"].get(field) != value for one, old in pairs for field, value in old["recipe"].items()
         ):
             yield f"{name}: the recipe is another than the accepted one"
+        if words := _other_pixels(accepted[group], new):
+            yield f"{name}: {words} (accepted and fresh)"
         if any(one["data"]["partial"] for one in new):
             yield f"{name}: made from partial data"
 

@@ -14,14 +14,15 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from tabulate import tabulate
 
 from bench.base.cli import Parser, add_output, deliver, run_command
 from bench.base.errors import InputError
 from bench.base.protocol import GROUPS, Evaluation
-from bench.results import ground_truth
-from bench.scoring import alignment, bootstrap, profiles
+from bench.results import ground_truth, same_data
+from bench.scoring import alignment, bootstrap, predictions, profiles
 from bench.scoring.alignment import AlignedPredictions
 from bench.scoring.bootstrap import LEVEL, Replicates
 from bench.scoring.matrices import Array
@@ -86,7 +87,17 @@ def compare(
 def _notes(a: AlignedPredictions, b: AlignedPredictions, evaluation: Evaluation) -> list[str]:
     """What a reader should know of the labels, which both share, and of each file."""
     own = [f"{letter}: {note}" for letter, subject in (("A", a), ("B", b)) for note in subject.notes]
-    return [*alignment.remarks(b, evaluation), *own]
+    data = same_data.difference(*(_data(subject.path) for subject in (a, b)))
+    return [*alignment.remarks(b, evaluation), *own, *([f"A and B: {data}."] if data else [])]
+
+
+def _data(path: Path) -> dict[str, Any]:
+    """What a file of the suite says of the data it was made with; {}: nothing."""
+    try:
+        facts = predictions.read(path).facts.get("data")
+    except InputError:  # of another format
+        return {}
+    return facts if isinstance(facts, dict) else {}
 
 
 def _replicates(

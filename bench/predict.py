@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.special import expit
@@ -39,7 +40,8 @@ def predict(
 ) -> Iterator[Answer]:
     """An answer for every file, in order; maps: the folder that gets a picture of the attention for each."""
     drawings = {path: maps / _drawing(n, path) for n, path in enumerate(paths, 1)} if maps else {}
-    for batch in image_files.read_batches(paths, side=found.input_size, batch_size=batch_size):
+    reading: dict[str, Any] = {"side": found.input_size, "batch_size": batch_size, "exif": found.exif}
+    for batch in image_files.read_batches(paths, **reading):
         labels = dict(zip(batch.usable, _labels(found, batch, choice), strict=True))
         if drawings and labels:
             told = [(drawings[path], labels[path]) for path in batch.usable]

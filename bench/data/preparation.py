@@ -140,6 +140,8 @@ def _make(task: Task) -> None:
         raise InputError(
             f"{card.name} has no usable image for {' and '.join(empty)}; complete the source folder"
         )
+    if not (assembled["counts"]["test"]["positives"] or card.evaluation.result_files):
+        raise remarks.no_positives(card)  # what was left out had them
     assembly.remove_leftovers(shard_set)
     manifest = {"dataset": card.name, "made_from": _made_from(card), "partial": bool(wrong or excluded)}
     manifest |= assembled

@@ -13,7 +13,7 @@ from bench.data.survey import SplitSurvey
 
 
 def check_labels(card: Card, surveys: Mapping[str, SplitSurvey]) -> None:
-    """Say which labels have no positive image; InputError if none in the test set has, or boxes are turned."""
+    """Say which labels have no positive image; InputError if no test image has one, or boxes would turn."""
     if card.exif == "turn" and any(counts.boxes for counts in surveys.values()):
         raise InputError(f'{card.file}: exif = "turn" is not possible: boxes refer to the pixels as stored')
     for split, counts in surveys.items():
@@ -21,13 +21,17 @@ def check_labels(card: Card, surveys: Mapping[str, SplitSurvey]) -> None:
             continue  # the owner keeps these labels
         without = [name for name, n in zip(card.labels, counts.positives_C, strict=True) if not n]
         if split == "test" and counts.images and len(without) == len(card.labels):
-            raise InputError(
-                f"the test set of {card.name} has no positive label (1): nothing can be scored on it; check its"
-                " labels"
-            )
+            raise no_positives(card)
         if without and counts.images:
             names = ", ".join(without[:10]) + (f" and {len(without) - 10:,} more" if without[10:] else "")
             say(f"{card.name}: {len(without):,} labels have no positive image in {split}: {names}")
+
+
+def no_positives(card: Card) -> InputError:
+    """An error that says that nothing can be scored."""
+    return InputError(
+        f"the test set of {card.name} has no positive label (1): nothing can be scored; check its labels"
+    )
 
 
 def describe_pictures(card: Card, shard_set: ShardSet, staging: StagingFolder) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 Legend: B images of a batch, H = W = the side that the model takes.
 """
 
-import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,17 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps
 
 from bench.base.errors import InputError
-from bench.data import decode
+from bench.data import decode, orientation
 from bench.data.decode import PixelArray, Unusable
 
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"}
 )
-ORIENTATION = ExifTags.Base.Orientation
-TURNED = range(2, 9)  # orientations that are not as stored
 AHEAD = 2  # batches that are read while the model is at another
 
 
@@ -65,44 +61,29 @@ def _inside(folder: Path) -> list[Path]:
     )
 
 
-def read_batches(paths: Sequence[Path], *, side: int, batch_size: int) -> Iterator[ImageBatch]:
-    """The files in batches; one thread decodes and resizes while the model is busy."""
+def read_batches(
+    paths: Sequence[Path], *, side: int, batch_size: int, exif: str = "ignore"
+) -> Iterator[ImageBatch]:
+    """The files in batches; one thread decodes and resizes while the model is busy.
+
+    exif: the rule about orientation, as in the data set's card.
+    """
     pending: deque[Future[ImageBatch]] = deque()
     with ThreadPoolExecutor(max_workers=1) as thread:
         for start in range(0, len(paths), batch_size):
-            pending.append(thread.submit(_read, tuple(paths[start : start + batch_size]), side))
+            pending.append(thread.submit(_read, tuple(paths[start : start + batch_size]), side, exif))
             if len(pending) > AHEAD:
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
 
 
-def _read(paths: tuple[Path, ...], side: int) -> ImageBatch:
+def _read(paths: tuple[Path, ...], side: int, exif: str) -> ImageBatch:
     images, reasons = [], {}
     for path in paths:
         try:
-            images.append(decode.resize(_upright(path), side))
+            images.append(decode.resize(orientation.read(path, exif), side))
         except Unusable as reason:
             reasons[path] = str(reason)
     empty = np.empty((0, side, side, 3), np.uint8)
     return ImageBatch(paths, np.stack(images) if images else empty, reasons)
-
-
-def _upright(path: Path) -> PixelArray:
-    """The pixels turned as EXIF says; a store keeps them as they lie, as boxes refer to that."""
-    stored_HWC = decode.decode(path)
-    if (orientation := _orientation(path)) not in TURNED:
-        return stored_HWC
-    image = Image.fromarray(stored_HWC)
-    image.getexif()[ORIENTATION] = orientation
-    return np.asarray(ImageOps.exif_transpose(image))
-
-
-def _orientation(path: Path) -> object:
-    """What EXIF says, if it can be read: without it the pixels are there all the same."""
-    try:
-        with warnings.catch_warnings(action="ignore"), Image.open(path, formats=decode.FORMATS) as image:
-            # Pillow turns a TIFF when it decodes it.
-            return None if image.format == "TIFF" else image.getexif().get(ORIENTATION)
-    except decode.DECODING_ERRORS:
-        return None

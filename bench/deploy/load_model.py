@@ -45,6 +45,11 @@ class LoadedModel:
     pixels: InputTransform
     input_size: int
 
+    @property
+    def exif(self) -> str:
+        """The rule about EXIF orientation under which it was trained; before there was one: "ignore"."""
+        return str(self.facts["data"].get("exif", "ignore"))
+
     def prepared(self, images_BHWC: NDArray[np.uint8]) -> Tensor:
         """The model's input (B, 3, H, W) for images whose side is `input_size`."""
         images = torch.from_numpy(images_BHWC).to(self.pixels.device)

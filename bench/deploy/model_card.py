@@ -50,7 +50,7 @@ logits_BC = model.logits(images_BHWC)  # uint8, {side} x {side} pixels, RGB
 
 An image is resized to {side} x {side} pixels whatever its shape (bilinear, antialiased) and divided by 255,
 then normalised by the mean {mean} and the standard deviation {std}. A label's
-confidence is the sigmoid of its logit.
+confidence is the sigmoid of its logit. {orientation}
 {onnx}
 ## Labels
 
@@ -60,6 +60,11 @@ confidence is the sigmoid of its logit.
 
 {data}: {source}. Licence: {licence}.
 """
+
+ORIENTATION = {
+    "ignore": "Pixels are taken as they are stored: an EXIF orientation is ignored.",
+    "turn": "An image with an EXIF orientation is turned first, as it says.",
+}
 
 ONNX = """
 `model.onnx` takes the resized pixels as they are: its input `images` is uint8 (B, {side}, {side}, 3), its
@@ -85,6 +90,7 @@ def text(found: LoadedModel, *, onnx: bool) -> str:
         side=found.input_size,
         mean=found.pixels.mean,
         std=found.pixels.std,
+        orientation=ORIENTATION[found.exif],
         onnx=ONNX.format(side=found.input_size, number=len(found.labels)) if onnx else "",
         labels=", ".join(found.labels),
         data=card.title,

@@ -18,7 +18,7 @@ from bench.base.provenance import provenance
 from bench.base.run_folder import RunFolder
 from bench.data import cards
 from bench.data.cards import Card
-from bench.results import record
+from bench.results import record, same_data
 from bench.scoring import metrics, predictions, profiles
 from bench.training import device, inference, method, stage_cache, submission
 from bench.training.log import Log
@@ -129,7 +129,8 @@ def _protocol(card: Card) -> dict[str, str | None]:
 def _score(card: Card, context: StageContext, logits_NC: NDArray[np.float32], file: Path) -> dict[str, Any]:
     """Write the predictions to the file; returns their metrics under every profile."""
     labels_NC, rules = context.store.test.labels_NC, card.evaluation
-    facts = {"dataset": card.name, "label_names": card.labels, "ids": _image_ids(context)}
+    data = {name: context.store.manifest[name] for name in same_data.KEYS}
+    facts = {"dataset": card.name, "label_names": card.labels, "ids": _image_ids(context), "data": data}
     predictions.write(file, predictions.Predictions(logits_NC, labels_NC, facts))
     scores = {}
     for profile in profiles.PROFILES:
@@ -166,7 +167,8 @@ def _data_and_recipe(card: Card, context: StageContext, config: Any) -> dict[str
         "execution": device.execution(context.device),
         "data": {
             "card": manifest["made_from"]["card"],
-            "fingerprint": manifest["fingerprint"],
+            **{name: manifest[name] for name in same_data.KEYS},
+            "exif": manifest["exif"],
             "partial": manifest["partial"],
             **({"expected": expected} if expected not in ({}, images) else {}),
         },

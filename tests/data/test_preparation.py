@@ -1,19 +1,22 @@
 """Preparing the original files: everything is counted, every problem is named."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL
 import pytest
 from PIL import Image
 
 from bench.base.errors import InputError
-from bench.data import formats, preparation, shards, staging
-from bench.data.cards import Split
+from bench.data import assembly, decode, formats, libraries, preparation, shards, staging, verify
+from bench.data.cards import Sizes, Split
 from bench.data.formats import Sample
+from bench.data.summary import describe_manifest
 from tests import trees
-from tests.prepared import SIZES, coco, go
+from tests.prepared import SIZES, coco, go, numbered, numbered_tree
 
 pytestmark = pytest.mark.usefixtures("alone")
 
@@ -215,7 +218,10 @@ class TestOverlap:
             go(coco(), leaking, tmp_path)
         train, test = "train2014/COCO_train2014_000000000030.jpg", "val2014/COCO_val2014_000000000042.jpg"
         pair = f"{leaking}/{train} = {leaking}/{test}"
-        assert f"1 images of coco are both in the training and in the test set: {pair};" in str(caught.value)
+        assert str(caught.value) == (
+            "1 images of coco are both in the training and in the test set; to leave them out of one, run"
+            f" bench.prepare with --overlap drop-train or --overlap drop-test: {pair}"
+        )
 
     def test_leaves_the_training_image_out_if_allowed(self, leaking: Path, tmp_path: Path):
         made = go(coco(), leaking, tmp_path, allow_partial=True)
@@ -228,7 +234,7 @@ class TestOverlap:
         photograph = root / "Image" / "test" / "0--Parade" / "0_Parade_c.jpg"
         shutil.copy(photograph, root / "Image" / "train" / "0--Parade" / "0_Parade_a.jpg")
         with pytest.raises(
-            InputError, match="1 images of wider are both in the training and in the test set: "
+            InputError, match="1 images of wider are both in the training and in the test set; to leave"
         ):
             go(trees.card("wider", sizes=SIZES), root, tmp_path)
 
@@ -239,3 +245,197 @@ class TestOverlap:
         image.putpixel((1, 3), (1, 2, 3))
         image.save(path, format="PNG")
         assert go(coco(), leaking, tmp_path).manifest["partial"] is False
+
+    @pytest.mark.parametrize(
+        ("side", "sizes", "left"),
+        [
+            ("drop-train", (3, 2), {"train": {preparation.SAME["train"]: 1}, "test": {}}),
+            ("drop-test", (4, 1), {"train": {}, "test": {preparation.SAME["test"]: 1}}),
+        ],
+    )
+    def test_images_may_be_dropped_from_either_side_and_nothing_is_decoded_again(
+        self,
+        source: Path,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        side: str,
+        sizes: tuple[int, int],
+        left: dict[str, Any],
+    ):
+        with Image.open(source / "val2014" / "COCO_val2014_000000000073.jpg") as image:
+            image.save(source / "train2014" / "COCO_train2014_000000000030.jpg", format="PNG")
+        with pytest.raises(InputError, match="--overlap drop-train or --overlap drop-test"):
+            go(coco(), source, tmp_path)
+        with monkeypatch.context() as patched:
+            patched.setattr(shards, "source_pixels", None)
+            made = go(coco(), source, tmp_path, overlap=side)
+        assert (len(made.train), len(made.test)) == sizes
+        assert made.manifest["left_out"] == left
+        assert made.manifest["overlap"] == side
+        assert "is intact" in verify.verify(made)
+        anew = preparation.prepare(coco(), source=source, data=tmp_path / "b", overlap=side)
+        assert (anew.fingerprint, anew.manifest["sources"]) == (made.fingerprint, made.manifest["sources"])
+
+    def test_of_equal_files_is_found_before_any_image_is_decoded(
+        self, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        photograph = source / "val2014" / "COCO_val2014_000000000073.jpg"
+        shutil.copy(photograph, source / "train2014" / "COCO_train2014_000000000081.jpg")
+        with monkeypatch.context() as patched:
+            patched.setattr(shards, "make", None)
+            with pytest.raises(InputError, match="1 images of coco are both in the training"):
+                go(coco(), source, tmp_path)
+        made = go(coco(), source, tmp_path, overlap="drop-train")
+        assert (len(made.train), len(made.test)) == (3, 2)
+
+    def test_that_leaves_no_positive_label_in_the_test_set_is_an_error(self, leaking: Path, tmp_path: Path):
+        with pytest.raises(InputError, match="the test set of coco has no positive label"):
+            go(coco(), leaking, tmp_path, overlap="drop-test")
+
+    def test_another_choice_than_the_stores_is_said(self, leaking: Path, tmp_path: Path, capsys: Any):
+        go(coco(), leaking, tmp_path, overlap="drop-train")
+        go(coco(), leaking, tmp_path, overlap="drop-test")
+        assert "exists already, made without --overlap drop-test; to" in capsys.readouterr().err
+
+
+class TestRepeatedPictures:
+    def test_within_a_set_are_counted_said_and_listed(
+        self, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+    ):
+        folder = source / "train2014"
+        names = [folder / f"COCO_train2014_0000000000{number}.jpg" for number in ("25", "09", "81")]
+        for name in names[1:]:
+            shutil.copy(names[0], name)
+        monkeypatch.setattr(staging, "MAX_LISTED", 1)
+        made = go(coco(), source, tmp_path)
+        assert made.manifest["repeated"] == {"train": 2, "test": 0}
+        assert "2 images of coco have the picture of another image: train: " in capsys.readouterr().err
+        lines = (made.folder / "repeated.txt").read_text(encoding="utf-8").splitlines()
+        assert lines == [f"train: {name} = {names[0]}" for name in names[1:]]
+        assert "repeated in train: 2 images have the picture of another image" in describe_manifest(
+            made.manifest
+        )
+
+
+class TestLabelsWithoutPositives:
+    def write(self, root: Path, test: str) -> Path:
+        numbered_tree(root)
+        return trees.write(root / "test_labels.txt", [test] * 4).parent
+
+    def test_in_the_whole_test_set_stop_the_preparation(self, tmp_path: Path):
+        with pytest.raises(
+            InputError, match=r"the test set of own has no positive label \(1\): nothing can be scored"
+        ):
+            go(numbered(), self.write(tmp_path / "source", "0 0"), tmp_path)
+
+    def test_are_named(self, tmp_path: Path, capsys: Any):
+        go(numbered(), self.write(tmp_path / "source", "0 1"), tmp_path)
+        assert "own: 1 labels have no positive image in test: odd\n" in capsys.readouterr().err
+
+
+class TestChangedSources:
+    def test_corrected_labels_are_said(self, tmp_path: Path, capsys: Any):
+        root = numbered_tree(tmp_path / "source")
+        go(numbered(), root, tmp_path)
+        go(numbered(), root, tmp_path)
+        assert "changed" not in capsys.readouterr().err
+        trees.write(root / "train_labels.txt", ["1 1"] * 96)
+        go(numbered(), root, tmp_path)
+        data = tmp_path / "data" / "own"
+        line = f"{root} has changed: its images or labels are not those of {data}, which is used as it is"
+        assert line in capsys.readouterr().err
+
+    def test_a_source_that_is_incomplete_by_now_is_said(self, tmp_path: Path, capsys: Any):
+        root = numbered_tree(tmp_path / "source")
+        go(numbered(), root, tmp_path)
+        (root / "test.txt").unlink()
+        assert len(go(numbered(), root, tmp_path).train) == 96
+        assert "is used, but its source is not what it was: " in capsys.readouterr().err
+
+
+class TestDigests:
+    def test_other_pixels_of_equal_sources_have_the_same_digest_of_sources(
+        self, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        first = go(coco(), source, tmp_path)
+        monkeypatch.setattr(shards, "resize", lambda pixels, side: decode.resize(pixels, side) // 2)
+        monkeypatch.setattr(libraries, "versions", lambda: {"Pillow": "0.1"})
+        second = preparation.prepare(coco(), source=source, data=tmp_path / "b")
+        assert second.manifest["sources"] == first.manifest["sources"]
+        assert second.fingerprint != first.fingerprint
+        assert (first.manifest["libraries"]["Pillow"], second.manifest["libraries"]["Pillow"]) == (
+            PIL.__version__,
+            "0.1",
+        )
+
+    @pytest.mark.parametrize("part", ["label", "file", "size"])
+    def test_other_sources_have_another(self, tmp_path: Path, part: str):
+        root = numbered_tree(tmp_path / "source")
+        before = go(numbered(), root, tmp_path).manifest["sources"]
+        card = numbered()
+        if part == "label":
+            trees.write(root / "train_labels.txt", ["1 1"] * 96)
+        elif part == "file":
+            with (root / "7.jpg").open("ab") as file:
+                file.write(b"\0")  # the same pixels
+        else:
+            card = replace(card, sizes=Sizes(40, 32))
+        assert preparation.prepare(card, source=root, data=tmp_path / "b").manifest["sources"] != before
+
+    def test_an_interrupted_preparation_is_not_mixed_with_the_pixels_of_other_libraries(
+        self, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        with monkeypatch.context() as patched:
+            patched.setattr(libraries, "versions", lambda: {"Pillow": "0.1"})
+            patched.setattr(shards, "resize", lambda pixels, side: decode.resize(pixels, side) // 2)
+            patched.setattr(assembly, "assemble", lambda _: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                go(coco(), source, tmp_path)
+        made = go(coco(), source, tmp_path)
+        anew = preparation.prepare(coco(), source=source, data=tmp_path / "b")
+        assert made.fingerprint == anew.fingerprint
+
+
+class TestOrientation:
+    def turned(self, root: Path) -> Path:
+        """The tree of numbered images, the first of which says that it is to be turned by a quarter."""
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        image = Image.open(numbered_tree(root) / "0.jpg")
+        image.save(root / "0.jpg", exif=exif, quality=100, subsampling=0)
+        return root
+
+    def test_is_ignored_or_followed_as_the_card_says(self, tmp_path: Path, capsys: Any):
+        root = self.turned(tmp_path / "source")
+        ignored = preparation.prepare(numbered(), source=root, data=tmp_path / "a")
+        assert "1 images of own have an EXIF orientation, which is ignored" in capsys.readouterr().err
+        turned = preparation.prepare(replace(numbered(), exif="turn"), source=root, data=tmp_path / "b")
+        assert "EXIF" not in capsys.readouterr().err
+        first = np.array([0])
+        stored = decode.decode(root / "0.jpg")
+        assert np.array_equal(ignored.train.images(first)[0], decode.resize(stored, 48))
+        upright = np.ascontiguousarray(np.rot90(stored, 3))
+        assert np.array_equal(turned.train.images(first)[0], decode.resize(upright, 48))
+        rest = np.arange(1, 96)
+        assert np.array_equal(ignored.train.images(rest), turned.train.images(rest))
+        assert [one.manifest["exif"] for one in (ignored, turned)] == ["ignore", "turn"]
+
+    def test_is_not_followed_where_boxes_refer_to_the_stored_pixels(self, tmp_path: Path):
+        card = trees.card("wider", sizes=SIZES, exif="turn")
+        with pytest.raises(InputError, match='wider.toml: exif = "turn" is not possible: boxes refer to'):
+            go(card, trees.wider(tmp_path / "source"), tmp_path)
+
+
+def test_names_with_tabs_and_line_ends_do_not_break_the_list_of_images_left_out():
+    assert assembly._escaped("a\tb\nc\\") == "a\\tb\\nc\\\\"
+
+
+def test_the_list_that_a_message_names_is_kept(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+):
+    monkeypatch.setattr(staging, "MAX_LISTED", 1)
+    for name in ("25", "09"):
+        (source / "train2014" / f"COCO_train2014_0000000000{name}.jpg").write_bytes(b"")
+    made = go(coco(), source, tmp_path, allow_partial=True)
+    assert "unusable.txt" in capsys.readouterr().err
+    assert len((made.folder / "unusable.txt").read_text(encoding="utf-8").splitlines()) == 2

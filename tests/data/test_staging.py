@@ -51,7 +51,8 @@ class TestDiskSpace:
     ):
         monkeypatch.setattr(staging.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 9})())
         with pytest.raises(
-            InputError, match=r"need 0.0 GB in .*; free some space, or give another folder: --data"
+            InputError,
+            match=r"need 35.6 KB in .*, where 9 bytes are free; free some space, or give another",
         ):
             go(coco(), source, tmp_path)
 

@@ -230,8 +230,8 @@ class TestFiles:
 class TestOrientation:
     STORED = np.random.default_rng(3).integers(0, 256, (16, 24, 3), np.uint8)
 
-    def shown(self, path: Path) -> Any:
-        (batch,) = image_files.read_batches([path], side=8, batch_size=1)
+    def shown(self, path: Path, exif: str = "turn") -> Any:
+        (batch,) = image_files.read_batches([path], side=8, batch_size=1, exif=exif)
         assert not batch.reasons
         return batch.images_BHWC[0]
 
@@ -249,6 +249,8 @@ class TestOrientation:
         upright = np.rot90(decode.decode(tmp_path / f"b.{suffix}"), quarters)
         found = self.shown(tmp_path / f"a.{suffix}")
         assert np.array_equal(found, decode.resize(np.ascontiguousarray(upright), 8))
+        stored = decode.resize(decode.decode(tmp_path / f"b.{suffix}"), 8)
+        assert np.array_equal(self.shown(tmp_path / f"a.{suffix}", "ignore"), stored)
 
     def test_without_orientation_or_with_damaged_exif_pixels_are_as_they_are_stored(self, tmp_path: Path):
         plain = Image.fromarray(self.STORED)

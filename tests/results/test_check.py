@@ -1,6 +1,7 @@
 """The regression check: what moved is said with exit status 1, what did not passes, and nothing is lost."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,7 @@ from bench.base import paths
 from bench.data import cards
 from bench.results import record
 from bench.results.drift import tolerance
-from bench.results.record import Record
+from bench.results.record import Record, groups
 from bench.results.seed_spread import Spread, moderated
 from tests.records import fake, refused, write_all, write_card
 
@@ -266,3 +267,30 @@ def test_records_of_another_machine_are_refused_before_anything_is_accepted(
 def test_runs_may_lie_elsewhere(accepted, results, capsys):
     write_all(results / "other" / "demo", accepted[0])
     assert checked(capsys, "--runs", str(results / "other"))[0] == 0
+
+
+PIXELS = {"fingerprint": "0d" * 32, "sources": "50" * 32, "libraries": {"Pillow": "13.0.0", "libtiff": "4"}}
+
+
+def test_other_pixels_of_equal_sources_name_the_libraries_and_do_not_count_as_moved():
+    old = {**PIXELS, "fingerprint": "f1" * 32, "libraries": {"Pillow": "12.0.0", "libtiff": "4"}}
+    accepted = [fake("srn", seed, data=old) for seed in (0, 1)]
+    fresh = [fake("srn", seed, data=PIXELS) for seed in (0, 1)]
+    lines, status = check.report(groups(accepted), groups(fresh), strict=False)
+    assert "srn: equal sources, other pixels: Pillow 12.0.0 and 13.0.0 (accepted and fresh)" in lines
+    assert not any("moved: the data" in line for line in lines)
+    assert status == 0
+
+
+@pytest.mark.parametrize(
+    "change", [{"sources": "51" * 32}, {"libraries": PIXELS["libraries"]}, {"sources": ""}]
+)
+def test_other_sources_or_other_pixels_of_the_same_libraries_are_other_data(change: dict[str, Any]):
+    old = {**PIXELS, "fingerprint": "f1" * 32, "libraries": {"Pillow": "12.0.0"}, **change}
+    lines, status = check.report(
+        groups([fake("srn", 0, data=old)]), groups([fake("srn", 0, data=PIXELS)]), strict=False
+    )
+    assert any(
+        "moved: the data, fingerprint f1f1f1f1f1f1 accepted, 0d0d0d0d0d0d fresh" in one for one in lines
+    )
+    assert status == 1

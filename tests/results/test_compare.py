@@ -12,6 +12,7 @@ from bench import compare
 from bench.base.protocol import ALL, TOP3
 from bench.scoring.bootstrap import draws, interval
 from bench.scoring.metrics import evaluate
+from bench.scoring.predictions import Predictions, write
 from tests.records import refused
 
 NAMES = ["plain", "better", "worse", "empty"]
@@ -173,3 +174,23 @@ def test_a_file_without_names_stands_beside_one_with_them_by_position(tmp_path, 
         text = capsys.readouterr().out
         assert "cat" in text
         assert "column 0" not in text
+
+
+def test_other_pixels_of_equal_sources_and_other_data_are_said(tmp_path, capsys):
+    labels = truth()
+    known = {"sources": "50", "libraries": {"Pillow": "12.0.0"}, "fingerprint": "f1" * 32}
+    others = {
+        "same": {},
+        "pixels": {"fingerprint": "0d" * 32, "libraries": {"Pillow": "13.0.0"}},
+        "data": {"fingerprint": "0d" * 32, "sources": "51"},
+    }
+    for name, changes in {"a": {}, **others}.items():
+        facts = {"data": {**known, **changes}}
+        write(tmp_path / name, Predictions(labels.astype(np.float32), labels.astype(np.int8), facts))
+    said = {
+        name: shown(capsys, "--predictions", str(tmp_path / "a"), str(tmp_path / name), "--bootstrap", "100")
+        for name in others
+    }
+    assert "A and B" not in said["same"]
+    assert "A and B: equal sources, other pixels: Pillow 12.0.0 and 13.0.0." in said["pixels"]
+    assert "A and B: other data: fingerprint f1f1f1f1f1f1 and 0d0d0d0d0d0d." in said["data"]
