@@ -28,6 +28,7 @@ CHECKSUMS = "checksums.bin"
 LAYOUT = 3  # raise it when the content of stores changes for the same card and reader: all are made again
 SPLITS = {"train": ("train", "held_out"), "test": ("test",)}  # the views of each split, the full one first
 SPLIT_OF_VIEW = {view: split for split, views in SPLITS.items() for view in views}
+IDENTITY = ("fingerprint", "sources", "libraries")  # entries of a manifest that results repeat
 VIEWS = tuple(SPLIT_OF_VIEW)
 HELD_OUT_SHARE = 0.05  # of the training images
 

@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-KEYS = ("fingerprint", "sources", "libraries")  # of `data` in a record and in the facts of predictions
-
 
 def other_pixels(a: Mapping[str, Any], b: Mapping[str, Any]) -> str:
     """If library versions explain the difference: "equal sources, other pixels: Pillow 12.0.0 and 13.0.0".

@@ -18,7 +18,8 @@ from bench.base.provenance import provenance
 from bench.base.run_folder import RunFolder
 from bench.data import cards
 from bench.data.cards import Card
-from bench.results import record, same_data
+from bench.data.store import IDENTITY
+from bench.results import record
 from bench.scoring import metrics, predictions, profiles
 from bench.training import device, inference, method, stage_cache, submission
 from bench.training.log import Log
@@ -129,7 +130,7 @@ def _protocol(card: Card) -> dict[str, str | None]:
 def _score(card: Card, context: StageContext, logits_NC: NDArray[np.float32], file: Path) -> dict[str, Any]:
     """Write the predictions to the file; returns their metrics under every profile."""
     labels_NC, rules = context.store.test.labels_NC, card.evaluation
-    data = {name: context.store.manifest[name] for name in same_data.KEYS}
+    data = {name: context.store.manifest[name] for name in IDENTITY}
     facts = {"dataset": card.name, "label_names": card.labels, "ids": _image_ids(context), "data": data}
     predictions.write(file, predictions.Predictions(logits_NC, labels_NC, facts))
     scores = {}
@@ -167,7 +168,7 @@ def _data_and_recipe(card: Card, context: StageContext, config: Any) -> dict[str
         "execution": device.execution(context.device),
         "data": {
             "card": manifest["made_from"]["card"],
-            **{name: manifest[name] for name in same_data.KEYS},
+            **{name: manifest[name] for name in IDENTITY},
             "exif": manifest["exif"],
             "partial": manifest["partial"],
             **({"expected": expected} if expected not in ({}, images) else {}),

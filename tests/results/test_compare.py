@@ -184,13 +184,12 @@ def test_other_pixels_of_equal_sources_and_other_data_are_said(tmp_path, capsys)
         "pixels": {"fingerprint": "0d" * 32, "libraries": {"Pillow": "13.0.0"}},
         "data": {"fingerprint": "0d" * 32, "sources": "51"},
     }
+    paths = {name: str(tmp_path / f"{name}.safetensors") for name in ("a", *others)}
     for name, changes in {"a": {}, **others}.items():
         facts = {"data": {**known, **changes}}
-        write(tmp_path / name, Predictions(labels.astype(np.float32), labels.astype(np.int8), facts))
-    said = {
-        name: shown(capsys, "--predictions", str(tmp_path / "a"), str(tmp_path / name), "--bootstrap", "100")
-        for name in others
-    }
+        content = Predictions(labels.astype(np.float32), labels.astype(np.int8), facts)
+        write(tmp_path / f"{name}.safetensors", content)
+    said = {name: shown(capsys, paths["a"], paths[name], "--bootstrap", "100") for name in others}
     assert "A and B" not in said["same"]
     assert "A and B: equal sources, other pixels: Pillow 12.0.0 and 13.0.0." in said["pixels"]
     assert "A and B: other data: fingerprint f1f1f1f1f1f1 and 0d0d0d0d0d0d." in said["data"]
