@@ -16,8 +16,24 @@ from bench.base.protocol import Column
 from bench.base.run_folder import RunFolder
 from bench.data import cards
 from bench.results import published
-from bench.results.drift import CONFIDENCE, LEAST, WITHOUT_SPREAD, Comparison, Groups, compare, samples
-from bench.results.record import VOLATILE, Record, groups, read_folder, record_name, shown, write
+from bench.results.drift import (
+    CONFIDENCE,
+    DEFAULT_TOLERANCE,
+    MIN_TOLERANCE,
+    Groups,
+    MetricDrift,
+    compare,
+    seed_values,
+)
+from bench.results.record import (
+    VOLATILE,
+    Record,
+    shown,
+    group_records,
+    read_folder,
+    record_name,
+    write_record,
+)
 
 SEEDS = "fresh seeds : accepted seeds"
 
@@ -47,7 +63,7 @@ def _alarms(accepted: Groups, fresh: Groups) -> Iterator[str]:
             yield f"{_name(fresh, group)}: moved: the protocol of evaluation"
         if words := _redefined(old, new):
             yield f"{_name(fresh, group)}: moved: {words}"
-        if gone := [_metric(column) for column in samples(old) if column not in samples(new)]:
+        if gone := [_metric(column) for column in seed_values(old) if column not in seed_values(new)]:
             yield f"{_name(fresh, group)}: moved: there is no {', '.join(gone)} any more"
 
 
@@ -56,7 +72,7 @@ def _redefined(old: list[Record], new: list[Record]) -> str:
     known = {one["seed"]: one for one in old}
     for record in new:
         before = known.get(record["seed"])
-        if before and samples([before]) == samples([record]):
+        if before and seed_values([before]) == seed_values([record]):
             mine, theirs = record["metrics"], before["metrics"]
             if differ := [name for name in theirs if mine.get(name) != theirs[name]]:
                 return f"metrics of profile {', '.join(differ)}, while the main numbers are the same"
@@ -100,14 +116,14 @@ def _name(found: Groups, group: tuple[str, str]) -> str:
     return record_name(found[group][0], seed=False)
 
 
-def _tolerances(compared: Sequence[Comparison]) -> list[str]:
+def _tolerances(compared: Sequence[MetricDrift]) -> list[str]:
     """The tolerance of each metric of each method that was compared."""
     if not compared:
         return []
-    reason = f"{WITHOUT_SPREAD} where no method has two accepted seeds to show a spread"
-    if any(one.tolerance != WITHOUT_SPREAD for one in compared):
+    reason = f"{DEFAULT_TOLERANCE} where no method has two accepted seeds to show a spread"
+    if any(one.tolerance != DEFAULT_TOLERANCE for one in compared):
         basis = "by the spread between accepted seeds, each method's moderated by that of all (Smyth 2004)"
-        reason = f"{CONFIDENCE:.1%} of chance differences {basis}, at least {LEAST}"
+        reason = f"{CONFIDENCE:.1%} of chance differences {basis}, at least {MIN_TOLERANCE}"
     columns = list(dict.fromkeys(one.column for one in compared))
     rows = []
     for name, seeds in dict.fromkeys((one.name, one.seeds) for one in compared):
@@ -117,7 +133,7 @@ def _tolerances(compared: Sequence[Comparison]) -> list[str]:
     return [f"tolerance in points: {reason}", *_lines(rows, heads)]
 
 
-def _verdict(compared: Sequence[Comparison]) -> list[str]:
+def _verdict(compared: Sequence[MetricDrift]) -> list[str]:
     """What moved, or how near to it the nearest is."""
     if not compared:
         return ["nothing compared: fresh and accepted records have no method in common"]
@@ -131,7 +147,7 @@ def _verdict(compared: Sequence[Comparison]) -> list[str]:
     return [f"no number moved: {len(compared)} compared, {largest}"]
 
 
-def _moved(one: Comparison) -> list[str]:
+def _moved(one: MetricDrift) -> list[str]:
     means = [f"{one.accepted:.2f}", f"{one.fresh:.2f}"]
     return [one.name, _metric(one.column), *means, f"{one.difference:+.2f}", f"{one.tolerance:.2f}"]
 
@@ -160,7 +176,7 @@ def accept(fresh: Sequence[Record], folder: Path, *, allow_partial: bool) -> lis
     changes = {record_name(record): _change(known.get(record_name(record)), record) for record in fresh}
     for record in fresh:
         if changes[record_name(record)] != "unchanged":
-            write(record, folder)
+            write_record(record, folder)
     kept = [f"{name}: kept, there is no fresh record" for name in known if name not in changes]
     return [*(f"{name}: {change}" for name, change in changes.items()), *kept]
 
@@ -181,7 +197,7 @@ def _mean_ap(record: Record) -> float:
 
 def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
-    dataset = published.full_name(args.dataset)
+    dataset = published.full_dataset_name(args.dataset)
     source = args.records or RunFolder.of(dataset, args.runs).path
     folder = paths.REPRODUCED / dataset
     fresh, accepted = (read_folder(place, dataset=dataset) for place in (source, folder))
@@ -196,7 +212,7 @@ def main(argv: list[str] | None = None) -> int:
     if not accepted:
         print(f"{dataset}: no accepted records in {shown(folder)} to compare with; --accept makes them")
         return int(args.strict)
-    lines, status = report(groups(accepted), groups(fresh), strict=args.strict)
+    lines, status = report(group_records(accepted), group_records(fresh), strict=args.strict)
     counts = f"{len(fresh)} fresh records of {shown(source)}, {len(accepted)} accepted of {shown(folder)}"
     print("\n".join([f"{dataset}: {counts}", *lines]))
     return status
@@ -204,7 +220,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="python -m bench.check", description=__doc__)
-    add_dataset(parser, published.datasets())
+    add_dataset(parser, published.known_datasets())
     add_runs(parser)
     parser.add_argument(
         "--records", type=Path, metavar="DIR", help="records made elsewhere, to check instead"

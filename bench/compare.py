@@ -29,7 +29,7 @@ from bench.scoring.profiles import Profile
 
 
 @dataclass(frozen=True)
-class Line:
+class MetricDifference:
     """A metric, or a label's AP: of A and of B in percent, their difference and its interval in points."""
 
     name: str
@@ -46,16 +46,16 @@ class Comparison:
     """What was compared, the metrics in the paper's order, and the labels, the best for B first."""
 
     about: Sequence[str]
-    metrics: Sequence[Line]
-    labels: Sequence[Line]
+    metrics: Sequence[MetricDifference]
+    labels: Sequence[MetricDifference]
 
 
 def compare(
     a: AlignedPredictions, b: AlignedPredictions, *, profile: str, evaluation: Evaluation, replicates: int
 ) -> Comparison:
     """B against A by one profile; labels without positives and columns it does not define are left out."""
-    rules = profiles.find(profile)
-    (values_a, AP_a), (values_b, AP_b) = (alignment.scores(it, rules, evaluation) for it in (a, b))
+    rules = profiles.get_profile(profile)
+    (values_a, AP_a), (values_b, AP_b) = (alignment.score_predictions(it, rules, evaluation) for it in (a, b))
     drawn_a, drawn_b = (_replicates(it, rules, evaluation, replicates) for it in (a, b))
     metrics = [
         _line(
@@ -86,21 +86,21 @@ def compare(
 def _notes(a: AlignedPredictions, b: AlignedPredictions, evaluation: Evaluation) -> list[str]:
     """What a reader should know of the labels, which both share, and of each file."""
     own = [f"{letter}: {note}" for letter, subject in (("A", a), ("B", b)) for note in subject.notes]
-    return [*alignment.remarks(b, evaluation), *own]
+    return [*alignment.label_remarks(b, evaluation), *own]
 
 
 def _replicates(
     subject: AlignedPredictions, rules: Profile, evaluation: Evaluation, replicates: int
 ) -> Replicates:
     """The same draws for every subject."""
-    blocks = bootstrap.draws(len(subject.logits_NC), replicates)
-    weights = bootstrap.watched(blocks, subject.path.name, replicates)
+    blocks = bootstrap.draw_weights(len(subject.logits_NC), replicates)
+    weights = bootstrap.with_progress(blocks, subject.path.name, replicates)
     return bootstrap.resample(subject.logits_NC, subject.labels_NC, weights, rules=rules, protocol=evaluation)
 
 
-def _line(name: str, a: float, b: float, differences_L: Array) -> Line:
+def _line(name: str, a: float, b: float, differences_L: Array) -> MetricDifference:
     low, high = map(float, bootstrap.interval(differences_L))
-    return Line(name, a, b, b - a, low, high, low > 0 or high < 0)
+    return MetricDifference(name, a, b, b - a, low, high, low > 0 or high < 0)
 
 
 def _name(group: str, metric: str) -> str:
@@ -121,7 +121,7 @@ def _typeset(found: Comparison, form: str, *, line_end: str) -> str:
     return "\n\n".join([line_end.join(found.about), *tables]) + "\n"
 
 
-def _table(lines: Sequence[Line], head: str, form: str) -> str:
+def _table(lines: Sequence[MetricDifference], head: str, form: str) -> str:
     cells = [
         [
             line.name,
@@ -138,7 +138,7 @@ def _table(lines: Sequence[Line], head: str, form: str) -> str:
 
 def _as_csv(found: Comparison) -> str:
     buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, ["kind", *Line.__dataclass_fields__], lineterminator="\n")
+    writer = csv.DictWriter(buffer, ["kind", *MetricDifference.__dataclass_fields__], lineterminator="\n")
     writer.writeheader()
     for kind, lines in {"metric": found.metrics, "label": found.labels}.items():
         writer.writerows({"kind": kind, **asdict(line)} for line in lines)
@@ -159,12 +159,12 @@ FORMATS: dict[str, Callable[[Comparison], str]] = {
 
 def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
-    if args.bootstrap < bootstrap.FEWEST:
+    if args.bootstrap < bootstrap.MIN_REPLICATES:
         raise InputError(
-            f"--bootstrap {args.bootstrap}: give at least {bootstrap.FEWEST} replicates, best 1000"
+            f"--bootstrap {args.bootstrap}: give at least {bootstrap.MIN_REPLICATES} replicates, best 1000"
         )
     a, b = (
-        ground_truth.load(
+        ground_truth.load_with_truth(
             path,
             labels=args.labels,
             dataset=args.dataset,
@@ -173,10 +173,10 @@ def main(argv: list[str] | None = None) -> int:
         )
         for letter, path in zip("AB", args.predictions, strict=True)
     )
-    evaluation = ground_truth.protocol(a, top3=args.top3, unspecified=args.unspecified)
+    evaluation = ground_truth.chosen_evaluation(a, top3=args.top3, unspecified=args.unspecified)
     found = compare(
         a,
-        alignment.beside(a, b),
+        alignment.align_with(a, b),
         profile=args.profile or evaluation.profile,
         evaluation=evaluation,
         replicates=args.bootstrap,

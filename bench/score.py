@@ -27,7 +27,7 @@ ORACLE = (
 
 
 @dataclass(frozen=True)
-class Line:
+class ProfileRow:
     """One row to compute: a profile, or its oracle."""
 
     profile: str
@@ -67,12 +67,12 @@ def build(
 
 def _lines(
     subject: AlignedPredictions, wanted: Sequence[str], evaluation: Evaluation, oracle: bool
-) -> Iterator[Line]:
+) -> Iterator[ProfileRow]:
     for name in wanted:
-        rules = profiles.find(name)
-        yield Line(name, rules)
+        rules = profiles.get_profile(name)
+        yield ProfileRow(name, rules)
         if oracle and rules.positive:
-            yield Line(name, at_best_threshold(subject, rules, evaluation), is_oracle=True)
+            yield ProfileRow(name, at_best_threshold(subject, rules, evaluation), is_oracle=True)
 
 
 def at_best_threshold(subject: AlignedPredictions, rules: Profile, evaluation: Evaluation) -> Profile:
@@ -83,20 +83,20 @@ def at_best_threshold(subject: AlignedPredictions, rules: Profile, evaluation: E
 
     def gain(p: float) -> float:
         trial = replace(rules, positive=(compare, p))
-        counts_3C = metrics.count(
+        counts_3C = metrics.count_outcomes(
             subject.logits_NC,
             subject.labels_NC,
-            metrics.above(compare, p),
+            metrics.threshold_test(compare, p),
             excluded=evaluation.unspecified == "excluded",
         )
-        six = metrics.columns(counts_3C, trial)
+        six = metrics.f1_columns(counts_3C, trial)
         return float(six["F1-C"] + six["F1-O"])
 
     return replace(rules, positive=(compare, max(sorted({own, *THRESHOLDS}), key=gain)))
 
 
-def _row(subject: AlignedPredictions, line: Line, evaluation: Evaluation, replicates: int) -> TableRow:
-    values, AP_C = alignment.scores(subject, line.rules, evaluation)
+def _row(subject: AlignedPredictions, line: ProfileRow, evaluation: Evaluation, replicates: int) -> TableRow:
+    values, AP_C = alignment.score_predictions(subject, line.rules, evaluation)
     APs = zip(subject.names, AP_C.tolist(), strict=True)
     harmonic = {column: output.HARMONIC for column in values if column[1] == "F1-C"}
     cut = {"threshold": line.rules.positive[1]} if line.rules.positive else {}
@@ -117,11 +117,11 @@ def _row(subject: AlignedPredictions, line: Line, evaluation: Evaluation, replic
 
 
 def _interval(
-    subject: AlignedPredictions, line: Line, evaluation: Evaluation, replicates: int
+    subject: AlignedPredictions, line: ProfileRow, evaluation: Evaluation, replicates: int
 ) -> dict[str, dict[Column, float]]:
     """Lower and upper ends of every column's bootstrap interval."""
-    blocks = bootstrap.draws(len(subject.logits_NC), replicates)
-    weights = bootstrap.watched(blocks, line.title, replicates)
+    blocks = bootstrap.draw_weights(len(subject.logits_NC), replicates)
+    weights = bootstrap.with_progress(blocks, line.title, replicates)
     found = bootstrap.resample(
         subject.logits_NC, subject.labels_NC, weights, rules=line.rules, protocol=evaluation
     )
@@ -150,8 +150,8 @@ def _notes(
     oracle: bool,
     replicates: int,
 ) -> Iterator[str]:
-    yield from (f"{name}: {profiles.in_words(profiles.find(name))}." for name in wanted)
-    yield from alignment.remarks(subject, evaluation)
+    yield from (f"{name}: {profiles.describe(profiles.get_profile(name))}." for name in wanted)
+    yield from alignment.label_remarks(subject, evaluation)
     yield from subject.notes
     if oracle:
         yield f"oracle: {ORACLE}."
@@ -161,18 +161,18 @@ def _notes(
 
 def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
-    if args.bootstrap and args.bootstrap < bootstrap.FEWEST:
+    if args.bootstrap and args.bootstrap < bootstrap.MIN_REPLICATES:
         raise InputError(
-            f"--bootstrap {args.bootstrap}: give at least {bootstrap.FEWEST} replicates, best 1000"
+            f"--bootstrap {args.bootstrap}: give at least {bootstrap.MIN_REPLICATES} replicates, best 1000"
         )
-    subject = ground_truth.load(
+    subject = ground_truth.load_with_truth(
         args.predictions,
         labels=args.labels,
         dataset=args.dataset,
         probabilities=args.probabilities,
         data=args.data,
     )
-    evaluation = ground_truth.protocol(subject, top3=args.top3, unspecified=args.unspecified)
+    evaluation = ground_truth.chosen_evaluation(subject, top3=args.top3, unspecified=args.unspecified)
     table = build(
         subject,
         _profiles(args.profile or evaluation.profile),
@@ -186,7 +186,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _profiles(text: str) -> list[str]:
     names = list(profiles.PROFILES) if text == "all" else text.split(",")
-    return [name for name in names if profiles.find(name)]
+    return [name for name in names if profiles.get_profile(name)]
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -8,13 +8,13 @@ from bench.base.cli import Parser, add_dataset, add_output, add_runs, deliver, r
 from bench.base.errors import InputError
 from bench.base.run_folder import RunFolder
 from bench.results import output, published
-from bench.results.comparison_table import build
+from bench.results.comparison_table import build_table
 from bench.scoring import profiles
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = Parser(prog="python -m bench.table", description=__doc__.splitlines()[0])
-    add_dataset(parser, published.datasets())
+    add_dataset(parser, published.known_datasets())
     known = ", ".join(profiles.PROFILES)
     parser.add_argument("--profile", default="", metavar="NAME", help=f"of the reproduced rows: {known}")
     parser.add_argument("--tolerance", type=float, metavar="POINTS", help="what counts as agreement at least")
@@ -22,12 +22,12 @@ def main(argv: list[str] | None = None) -> int:
     add_output(parser, output.FORMATS)
     args = parser.parse_args(argv)
     if args.profile:
-        profiles.find(args.profile)
+        profiles.get_profile(args.profile)
     if args.tolerance is not None and not 0 <= args.tolerance <= 100:
         raise InputError(f"--tolerance {args.tolerance}: give points, from 0 to 100")
-    dataset = published.full_name(args.dataset)
+    dataset = published.full_dataset_name(args.dataset)
     runs = RunFolder.of(dataset, args.runs).path
-    table = build(dataset, runs, profile=args.profile, tolerance=args.tolerance)
+    table = build_table(dataset, runs, profile=args.profile, tolerance=args.tolerance)
     deliver(output.FORMATS[args.format](table), args.output)
     return 0
 

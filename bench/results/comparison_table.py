@@ -13,9 +13,9 @@ from bench.base import method_names, paths
 from bench.base.method_names import normalised
 from bench.base.protocol import ALL, TOP3, Column, Evaluation, Values
 from bench.data import cards
-from bench.results import agreement, output, published, table_marks
+from bench.results import agreement, output, published, row_marks
 from bench.results.published import PublishedTable
-from bench.results.record import Record, groups, read_folder, scores, shown
+from bench.results.record import Record, shown, group_records, metric_values, read_folder
 from bench.results.table_model import Table, TableRow
 from bench.scoring import profiles
 
@@ -23,24 +23,27 @@ SD = "sd: standard deviation of the n seeds (n - 1 in the denominator); the line
 DIFF = "diff: the mean, unrounded, minus the published value; only where both follow one convention."
 
 
-def build(dataset: str, runs: Path, *, profile: str = "", tolerance: float | None = None) -> Table:
+def build_table(dataset: str, runs: Path, *, profile: str = "", tolerance: float | None = None) -> Table:
     """The table of a data set from its card, its published numbers and the records there are.
 
     `profile`: of the reproduced rows, if not the one by which the data set's paper scores it. `tolerance`:
     points from the published value that count as agreement, if they are more than the seeds' spread.
     """
-    paper = published.load(dataset)
+    paper = published.load_published(dataset)
     card = cards.load_card(dataset) if cards.base(dataset) in cards.names() else None
     evaluation = card.evaluation if card else Evaluation(top3=paper.top3 if paper else None)
-    found, origin = records(dataset, runs)
+    found, origin = records_to_show(dataset, runs)
     stem, _, changed = dataset.partition("@")
     same = None if changed else paper  # with other options the numbers are of other data
     reproduced = _reproduced_rows(dataset, found, same, evaluation, profile or evaluation.profile)
-    rows = [*_paper_rows(paper, evaluation.profile), *agreement.judged([*reproduced], stated=tolerance)]
+    rows = [
+        *_paper_rows(paper, evaluation.profile),
+        *agreement.with_verdicts([*reproduced], stated=tolerance),
+    ]
     name = card.title if card else paper.title if paper else stem
     name += f", with {changed}, which no published row has" if changed else ""
     about = (name, _rules(evaluation, profile), *_sources(paper), f"Reproduced: {origin}.")
-    notes = (*_notes(rows), *agreement.explanation(rows, stated=tolerance))
+    notes = (*_notes(rows), *agreement.verdict_notes(rows, stated=tolerance))
     return Table(dataset, about, _columns(paper, evaluation), tuple(rows), notes, origin)
 
 
@@ -66,7 +69,7 @@ def _columns(paper: PublishedTable | None, evaluation: Evaluation) -> tuple[Colu
     return (*(("all", name) for name in wanted), *top3)
 
 
-def records(dataset: str, runs: Path) -> tuple[list[Record], str]:
+def records_to_show(dataset: str, runs: Path) -> tuple[list[Record], str]:
     """The records to show and, in words, where they come from."""
     accepted = paths.REPRODUCED / dataset
     if fresh := read_folder(runs, dataset=dataset):
@@ -126,7 +129,7 @@ def _reproduced_rows(
     dataset: str, records: list[Record], paper: PublishedTable | None, evaluation: Evaluation, profile: str
 ) -> Iterator[TableRow]:
     """Every method there is, in order, each followed by its variants."""
-    found = groups(records)
+    found = group_records(records)
     lines = method_names.method_summaries()
     gone = sorted({method for method, _ in found} - set(lines))
     for method in [*method_names.methods_in_order(), *gone]:
@@ -144,7 +147,7 @@ def _mean_row(
     name: str, members: list[Record], paper: PublishedTable | None, evaluation: Evaluation, profile: str
 ) -> TableRow:
     """Mean, spread and distance from the published value of one method and variant over its seeds."""
-    numbers = [scores(member, profile) for member in members]
+    numbers = [metric_values(member, profile) for member in members]
     shared = [column for column in numbers[0] if all(column in values for values in numbers)]
     samples = {column: [values[column] for values in numbers] for column in shared}
     means = {column: statistics.fmean(sample) for column, sample in samples.items()}
@@ -161,7 +164,7 @@ def _mean_row(
         values=means,
         lines=lines,
         marks=(method_names.marks(members[0]["method"]) if printed else {})
-        | table_marks.of(members, evaluation),
+        | row_marks.marks_for_row(members, evaluation),
         remarks=_other_profile(means, profile, evaluation.profile),
         facts={"seeds": [member["seed"] for member in members], "profile": profile},
     )
@@ -179,11 +182,11 @@ def _difference(means: Values, printed: published.PublishedRow | None, profile: 
     """Mean minus published value, where both are computed alike."""
     if printed is None:
         return {}
-    values, mine = _printed(printed), profiles.find(profile)
+    values, mine = _printed(printed), profiles.get_profile(profile)
     return {
         column: mean - values[column]
         for column, mean in means.items()
-        if column in values and profiles.alike(mine, printed.convention, column[1])
+        if column in values and profiles.is_comparable(mine, printed.convention, column[1])
     }
 
 

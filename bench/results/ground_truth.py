@@ -14,7 +14,7 @@ from bench.scoring.alignment import AlignedPredictions, align
 from bench.scoring.prediction_files import MatrixFile, read_matrix_file
 
 
-def load(
+def load_with_truth(
     path: Path,
     *,
     labels: Path | None = None,
@@ -48,7 +48,9 @@ def add_options(parser: Parser) -> None:
     add_data(parser)
 
 
-def protocol(subject: AlignedPredictions, *, top3: str | None, unspecified: str | None) -> Evaluation:
+def chosen_evaluation(
+    subject: AlignedPredictions, *, top3: str | None, unspecified: str | None
+) -> Evaluation:
     """How to score the subject: as its data set's paper does, but for what the user chose; "none": not so."""
     chosen = {"top3": top3, "unspecified": unspecified}
     changes: dict[str, Any] = {name: None if it == "none" else it for name, it in chosen.items() if it}

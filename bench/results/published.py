@@ -56,7 +56,7 @@ class PublishedRow:
     @property
     def convention(self) -> Profile:
         """What the row's numbers mean."""
-        rules = profiles.find(self.profile)
+        rules = profiles.get_profile(self.profile)
         return dataclasses.replace(rules, f1_c=self.f1c) if self.f1c else rules
 
     @property
@@ -99,30 +99,30 @@ def _is_trunk(timm_name: str, printed: str) -> bool:
     return not printed or name.removesuffix("100") == normalised(printed).removesuffix("100")
 
 
-def names() -> list[str]:
+def published_datasets() -> list[str]:
     """The data sets that have published numbers, by file name."""
     return sorted(path.stem for path in paths.PUBLISHED.glob("*.toml"))
 
 
-def datasets() -> list[str]:
+def known_datasets() -> list[str]:
     """The data sets that a table can be made for: those with a card, with published numbers, or with both."""
-    return sorted({*cards.names(), *names()})
+    return sorted({*cards.names(), *published_datasets()})
 
 
-def full_name(name: str) -> str:
+def full_dataset_name(name: str) -> str:
     """The data set's name as its folders have it; InputError lists the data sets there are."""
-    if cards.base(name) not in datasets():
-        raise unknown("data set", cards.base(name), datasets())
+    if cards.base(name) not in known_datasets():
+        raise unknown("data set", cards.base(name), known_datasets())
     return cards.load_card(name).name if "@" in name else name
 
 
-def load(name: str) -> PublishedTable | None:
+def load_published(name: str) -> PublishedTable | None:
     """The published numbers of a data set, whatever its options; None if it has none."""
-    stem = cards.base(full_name(name))
-    return read(paths.PUBLISHED / f"{stem}.toml") if stem in names() else None
+    stem = cards.base(full_dataset_name(name))
+    return read_published_file(paths.PUBLISHED / f"{stem}.toml") if stem in published_datasets() else None
 
 
-def read(path: Path) -> PublishedTable:
+def read_published_file(path: Path) -> PublishedTable:
     """The published numbers in a file; InputError names the file, the row and what does not belong there."""
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))

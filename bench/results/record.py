@@ -84,20 +84,20 @@ def record_name(record: Mapping[str, Any], *, seed: bool = True) -> str:
     return f"{record['method']}{variant}" + (f" seed {record['seed']}" if seed else "")
 
 
-def write(record: Record, folder: Path) -> Path:
+def write_record(record: Record, folder: Path) -> Path:
     """The record's file in the folder, whole or not at all; what `read` would refuse is refused here too."""
-    check(record)
+    check_record(record)
     known = [key for key in KINDS if "." not in key]
     ordered = {key: record[key] for key in known} | record
     text = json.dumps(ordered, indent=1, ensure_ascii=False, allow_nan=False)
     return write_atomically(folder / file_name(record), text + "\n")
 
 
-def read(path: Path) -> Record:
+def read_record(path: Path) -> Record:
     """The record in a file; InputError names the file and what is wrong with it."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
-        check(record)
+        check_record(record)
     except OSError as failure:
         raise InputError(f"{path}: cannot be read: {failure.strerror}") from failure
     except InputError as mistake:
@@ -114,7 +114,7 @@ def read_folder(folder: Path, *, dataset: str = "") -> list[Record]:
     name, so that no copy counts twice; InputError names the file that is not.
     """
     paths = sorted(path for path in folder.glob("*.json") if path.is_file() and path.name[0] != ".")
-    records = [read(path) for path in paths]
+    records = [read_record(path) for path in paths]
     for path, record in zip(paths, records, strict=True):
         if dataset and record["dataset"] != dataset:
             raise InputError(
@@ -133,7 +133,7 @@ def shown(path: Path) -> str:
     return str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path)
 
 
-def groups(records: Iterable[Record]) -> dict[Group, list[Record]]:
+def group_records(records: Iterable[Record]) -> dict[Group, list[Record]]:
     """The records by method and variant, each group in the order given: what differs within is the seed."""
     found: dict[Group, list[Record]] = defaultdict(list)
     for record in records:
@@ -141,7 +141,7 @@ def groups(records: Iterable[Record]) -> dict[Group, list[Record]]:
     return dict(found)
 
 
-def scores(record: Record, profile: str) -> dict[tuple[str, str], float]:
+def metric_values(record: Record, profile: str) -> dict[tuple[str, str], float]:
     """The numbers of a profile by column, ("all", "mAP") to ("top3", "R-O"), in percent."""
     if profile not in record["metrics"]:
         raise InputError(
@@ -153,7 +153,7 @@ def scores(record: Record, profile: str) -> dict[tuple[str, str], float]:
     return found | {("top3", name): top3[name] for name in TOP3 if name in top3}
 
 
-def check(record: object) -> None:
+def check_record(record: object) -> None:
     """Raise InputError unless this is a record: every key there, of its kind, and metrics in 0..100."""
     if not isinstance(record, dict):
         raise InputError("not an object")

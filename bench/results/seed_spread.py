@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
-FLOOR = 0.01  # points: a spread of 0 has no logarithm
+MIN_SD = 0.01  # points: a spread of 0 has no logarithm
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ class Spread:
     freedom: float
 
 
-def moderated(own: Mapping[Key, Spread]) -> dict[Key, Spread]:
+def shrink_spreads(own: Mapping[Key, Spread]) -> dict[Key, Spread]:
     """Each group's spread beside the others'; a group of one seed (freedom 0) gets what is common to all."""
-    known = [Spread(max(one.sd, FLOOR), one.freedom) for one in own.values() if one.freedom]
+    known = [Spread(max(one.sd, MIN_SD), one.freedom) for one in own.values() if one.freedom]
     if not known:
         return dict(own)
     common, total = _common(known), sum(one.freedom for one in known)

@@ -124,7 +124,7 @@ def as_markdown(table: Table) -> str:
     # the heading goes in as a first line, for tabulate would pad every column below a heading by two
     rule, head, *lines = _tabulate(table, grid, (), "pipe").splitlines()
     title, *about = (_escape(line, MARKDOWN) for line in table.about)
-    notes = [f"- {_escape(note, MARKDOWN)}" for note in [*remarks(table), *_legend(table)]]
+    notes = [f"- {_escape(note, MARKDOWN)}" for note in [*footnotes(table), *_legend(table)]]
     return "\n".join([f"**{title}**", "", "  \n".join(about), "", head, rule, *lines, "", *notes, ""])
 
 
@@ -139,7 +139,7 @@ def as_latex(table: Table) -> str:
     inner = _tabulate(table, _flat(table), _heads(table), "latex_booktabs")
     inner = inner.replace(r"\toprule", f"\\toprule\n & & {over} \\\\\n{rules}", 1)
     title, *about = (_escape(line, LATEX) for line in table.about)
-    notes = [_escape(note, LATEX) + r"\par" for note in remarks(table)]
+    notes = [_escape(note, LATEX) + r"\par" for note in footnotes(table)]
     start = [r"\begin{table*}", r"\centering\small", rf"\caption{{{title}. {' '.join(about)}}}"]
     return "\n".join([*start, inner, r"\par\raggedright", *notes, r"\end{table*}", ""])
 
@@ -150,7 +150,7 @@ def as_html(table: Table) -> str:
     head = (
         f'<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<title>{title}</title>\n<h1>{title}</h1>'
     )
-    notes = [f"<p>{html.escape(note)}</p>" for note in remarks(table)]
+    notes = [f"<p>{html.escape(note)}</p>" for note in footnotes(table)]
     return "\n".join([head, *(f"<p>{line}</p>" for line in about), html_grid(table), *notes, "</html>", ""])
 
 
@@ -178,7 +178,7 @@ def _flat(table: Table) -> list[list[str]]:
     return lines
 
 
-def remarks(table: Table) -> list[str]:
+def footnotes(table: Table) -> list[str]:
     """What stands below the table: the notes, after the commands that text has in the rows themselves."""
     return [*(f"{row.name}: run {row.remedy}" for row in table.rows if row.remedy), *_notes(table)]
 

@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from bench.base.errors import InputError, unknown
 from bench.base.protocol import ALL, Column, Evaluation
 from bench.scoring import metrics
-from bench.scoring.matrices import Array, first, is_no_label, is_no_probability, is_not_finite
+from bench.scoring.matrices import Array, first_wrong_entry, is_no_label, is_no_probability, is_not_finite
 from bench.scoring.metrics import logit
 from bench.scoring.prediction_files import MatrixFile, Role
 from bench.scoring.profiles import Profile
 
 # The logit of p = 1: that of the double just below 1 is 37, that of the smallest above 0 is -745.
-CERTAIN = 1000.0
-MIXED = "The labels hold 0 and -1, and both count as negative; --unspecified makes 0 unspecified."
+LARGEST_LOGIT = 1000.0
+MIXED_LABELS = "The labels hold 0 and -1, and both count as negative; --unspecified makes 0 unspecified."
 
 
 @dataclass(frozen=True)
@@ -74,16 +74,16 @@ def align(
     )
 
 
-def remarks(subject: AlignedPredictions, evaluation: Evaluation) -> Iterator[str]:
+def label_remarks(subject: AlignedPredictions, evaluation: Evaluation) -> Iterator[str]:
     """What a reader should know of the labels."""
     positives_C = (subject.labels_NC == 1).sum(axis=0)
     if empty := [name for name, count in zip(subject.names, positives_C, strict=True) if not count]:
         yield f"Labels without a positive, {len(empty)} of {len(subject.names)}: {', '.join(empty)}."
     if evaluation.unspecified is None and (subject.labels_NC == -1).any() and (subject.labels_NC == 0).any():
-        yield MIXED
+        yield MIXED_LABELS
 
 
-def scores(
+def score_predictions(
     subject: AlignedPredictions, rules: Profile, evaluation: Evaluation
 ) -> tuple[dict[Column, float], NDArray[np.float64]]:
     """(every column that the profile defines, in percent; every label's AP, NaN without positives)."""
@@ -103,12 +103,12 @@ def as_logits(p: Array) -> Array:
     [-1000.0, 0.0, 1000.0]
     """
     with np.errstate(divide="ignore"):
-        return np.clip(logit(p), -CERTAIN, CERTAIN)
+        return np.clip(logit(p), -LARGEST_LOGIT, LARGEST_LOGIT)
 
 
 def _refuse(file: MatrixFile, role: Role, is_wrong: Any, expected: str) -> None:
     matrix = file.matrices[role]
-    if (entry := first(matrix, is_wrong)) is not None:
+    if (entry := first_wrong_entry(matrix, is_wrong)) is not None:
         raise InputError(f"{file.place(*entry)}: {matrix[entry]} is not {expected}")
 
 
@@ -162,12 +162,12 @@ def _row_of(file: MatrixFile) -> dict[str, int]:
 
 
 def _doubts(logits_NC: Array) -> tuple[str, ...]:
-    if first(logits_NC, is_no_probability) is None:
+    if first_wrong_entry(logits_NC, is_no_probability) is None:
         return ("Every value lies from 0 to 1; if they are probabilities, say --probabilities.",)
     return ()
 
 
-def beside(one: AlignedPredictions, other: AlignedPredictions) -> AlignedPredictions:
+def align_with(one: AlignedPredictions, other: AlignedPredictions) -> AlignedPredictions:
     """The other subject with its images and labels in the order of the one; named, if one of them is.
 
     InputError where they do not have the same images, labels and ground truth.
@@ -189,7 +189,7 @@ def beside(one: AlignedPredictions, other: AlignedPredictions) -> AlignedPredict
         is_named=named.is_named,
         ids=one.ids,
     )
-    if (entry := first(ordered.labels_NC != one.labels_NC, np.asarray)) is not None:
+    if (entry := first_wrong_entry(ordered.labels_NC != one.labels_NC, np.asarray)) is not None:
         row, name = one.ids[entry[0]] if one.ids else entry[0], named.names[entry[1]]
         labels = f"{ordered.labels_NC[entry]}, in {one.path} {one.labels_NC[entry]}"
         raise InputError(f"{other.path}: another ground truth: label {name!r} of image {row!r} is {labels}")

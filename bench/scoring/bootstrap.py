@@ -21,12 +21,12 @@ from tqdm import tqdm
 from bench.base.protocol import Column, Evaluation
 from bench.scoring.average_precision import as_floats, descending
 from bench.scoring.matrices import Array
-from bench.scoring.metrics import columns, decision, marks, mean_ap, percent
+from bench.scoring.metrics import f1_columns, mean_ap, outcome_masks, percent, prediction_rule
 from bench.scoring.profiles import Area, Profile
 
 BLOCK = 16  # replicates at once: the weights of an image then lie in one cache line
 LEVEL = 95  # percent of the replicates lie within an interval
-FEWEST = 40  # of fewer, not even one lies outside on either side
+MIN_REPLICATES = 40  # of fewer, not even one lies outside on either side
 
 
 @dataclass(frozen=True)
@@ -37,14 +37,14 @@ class Replicates:
     AP_LC: Array
 
 
-def draws(images: int, replicates: int, *, seed: int = 0) -> Iterator[NDArray[np.uint8]]:
+def draw_weights(images: int, replicates: int, *, seed: int = 0) -> Iterator[NDArray[np.uint8]]:
     """Blocks of replicates, N x R: how often each image is drawn, by seed and the replicate's number."""
     for start in range(0, replicates, BLOCK):
         numbers = range(start, min(start + BLOCK, replicates))
         yield np.stack([_draw(images, seed, number) for number in numbers], axis=1)
 
 
-def watched(blocks: Iterable[Array], title: str, replicates: int) -> Iterator[Array]:
+def with_progress(blocks: Iterable[Array], title: str, replicates: int) -> Iterator[Array]:
     """The blocks as they come, with a progress bar on a terminal."""
     is_silent = not sys.stderr.isatty()
     with tqdm(total=replicates, desc=title, unit="replicate", disable=is_silent, leave=False) as bar:
@@ -77,7 +77,7 @@ def resample(
         APs.append(percent(np.stack(AP_CR, axis=-1)))
         values.setdefault(("all", "mAP"), []).append(mean_ap(APs[-1], rules))
         for group, marks_KN in counters.items():
-            for name, value_R in columns(_count(weights_NR, marks_KN), rules).items():
+            for name, value_R in f1_columns(_count(weights_NR, marks_KN), rules).items():
                 values.setdefault((group, name), []).append(value_R)
     return Replicates({name: np.concatenate(parts) for name, parts in values.items()}, np.concatenate(APs))
 
@@ -185,9 +185,9 @@ def _counters(
 ) -> Iterator[tuple[str, Any]]:
     """("all" or "top3", which entries are tp, pp, gp: sparse, 3C x N) of what the profile defines."""
     for group, rule in {"all": None, "top3": protocol.top3}.items():
-        decide = decision(rules, rule)
+        decide = prediction_rule(rules, rule)
         if decide is not None and (rule or group == "all"):
-            parts = marks(logits_NC, labels_NC, decide, excluded=protocol.unspecified == "excluded")
+            parts = outcome_masks(logits_NC, labels_NC, decide, excluded=protocol.unspecified == "excluded")
             blocks = [csr_array(np.concatenate(three, axis=1), dtype=np.int32) for _, three in parts]
             yield group, vstack(blocks).T.tocsr()
 

@@ -13,7 +13,7 @@ from bench.base.errors import InputError
 from bench.scoring.average_precision import as_floats
 
 Array = NDArray[Any]
-Mark = Callable[[Array], Array]  # a block of rows -> one truth value for each of its entries
+EntryTest = Callable[[Array], Array]  # a block of rows -> one truth value for each of its entries
 
 
 def checked(logits_NC: ArrayLike, labels_NC: ArrayLike) -> tuple[Array, Array]:
@@ -47,14 +47,14 @@ def is_matrix(array: Array) -> bool:
     return array.ndim == 2 and array.size > 0 and array.dtype.kind in "biuf"
 
 
-def _refuse(matrix_NC: Array, wrong: Mark, message: str) -> None:
-    if (place := first(matrix_NC, wrong)) is not None:
+def _refuse(matrix_NC: Array, wrong: EntryTest, message: str) -> None:
+    if (place := first_wrong_entry(matrix_NC, wrong)) is not None:
         row, column = place
         where = f"row {row}, column {column} (counted from 0)"
         raise InputError(message.format(matrix_NC[place], where))
 
 
-def first(matrix_NC: Array, wrong: Mark) -> tuple[int, int] | None:
+def first_wrong_entry(matrix_NC: Array, wrong: EntryTest) -> tuple[int, int] | None:
     """Row and column of the first entry that is wrong.
 
     >>> first(np.array([[0, 1], [2, 1]]), is_no_label)

@@ -17,7 +17,7 @@ from bench.base.errors import InputError, unknown
 from bench.base.protocol import Top3, Unspecified
 from bench.scoring import profiles
 from bench.scoring.average_precision import as_floats, average_precision
-from bench.scoring.matrices import Array, Mark, blocks, checked
+from bench.scoring.matrices import Array, EntryTest, blocks, checked
 from bench.scoring.profiles import Profile
 
 COLUMNS = ("F1-C", "P-C", "R-C", "F1-O", "P-O", "R-O")
@@ -47,17 +47,17 @@ def evaluate(
     InputError: an unknown name, shapes that differ, k outside 1..C, and, by row and column counted from 0,
     the first entry that is not a finite logit or not a label. Source: `used_by` of the profile.
     """
-    rules = profile if isinstance(profile, Profile) else profiles.find(profile)
+    rules = profile if isinstance(profile, Profile) else profiles.get_profile(profile)
     _known("top-3 rule", top3, get_args(Top3))
     _known("treatment of unspecified labels", unspecified, get_args(Unspecified))
     logits, labels = checked(logits_NC, labels_NC)
 
     def six(rule: Top3 | None) -> dict[str, float]:
-        decide = decision(rules, rule, k=k)
+        decide = prediction_rule(rules, rule, k=k)
         if decide is None:
             return dict.fromkeys(COLUMNS, math.nan)
-        counts_3C = count(logits, labels, decide, excluded=unspecified == "excluded")
-        return {name: float(value) for name, value in columns(counts_3C, rules).items()}
+        counts_3C = count_outcomes(logits, labels, decide, excluded=unspecified == "excluded")
+        return {name: float(value) for name, value in f1_columns(counts_3C, rules).items()}
 
     AP_C = _average_precisions(logits, labels, rules, drop=unspecified is not None)
     result = {"mAP": float(mean_ap(AP_C, rules)), **six(None), "AP": AP_C}
@@ -92,7 +92,7 @@ def harmonic_mean(a: ArrayLike, b: ArrayLike) -> Array:
     return _divide(2 * first * second, first + second)
 
 
-def highest(logits_NC: ArrayLike, *, k: int) -> Array:
+def top_k_mask(logits_NC: ArrayLike, *, k: int) -> Array:
     """Mark the k highest finite logits of every image, shape N x C; of equal ones the lower class index.
 
     InputError: k outside 1..C.
@@ -151,35 +151,35 @@ def mean_ap(AP_C: Array, rules: Profile) -> Array:
     return _divide(np.nan_to_num(AP_C).sum(axis=-1), counted_C.sum(axis=-1), zero=math.nan)
 
 
-def decision(rules: Profile, top3: Top3 | None, *, k: int = 3) -> Mark | None:
+def prediction_rule(rules: Profile, top3: Top3 | None, *, k: int = 3) -> EntryTest | None:
     """Which entries count as predicted; None where the profile does not say."""
     if rules.positive is None or (top3 and not rules.top3):
         return None
-    exceeds = above(*rules.positive)
-    choose: dict[Top3 | None, Mark] = {
+    exceeds = threshold_test(*rules.positive)
+    choose: dict[Top3 | None, EntryTest] = {
         None: exceeds,
-        "forced": lambda block_BC: highest(block_BC, k=k),
-        "thresholded": lambda block_BC: exceeds(block_BC) & highest(block_BC, k=k),
+        "forced": lambda block_BC: top_k_mask(block_BC, k=k),
+        "thresholded": lambda block_BC: exceeds(block_BC) & top_k_mask(block_BC, k=k),
     }
     return choose[top3]
 
 
-def above(compare: str, p: float) -> Mark:
+def threshold_test(compare: str, p: float) -> EntryTest:
     """Which logits are above (">") or not below (">=") the threshold p."""
     cut = logit(p)
     return lambda block_BC: COMPARE[compare](block_BC, cut)
 
 
-def count(logits_NC: Array, labels_NC: Array, decide: Mark, *, excluded: bool) -> Array:
+def count_outcomes(logits_NC: Array, labels_NC: Array, decide: EntryTest, *, excluded: bool) -> Array:
     """tp, pp, gp of every class, shape 3 x C; `excluded`: entries labelled 0 are not counted at all."""
     counts_3C = np.zeros((3, labels_NC.shape[1]), dtype=np.int64)
-    for _, marks_3BC in marks(logits_NC, labels_NC, decide, excluded=excluded):
+    for _, marks_3BC in outcome_masks(logits_NC, labels_NC, decide, excluded=excluded):
         counts_3C += [np.count_nonzero(mark_BC, axis=0) for mark_BC in marks_3BC]
     return counts_3C
 
 
-def marks(
-    logits_NC: Array, labels_NC: Array, decide: Mark, *, excluded: bool
+def outcome_masks(
+    logits_NC: Array, labels_NC: Array, decide: EntryTest, *, excluded: bool
 ) -> Iterator[tuple[slice, tuple[Array, Array, Array]]]:
     """Block by block its rows and which of their entries are tp, which pp, which gp."""
     for rows, labels_BC in blocks(labels_NC):
@@ -189,7 +189,7 @@ def marks(
         yield rows, (predicted_BC & true_BC, predicted_BC, true_BC)
 
 
-def columns(counts_3C: Array, rules: Profile) -> dict[str, Array]:
+def f1_columns(counts_3C: Array, rules: Profile) -> dict[str, Array]:
     """The six columns in percent: "-C" per class, then averaged; "-O" over all decisions at once.
 
     Shapes: tp, pp, gp along the first axis, classes along the last; each column has the axes between.

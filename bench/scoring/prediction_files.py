@@ -93,7 +93,7 @@ def _check(found: MatrixFile, kind: str, matrix: Array) -> None:
 
 
 def _own(path: Path, _: Role) -> MatrixFile:
-    found = predictions.read(path)
+    found = predictions.read_predictions(path)
     names, ids = (tuple(map(str, found.facts.get(key, ()))) for key in ("label_names", "ids"))
     matrices: dict[str, Array] = {"logits": found.logits_NC, "labels": found.labels_NC}
     return MatrixFile(path, matrices, names, ids, str(found.facts.get("dataset", "")))

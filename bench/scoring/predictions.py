@@ -30,14 +30,14 @@ class Predictions:
     facts: Mapping[str, Any]
 
 
-def write(path: Path, predictions: Predictions) -> None:
+def write_predictions(path: Path, predictions: Predictions) -> None:
     """Write a predictions file: safetensors, the facts as JSON in its header."""
     tensors: dict[str, NDArray[Any]] = {"logits": predictions.logits_NC, "labels": predictions.labels_NC}
     header = {"schema": SCHEMA, "facts": json.dumps(predictions.facts)}
     write_atomically(path, safetensors.numpy.save(tensors, header))
 
 
-def read(path: Path) -> Predictions:
+def read_predictions(path: Path) -> Predictions:
     """The predictions in a file; InputError says why it is none."""
     try:
         with safetensors.safe_open(path, framework="numpy") as file:

@@ -116,7 +116,7 @@ PROFILES = MappingProxyType(
 )
 
 
-def find(name: str) -> Profile:
+def get_profile(name: str) -> Profile:
     """The profile of that name; InputError lists the names there are.
 
     >>> find("mcar").positive
@@ -127,7 +127,7 @@ def find(name: str) -> Profile:
     return PROFILES[name]
 
 
-def alike(a: Profile, b: Profile, metric: str) -> bool:
+def is_comparable(a: Profile, b: Profile, metric: str) -> bool:
     """Whether both compute a metric in one way, so that its values may be compared.
 
     >>> alike(find("mlgcn"), find("mcar"), "mAP"), alike(find("mlgcn"), find("mcar"), "F1-O")
@@ -139,7 +139,7 @@ def alike(a: Profile, b: Profile, metric: str) -> bool:
     return all(getattr(a, field) == getattr(b, field) for field in fields)
 
 
-def in_words(profile: Profile) -> str:
+def describe(profile: Profile) -> str:
     """The whole description in one sentence, for the foot of a table.
 
     >>> in_words(find("voc2007")).partition(": ")[2]

@@ -60,7 +60,11 @@ def reproduce(wanted: Run, context: StageContext, folder: RunFolder, *, tensorbo
     key = stage_cache.content_digest(keys[-1], code, _protocol(card))
     name = Path(record.file_name(head)).stem
     path = folder.record(name)
-    known = record.read(path) if processes.is_main and path.exists() and not context.fresh else {"key": None}
+    known = (
+        record.read_record(path)
+        if processes.is_main and path.exists() and not context.fresh
+        else {"key": None}
+    )
     if (known := processes.broadcast(known))["key"] == key:
         return f"{wanted.title}: unchanged, nothing to train; {_headline(known, path)}"
     model = method.build(module, config, method.labels_of(context.store), wanted.seed)
@@ -81,7 +85,7 @@ def reproduce(wanted: Run, context: StageContext, folder: RunFolder, *, tensorbo
         return f"{wanted.title}: {len(files)} files for the evaluation server in {where}"
     scores = _score(card, context, logits_NC, folder.predictions(name))
     made = {**head, **_body(card, context, config), **_learned(model, done), "metrics": scores, "key": key}
-    record.write({**made, **_circumstances(context, done, time.monotonic() - began)}, folder.path)
+    record.write_record({**made, **_circumstances(context, done, time.monotonic() - began)}, folder.path)
     return f"{wanted.title}: recorded, {_headline(made, path)}"
 
 
@@ -115,7 +119,7 @@ def _score(card: Card, context: StageContext, logits_NC: NDArray[np.float32], fi
     labels_NC, rules = context.store.test.labels_NC, card.evaluation
     facts = {"dataset": card.name, "label_names": card.labels, "ids": _ids(context)}
     kept = predictions.Predictions(logits_NC, labels_NC, facts)
-    predictions.write(file, kept)
+    predictions.write_predictions(file, kept)
     scores = {}
     for profile in profiles.PROFILES:
         found = metrics.evaluate(

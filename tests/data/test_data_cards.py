@@ -58,7 +58,7 @@ def test_a_card_is_scored_as_its_published_table_is(
     found = cards.load_card(name).evaluation
     assert (found.profile, found.top3, found.unspecified) == (profile, top3, unspecified)
     assert found.profile in PROFILES
-    if paper := published.load(name):
+    if paper := published.load_published(name):
         assert paper.top3 == found.top3
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from bench import compare
 from bench.base.protocol import ALL, TOP3
-from bench.scoring.bootstrap import draws, interval
+from bench.scoring.bootstrap import draw_weights, interval
 from bench.scoring.metrics import evaluate
 from tests.records import refused
 
@@ -66,7 +66,7 @@ def test_labels_are_sorted_by_what_b_gains_and_those_without_positives_are_left_
 def test_the_interval_is_of_the_paired_difference(files, capsys):
     """Of the same images drawn for both; by hand, for mAP and for the first label's AP."""
     result = found(capsys, *files)
-    (weights,) = [np.concatenate(list(draws(400, 100)), axis=1)]
+    (weights,) = [np.concatenate(list(draw_weights(400, 100)), axis=1)]
     differences = []
     for weight in weights.T:
         scores = [

@@ -322,7 +322,7 @@ def test_a_profile_or_tolerance_that_is_none_is_refused(option, message, capsys)
 
 def test_an_unknown_data_set_or_format_is_one_line_that_lists_the_choices(capsys):
     assert refused(table.main, ["--dataset", "cocoa"], capsys) == (
-        f"error: unknown data set 'cocoa'; choose from: {', '.join(published.datasets())}\n"
+        f"error: unknown data set 'cocoa'; choose from: {', '.join(published.known_datasets())}\n"
     )
     assert "invalid choice: 'pdf' (choose from " in refused(
         table.main, ["--dataset", "demo", "--format", "pdf"], capsys
@@ -368,7 +368,7 @@ def test_a_row_on_fewer_images_says_so_and_on_far_fewer_gets_no_verdict(there, m
     """Photographs of NUS-WIDE are gone at their owners'; no two copies have the same."""
     images = {"train": 118_000, "held_out": 1_892, "test": there}
     facts = {"expected": {"train": 119_892, "test": 80_283}}
-    protocol = {"top3": published.load("nuswide").top3}
+    protocol = {"top3": published.load_published("nuswide").top3}
     made = fake(dataset="nuswide", images=images, data=facts, protocol=protocol)
     write_all(paths.RUNS / "nuswide", made)
     row = row_of(as_json(capsys, "nuswide"), "srn")

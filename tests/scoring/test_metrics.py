@@ -71,8 +71,8 @@ def test_columns_of_the_contract(top3, expected):
 @pytest.mark.parametrize(
     ("profile", "expected"),
     [
-        (profiles.find("mlgcn"), {"F1-C": 52.83, "P-C": 43.75, "F1-O": 60.87, "P-O": 53.85}),
-        (replace(profiles.find("asl"), positive=(">", 0.5)), {"F1-C": 55.71, "P-C": 47.92}),
+        (profiles.get_profile("mlgcn"), {"F1-C": 52.83, "P-C": 43.75, "F1-O": 60.87, "P-O": 53.85}),
+        (replace(profiles.get_profile("asl"), positive=(">", 0.5)), {"F1-C": 55.71, "P-C": 47.92}),
     ],
 )
 def test_other_profiles_of_the_contract(profile, expected):
@@ -164,7 +164,7 @@ def test_precision_per_class_and_overall_differ_under_forced_top3_on_unbalanced_
 
 
 def test_of_equal_logits_the_lower_class_is_among_the_highest():
-    assert metrics.highest([[1, 1, 1, 1], [0, 1, 0, 1]], k=3).tolist() == [[1, 1, 1, 0], [1, 1, 0, 1]]
+    assert metrics.top_k_mask([[1, 1, 1, 1], [0, 1, 0, 1]], k=3).tolist() == [[1, 1, 1, 0], [1, 1, 0, 1]]
 
 
 def test_memory_beyond_the_input_is_less_than_three_times_the_input():

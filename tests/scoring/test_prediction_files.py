@@ -34,7 +34,7 @@ def write(folder, name):
     elif path.suffix == ".safetensors":
         facts = {"label_names": NAMES, "ids": IDS, "dataset": "demo"}
         labels = np.zeros(LOGITS.shape, np.int8)
-        predictions.write(path, Predictions(LOGITS.astype(np.float32), labels, facts))
+        predictions.write_predictions(path, Predictions(LOGITS.astype(np.float32), labels, facts))
     else:
         path.write_text(table() if path.suffix == ".csv" else text(), encoding="utf-8")
     return path

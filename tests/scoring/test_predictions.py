@@ -22,8 +22,8 @@ def save(path, *, logits=LOGITS, labels=LABELS, facts='{"ids": ["a", "b"]}', sch
 
 def test_it_comes_back_as_it_was(tmp_path):
     facts = {"dataset": "demo", "label_names": ["a", "b", "größer"], "ids": ["1", "2"]}
-    predictions.write(tmp_path / "p", Predictions(LOGITS, LABELS, facts))
-    found = predictions.read(tmp_path / "p")
+    predictions.write_predictions(tmp_path / "p", Predictions(LOGITS, LABELS, facts))
+    found = predictions.read_predictions(tmp_path / "p")
     assert (found.logits_NC == LOGITS).all()
     assert (found.labels_NC == LABELS).all()
     assert found.facts == facts
@@ -46,7 +46,7 @@ def test_it_comes_back_as_it_was(tmp_path):
 def test_a_file_of_another_kind_is_refused_with_the_reason(changes, message, tmp_path):
     save(tmp_path / "p.safetensors", **changes)
     with pytest.raises(InputError, match=f"p.safetensors is no predictions file: .*{message}"):
-        predictions.read(tmp_path / "p.safetensors")
+        predictions.read_predictions(tmp_path / "p.safetensors")
 
 
 class Trap:
@@ -58,16 +58,16 @@ class Trap:
 def test_damage_is_refused_and_nothing_is_executed(content, tmp_path):
     (tmp_path / "p").write_bytes(content)
     with pytest.raises(InputError, match="p is no predictions file: "):
-        predictions.read(tmp_path / "p")
+        predictions.read_predictions(tmp_path / "p")
 
 
 def test_a_truncated_file_is_refused(tmp_path):
     save(tmp_path / "p")
     (tmp_path / "p").write_bytes((tmp_path / "p").read_bytes()[:-4])
     with pytest.raises(InputError, match="p is no predictions file: "):
-        predictions.read(tmp_path / "p")
+        predictions.read_predictions(tmp_path / "p")
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(InputError, match="nowhere is no predictions file: .*No such file"):
-        predictions.read(tmp_path / "nowhere")
+        predictions.read_predictions(tmp_path / "nowhere")

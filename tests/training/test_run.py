@@ -129,7 +129,7 @@ def test_the_records_scores_are_those_of_its_predictions_file(command: Any, tmp_
     file = (
         tmp_path / "runs" / "demo" / "predictions" / Path(record.file_name(made)).with_suffix(".safetensors")
     )
-    found = predictions.read(file)
+    found = predictions.read_predictions(file)
     scores = metrics.evaluate(found.logits_NC, found.labels_NC, top3="thresholded")
     assert made["metrics"]["srn2017"]["top3"] == scores["top3"]
     assert list(made["metrics"]["srn2017"]["AP"].values()) == scores["AP"].tolist()

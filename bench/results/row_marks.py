@@ -10,7 +10,7 @@ PARTIAL = "the data set was incomplete; not to be compared with the published nu
 ENOUGH = 0.95  # of a data set's images: with fewer a row is not compared with published ones
 
 
-def of(members: list[Record], evaluation: Evaluation) -> dict[str, str]:
+def marks_for_row(members: list[Record], evaluation: Evaluation) -> dict[str, str]:
     """What a reader must know before comparing the row with others."""
     found = {"partial": PARTIAL} if any(member["data"]["partial"] for member in members) else {}
     found |= _fewer(members)
