@@ -28,10 +28,10 @@ from bench.results.drift import (
 from bench.results.record import (
     VOLATILE,
     Record,
-    shown,
     group_records,
     read_folder,
     record_name,
+    shown,
     write_record,
 )
 

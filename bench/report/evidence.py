@@ -16,7 +16,7 @@ from bench.base.run_folder import RunFolder
 from bench.data import cards
 from bench.data.cards import Card
 from bench.results import comparison_table
-from bench.results.record import Group, Record, shown, file_name, group_records
+from bench.results.record import Group, Record, file_name, group_records, shown
 from bench.scoring import metrics, predictions
 from bench.scoring.matrices import Array
 from bench.scoring.predictions import Predictions

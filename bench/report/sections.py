@@ -25,7 +25,7 @@ from bench.report.label_relations import relations_figure
 from bench.report.model_outputs import ModelOutputs
 from bench.report.neurons import place_figure
 from bench.report.top_images import top_images_figure
-from bench.results.record import Group, Record, shown, file_name
+from bench.results.record import Group, Record, file_name, shown
 from bench.scoring.matrices import Array
 from bench.training import device, method
 

@@ -15,7 +15,7 @@ from bench.base.protocol import ALL, TOP3, Column, Evaluation, Values
 from bench.data import cards
 from bench.results import agreement, output, published, row_marks
 from bench.results.published import PublishedTable
-from bench.results.record import Record, shown, group_records, metric_values, read_folder
+from bench.results.record import Record, group_records, metric_values, read_folder, shown
 from bench.results.table_model import Table, TableRow
 from bench.scoring import profiles
 
