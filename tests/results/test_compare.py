@@ -150,13 +150,13 @@ def test_each_files_doubts_and_the_labels_remarks_are_said(tmp_path, capsys):
     words = ["--predictions", str(tmp_path / "a.npz"), str(tmp_path / "b.npz"), "--bootstrap", "100"]
     compare.main(words)
     text = capsys.readouterr().out
-    assert "B: Every value lies from 0 to 1" in text
-    assert "A: Every" not in text
+    assert "B: All values lie from 0 to 1" in text
+    assert "A: All values" not in text
     assert "Labels without a positive, 1 of 3: column 2." in text
     assert "The labels hold 0 and -1" in text
     compare.main([*words, "--probabilities", "B"])
     text = capsys.readouterr().out
-    assert "Every value" not in text
+    assert "All values" not in text
     assert "*" not in text.replace("; *:", "")
 
 

@@ -202,7 +202,7 @@ def test_a_mistake_is_one_line_and_status_2(words, message, files, capsys):
 def test_a_missing_label_for_top3_is_said(tmp_path, capsys):
     np.savez(tmp_path / "p.npz", logits=LOGITS[:, :2], labels=LABELS[:, :2])
     message = refused(score.main, ["--predictions", str(tmp_path / "p.npz"), "--top3", "forced"], capsys)
-    assert message == "error: k = 3, but an image has 2 labels; give a k from 1 to that\n"
+    assert message == "error: k = 3, but an image has 2 labels; choose k from 1 to 2\n"
 
 
 def test_it_runs_as_a_command_without_torch(files):

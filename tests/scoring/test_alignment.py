@@ -145,7 +145,7 @@ def test_probabilities_are_decided_as_they_were_written(folder):
 def test_values_that_might_be_probabilities_are_logits_all_the_same_but_a_note_says_so(folder):
     subject = load_with_truth(npz(folder / "p.npz", logits=np.abs(LOGITS) / 5, labels=LABELS))
     assert subject.logits_NC.tolist() == (np.abs(LOGITS) / 5).tolist()
-    assert subject.notes == ("Every value lies from 0 to 1; if they are probabilities, say --probabilities.",)
+    assert subject.notes == ("All values lie from 0 to 1; if they are probabilities, add --probabilities.",)
 
 
 def changed(matrix, row, column, value):
@@ -204,15 +204,18 @@ def test_what_cannot_be_scored_is_named_by_row_and_column(arrays, options, messa
             r"t.npz: label_names\[2\]: unknown label 'pig'; choose from: cat, dog, cow",
         ),
         ({"labels": LABELS[:3]}, "p.npz has logits of 4 images, .*t.npz labels of 3"),
-        ({"labels": LABELS[:3], "ids": IDS[:3]}, "p.npz: 1 images have no counterpart, the first: 'd'"),
-        ({"labels": LABELS, "ids": list("abce")}, "p.npz: 1 images have no counterpart, the first: 'd'"),
+        ({"labels": LABELS[:3], "ids": IDS[:3]}, "p.npz: 1 images are not in the other file, the first: 'd'"),
+        (
+            {"labels": LABELS, "ids": list("abce")},
+            "p.npz: 1 images are not in the other file, the first: 'd'",
+        ),
         (
             {"labels": np.r_[LABELS, LABELS[:1]], "ids": list("abcde")},
-            "t.npz: 1 images have no .* first: 'e'",
+            "t.npz: 1 images are not .* first: 'e'",
         ),
         (
             {"labels": LABELS, "ids": list("abca")},
-            r"t.npz: rows 0 and 3 \(counted from 0\) are both image 'a'",
+            r"t.npz: rows 0 and 3 \(counted from 0\) have the same id 'a'",
         ),
     ],
 )
@@ -273,7 +276,7 @@ def test_a_second_file_is_brought_into_the_order_of_the_first(folder):
             "b.npz: another ground truth: label 'cow' of image 'b' is 1, in .*a.npz 0",
         ),
         ({"label_names": ["cat", "dog", "pig"]}, r"b.npz: label_names\[2\]: unknown label 'pig'"),
-        ({"ids": list("abcx")}, "a.npz: 1 images have no counterpart, the first: 'd'"),
+        ({"ids": list("abcx")}, "a.npz: 1 images are not in the other file, the first: 'd'"),
     ],
 )
 def test_a_second_file_of_other_images_labels_or_truth_is_refused(arrays, message, folder):

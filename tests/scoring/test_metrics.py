@@ -190,7 +190,7 @@ def with_entry(matrix: Any, value: float, row: int, column: int) -> Any:
         (LOGITS[0], LABELS[0], r"logits have shape \(4,\) and type float64; give numbers, images x classes"),
         (LOGITS[:0], LABELS[:0], r"logits have shape \(0, 4\)"),
         (LOGITS, LABELS.astype(str), r"labels have shape \(6, 4\) and type <U21; give numbers"),
-        ([[1.0], [1.0, 2.0]], LABELS, "logits are no matrix of numbers: .*inhomogeneous"),
+        ([[1.0], [1.0, 2.0]], LABELS, "logits are not a matrix of numbers: .*inhomogeneous"),
         (
             with_entry(LOGITS, np.nan, 4, 2),
             LABELS,
@@ -222,7 +222,7 @@ def test_the_first_bad_entry_is_named_in_whatever_block_it_is():
             {"unspecified": "zero"},
             "unknown treatment of unspecified labels 'zero'; choose from: negative, excluded",
         ),
-        ({"top3": "forced", "k": 5}, "k = 5, but an image has 4 labels; give a k from 1 to that"),
+        ({"top3": "forced", "k": 5}, "k = 5, but an image has 4 labels; choose k from 1 to 4"),
         ({"top3": "forced", "k": 0}, "k = 0, but an image has 4 labels"),
     ],
 )
