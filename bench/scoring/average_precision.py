@@ -24,7 +24,7 @@ def average_precision(
     "at positives": mean_j precision_j;
     "envelope": mean_j max_{i >= j} precision_i (VOC 2010-12: each precision is replaced by the highest
     precision at the same or a higher recall);
-    "11 points": the mean over t = 0, 0.1, ..., 1 of the highest precision at a recall of t or more (VOC 2007).
+    "11 points": the mean over t = 0, 0.1, ..., 1 of the highest precision at a recall >= t (VOC 2007).
     Ties: equal scores rank in "file order"; if "grouped", they all have the rank of the last of them.
     Shapes: N finite scores, N truth values. ValueError if they are not two vectors of equal length.
 

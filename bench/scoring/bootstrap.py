@@ -38,7 +38,7 @@ class Replicates:
 
 
 def draw_weights(images: int, replicates: int, *, seed: int = 0) -> Iterator[NDArray[np.uint8]]:
-    """Blocks of weights, N x R: how often each image is drawn; they depend on seed and replicate number only."""
+    """Blocks of weights, N x R: how often each image is drawn, a function of seed and replicate."""
     for start in range(0, replicates, BLOCK):
         numbers = range(start, min(start + BLOCK, replicates))
         yield np.stack([_draw(images, seed, number) for number in numbers], axis=1)

@@ -1,4 +1,4 @@
-"""Read predictions or labels made by other programs: matrices of images x labels, with names and ids if given.
+"""Read predictions or labels that other programs wrote: matrices of images x labels, names and ids.
 
 The file's suffix decides the format. `.safetensors`: the suite's own predictions file. `.npz`: any of the
 arrays `logits`, `labels`, `label_names` and `ids`. `.npy`: one matrix. `.csv`: label names in the first line,
@@ -67,7 +67,7 @@ class MatrixFile:
 
 
 def read_matrix_file(path: Path, role: Role) -> MatrixFile:
-    """The file's contents, with at least the matrix of that role; InputError gives the position of an error."""
+    """The file's contents, with the matrix of that role; InputError gives the position of an error."""
     try:
         file = READERS.get(path.suffix.lower(), _read_text)(path, role)
     except OSError as error:

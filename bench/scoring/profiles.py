@@ -1,6 +1,6 @@
 """Evaluation profiles: how each family of papers computes mAP, precision, recall and F1.
 
-The same predictions score up to six points differently under different profiles. So a number is compared only
+The same predictions score up to six points differently under different profiles. So a number is only compared
 with numbers of the same profile. To add a profile, add an entry to `PROFILES`; `metrics` evaluates it.
 """
 
@@ -26,8 +26,8 @@ class Profile:
     `positive`: comparison and threshold of p for a predicted label; None: the profile defines mAP only.
     `f1_c`: F1-C is the "mean" of the classes' F1, or the "harmonic" mean of P-C and R-C.
     `eps`: added to the counts and to recall. If 0, a class that is never predicted has P = 0 (0 / 0 is 0).
-    `least_predicted`: a class that is never predicted counts as this many wrong predictions: its P is 0, and
-        the denominator of P-O grows by this number.
+    `least_predicted`: a class that is never predicted counts as this many wrong predictions: its P is 0,
+        and the denominator of P-O grows by this number.
     `top3`: the top-3 rules used in the family's own tables: all three highest logits of an image ("forced"),
         or those of them that are positive ("thresholded"). A rule that is not listed can be computed, but no
         paper published it. Empty: the profile defines no top-3 columns.
@@ -66,8 +66,8 @@ PROFILES = MappingProxyType(
             least_predicted=1,
             top3=("thresholded",),
         ),
-        # As in the released code of MCAR and CSRA, except for a class without positives: its AP is 0 in MCAR's
-        # code, and CSRA's and ML-GCN's code divides by zero. Here such a class is left out.
+        # As in the released code of MCAR and CSRA, except for a class without positives: its AP is 0 in
+        # MCAR's code, and the code of CSRA and ML-GCN divides by zero. Here such a class is left out.
         "mcar": Profile(
             used_by="MCAR (Gao and Zhou, TIP 2021)",
             area="at positives",

@@ -96,7 +96,11 @@ def test_a_file_does_not_differ_from_itself(files, capsys):
 
 def test_text_names_the_files_the_size_and_what_the_star_means(files, capsys):
     text = shown(capsys, *files, "--bootstrap", "40", "--profile", "mcar")
-    for part in (f"A: {files[0]}", "400 images, 4 labels; in percent, profile mcar.", "*: it leaves out 0."):
+    for part in (
+        f"A: {files[0]}",
+        "400 images, 4 labels; in percent, profile mcar.",
+        "*: the interval does not contain 0.",
+    ):
         assert part in text
     cells = {line.split()[0]: line.split() for line in text.splitlines() if line}
     assert cells["better"][3].startswith("+")
@@ -134,7 +138,7 @@ def test_mistakes_are_one_line_and_status_2(files, tmp_path, capsys):
     other = refused(compare.main, ["--predictions", files[0], str(tmp_path / "c.npz")], capsys)
     assert "c.npz: another ground truth: label 'plain' of image 0 is" in other
     few = refused(compare.main, ["--predictions", *files, "--bootstrap", "0"], capsys)
-    assert few == "error: --bootstrap 0: give at least 40 replicates, best 1000\n"
+    assert few == "error: --bootstrap 0 is too few; give at least 40, better 1000\n"
     one = refused(compare.main, ["--predictions", files[0]], capsys)
     assert "--predictions: expected 2 arguments" in one
 

@@ -192,12 +192,12 @@ def test_of_several_rows_of_a_method_that_of_the_trunk_and_size_is_found():
 
 
 def test_the_setting_that_a_papers_own_rows_share_is_said_once():
-    usual = {
-        name: paper.usual
+    settings = {
+        name: paper.common_setting
         for name in ("coco", "wider", "voc2007")
         if (paper := published.load_published(name))
     }
-    assert usual == {"coco": "ResNet-101 at 224", "wider": "ResNet-101 at 224", "voc2007": ""}
+    assert settings == {"coco": "ResNet-101 at 224", "wider": "ResNet-101 at 224", "voc2007": ""}
 
 
 def test_a_data_set_may_have_a_card_published_numbers_or_both(tmp_path, monkeypatch):
@@ -245,8 +245,8 @@ def test_a_further_paper_has_its_own_profile_size_and_source(tmp_path):
     ("old", "new", "message"),
     [
         ("title = ", "titel = ", "unknown key of the file 'titel'; choose from: title, columns"),
-        ('columns = ["mAP", "F1-O"]', "", "the file lacks columns"),
-        ('venue = "X 2020"', "", "source 'a' lacks venue"),
+        ('columns = ["mAP", "F1-O"]', "", "the file: columns is missing"),
+        ('venue = "X 2020"', "", "source 'a': venue is missing"),
         ("input_size", "size", "unknown key of row 'Net' 'size'; choose from: name"),
         ('source = "a"', 'source = "b"', "unknown source of row 'Net' 'b'; choose from: a"),
         (
@@ -260,8 +260,12 @@ def test_a_further_paper_has_its_own_profile_size_and_source(tmp_path):
             "unknown profile of row 'Net' 'mlgnc'; choose from: srn2017, mlgcn",
         ),
         ("mAP = 83.8", "map = 83.8", "unknown metric in all of row 'Net' 'map'; choose from: mAP, F1-O"),
-        ("mAP = 83.8", "mAP = 838.0", "all of row 'Net': mAP must be a percentage such as 59.8, not 838.0"),
-        ("mAP = 83.8", 'mAP = "83.8"', "all of row 'Net': mAP must be a percentage such as 59.8, not '83.8'"),
+        ("mAP = 83.8", "mAP = 838.0", "all of row 'Net': mAP must be a number from 0 to 100, not 838.0"),
+        (
+            "mAP = 83.8",
+            'mAP = "83.8"',
+            "all of row 'Net': mAP must be a number with a decimal point, not .83.8.",
+        ),
         ("[[rows]]", "[[rows", "Expected"),
     ],
 )

@@ -72,7 +72,7 @@ WRONG = [
     (fake(images=[]), r"images must be an object, not \[\]"),
     (fake(data={"partial": "no"}), 'data.partial must be true or false, not "no"'),
     (fake(protocol={"top3": 3}), "protocol.top3 must be text or null, not 3"),
-    (fake(protocol={"profile": "asl"}), "no metrics of its profile 'asl'"),
+    (fake(protocol={"profile": "asl"}), r"metrics.asl \(protocol.profile\) is missing"),
     (fake(metrics={"asl": 1}), "metrics.asl must be an object"),
     (scored(AP=None), "metrics.srn2017.AP must be an object"),
     (scored(mAP=100.1), "metrics.srn2017.mAP must be a number from 0 to 100, not 100.1"),
@@ -80,9 +80,9 @@ WRONG = [
     (scored(mAP=None), "metrics.srn2017.mAP must be a number from 0 to 100, not null"),
     (scored(mAP=True), "metrics.srn2017.mAP must be a number from 0 to 100, not true"),
     (scored(top3={"F1-C": "high"}), 'metrics.srn2017.top3.F1-C must be a number from 0 to 100, not "high"'),
-    (fake(metrics={"srn2017": {"mAP": 80.0}}), "no metrics.srn2017.top3"),
-    (fake(metrics={"srn2017": {"top3": {}}}), "no metrics.srn2017.mAP"),
-    *((without(key), f"no {key}") for key in record.KINDS if key != "schema"),
+    (fake(metrics={"srn2017": {"mAP": 80.0}}), "metrics.srn2017.top3 is missing"),
+    (fake(metrics={"srn2017": {"top3": {}}}), "metrics.srn2017.mAP is missing"),
+    *((without(key), f"{key} is missing") for key in record.KINDS if key != "schema"),
 ]
 
 
@@ -103,7 +103,7 @@ def test_what_is_no_record_is_refused_with_its_fault(content, message, tmp_path)
         (b'{"schema": ', "not a record: not JSON"),
         (b"\xff\xfe", "not a record: not JSON"),
         (b"[" * 100_000, "not a record: not JSON"),
-        (b'{"schema": NaN}', "not a record: it holds NaN, which is no number in JSON"),
+        (b'{"schema": NaN}', "not a record: it holds NaN, which is not a JSON number"),
         (b'{"mAP": 1, "x": -Infinity}', "not a record: it holds -Infinity"),
     ],
 )
@@ -163,7 +163,7 @@ def test_a_folder_that_is_not_there_holds_nothing(tmp_path):
 def test_a_record_of_another_data_set_is_refused(tmp_path):
     write_all(tmp_path, fake())
     with pytest.raises(
-        InputError, match=r"srn-seed0\.json: a record of data set 'demo', not of 'coco'; move it away"
+        InputError, match=r"srn-seed0\.json: the record is of data set 'demo', not of 'coco'; move it"
     ):
         record.read_folder(tmp_path, dataset="coco")
 
@@ -172,7 +172,8 @@ def test_a_copy_of_a_record_cannot_count_twice(tmp_path):
     path = record.write_record(fake(), tmp_path)
     (tmp_path / "srn-seed0 (1).json").write_bytes(path.read_bytes())
     with pytest.raises(
-        InputError, match=r"seed0 \(1\).json: .* its own name; call it srn-seed0.json or move it"
+        InputError,
+        match=r"seed0 \(1\).json: the file name does not match .*; rename it to srn-seed0.json or move it",
     ):
         record.read_folder(tmp_path)
 
@@ -191,7 +192,7 @@ def test_scores_are_the_columns_of_one_profile():
 
 def test_a_profile_that_a_record_lacks_is_named():
     with pytest.raises(
-        InputError, match=r"record of srn \[lr=1\] seed 0 has no metrics of profile 'mcar'; run it"
+        InputError, match=r"record of srn \[lr=1\] seed 0 has no metrics of profile 'mcar'; run the"
     ):
         record.metric_values(fake(variant="lr=1"), "mcar")
 

@@ -175,7 +175,7 @@ class TestIntervals:
 
     def test_too_few_replicates_are_refused(self, files, capsys):
         message = refused(score.main, [*files, "--bootstrap", "39"], capsys)
-        assert message == "error: --bootstrap 39: give at least 40 replicates, best 1000\n"
+        assert message == "error: --bootstrap 39 is too few; give at least 40, better 1000\n"
 
 
 def test_output_goes_to_a_file(files, tmp_path, capsys):

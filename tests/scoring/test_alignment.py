@@ -235,9 +235,7 @@ def test_lines_and_columns_of_text_are_named_as_an_editor_counts(folder):
 
 def test_without_a_ground_truth_it_is_said_how_to_give_it(folder):
     given = npz(folder / "p.npz", logits=LOGITS)
-    with pytest.raises(
-        InputError, match="p.npz holds no labels; give them with --labels FILE, or name the --dat"
-    ):
+    with pytest.raises(InputError, match="p.npz holds no labels; add --labels FILE, or --dataset NAME"):
         load_with_truth(given)
     with pytest.raises(
         InputError, match="holds no prepared data; run: python -m bench.prepare --dataset pets"
@@ -245,7 +243,7 @@ def test_without_a_ground_truth_it_is_said_how_to_give_it(folder):
         load_with_truth(given, dataset="pets", data=folder)
     (folder / "cards" / "pets.toml").write_text(CARD + 'result_files = "{label}.txt"\n', encoding="utf-8")
     with pytest.raises(
-        InputError, match="Pets: its owner keeps the test labels; give yours with --labels FILE"
+        InputError, match="Pets: its owner keeps the test labels; add your own with --labels FILE"
     ):
         load_with_truth(given, dataset="pets", data=folder)
 

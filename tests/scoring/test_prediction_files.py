@@ -129,7 +129,7 @@ def npy(array):
         ("p.npz", npz(logits=LOGITS)[:-30], "p.npz is not a readable .npz file: "),
         ("p.npz", npz(logits=LOGITS).replace(b"\x00\x00\xe0?", b"\x00\x00\xe1?"), "Bad CRC-32"),
         ("p.npz", pickle.dumps(Trap()), "p.npz is not a readable .npz file: .*pickle"),
-        ("p.npz", npy(LOGITS), "p.npz is one array without a name; rename the file to .npy"),
+        ("p.npz", npy(LOGITS), "p.npz is a single array without a name; rename the file to .npy"),
         ("p.npz", npz(scores=LOGITS), "p.npz has no array logits; the names read are logits, labels"),
         ("p.npz", npz(labels=LOGITS), "p.npz has no array logits; the names read are logits, labels"),
         ("p.npz", npz(logits=LOGITS[0]), r"p.npz: logits have shape \(3,\) and type float64"),
