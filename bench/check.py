@@ -1,7 +1,7 @@
 """Compare fresh results with the accepted ones and report what moved; `--accept` accepts the fresh ones.
 
-A result has moved if it differs by more than the spread between seeds explains (`bench/results/drift.py`). The
-exit status is then 1. Only this command writes `results/reproduced`.
+A result has moved if it differs by more than the spread between seeds explains (`bench/results/drift.py`).
+The exit status is then 1. Only this command writes `results/reproduced`.
 """
 
 import argparse
@@ -24,6 +24,7 @@ from bench.results.drift import (
     Groups,
     MetricDrift,
     compare,
+    redefined_profiles,
     seed_values,
 )
 from bench.results.record import (
@@ -67,26 +68,11 @@ def _incomparable(accepted: Groups, fresh: Groups) -> Iterator[str]:
             yield f"{_name(fresh, group)}: moved: the data, fingerprint {before} accepted, {after} fresh"
         if any(record["protocol"] != old[0]["protocol"] for record in new):
             yield f"{_name(fresh, group)}: moved: the evaluation protocol"
-        if redefined := _redefined_metrics(old, new):
-            names = ", ".join(redefined)
-            yield f"{_name(fresh, group)}: moved: metrics of profile {names}, while the main numbers are the same"
+        if redefined := redefined_profiles(old, new):
+            profiles = f"metrics of profile {', '.join(redefined)}"
+            yield f"{_name(fresh, group)}: moved: {profiles}, while the main numbers are the same"
         if missing := [column_name(column) for column in seed_values(old) if column not in seed_values(new)]:
             yield f"{_name(fresh, group)}: moved: the fresh records have no {', '.join(missing)}"
-
-
-def _redefined_metrics(old: list[Record], new: list[Record]) -> list[str]:
-    """Profiles whose metrics differ although the main numbers of a seed are identical."""
-    old_by_seed = {record["seed"]: record for record in old}
-    for record in new:
-        accepted = old_by_seed.get(record["seed"])
-        if accepted and seed_values([accepted]) == seed_values([record]):
-            fresh_metrics, accepted_metrics = record["metrics"], accepted["metrics"]
-            differing = [
-                name for name in accepted_metrics if fresh_metrics.get(name) != accepted_metrics[name]
-            ]
-            if differing:
-                return differing
-    return []
 
 
 def _missing(accepted: Groups, fresh: Groups) -> Iterator[str]:

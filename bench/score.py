@@ -198,8 +198,8 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         required=True,
         metavar="FILE",
-        help="the suite's .safetensors, .npz (arrays logits, labels, label_names, ids), .npy, .csv with label "
-        "names in its first line, or text with one image per line",
+        help="the suite's .safetensors, .npz (arrays logits, labels, label_names, ids), .npy, .csv with "
+        "label names in its first line, or text with one image per line",
     )
     parser.add_argument(
         "--probabilities", action="store_true", help="the file holds probabilities instead of logits"

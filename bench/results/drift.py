@@ -111,3 +111,18 @@ def seed_values(members: list[Record]) -> dict[Column, list[float]]:
     """For each metric that all members have: its values, one for each member."""
     by_member = [metric_values(member, member["protocol"]["profile"]) for member in members]
     return values_by_column(by_member)
+
+
+def redefined_profiles(old: list[Record], new: list[Record]) -> list[str]:
+    """Profiles whose metrics differ although the main numbers of a seed are identical."""
+    old_by_seed = {record["seed"]: record for record in old}
+    for record in new:
+        accepted = old_by_seed.get(record["seed"])
+        if accepted and seed_values([accepted]) == seed_values([record]):
+            fresh_metrics, accepted_metrics = record["metrics"], accepted["metrics"]
+            differing = [
+                name for name in accepted_metrics if fresh_metrics.get(name) != accepted_metrics[name]
+            ]
+            if differing:
+                return differing
+    return []

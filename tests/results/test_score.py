@@ -171,7 +171,7 @@ class TestIntervals:
         text = shown(capsys, *files, "--bootstrap", "60")
         lines = [line.split()[:2] for line in text.splitlines()]
         assert lines.index(["97.5", "%"]) == lines.index(["2.5", "%"]) + 1
-        assert "ends of the 95 % interval of 60 bootstrap replicates" in text
+        assert "2.5 %, 97.5 %: 95 % interval from 60 bootstrap replicates" in text
 
     def test_too_few_replicates_are_refused(self, files, capsys):
         message = refused(score.main, [*files, "--bootstrap", "39"], capsys)
