@@ -18,6 +18,7 @@ from bench.base.run_folder import RunFolder
 from bench.data import cards
 from bench.data.cards import Card
 from bench.results import record
+from bench.results.record import read_record
 from bench.scoring import metrics, predictions, profiles
 from bench.training import device, inference, method, stage_cache, submission
 from bench.training.log import Log
@@ -60,11 +61,7 @@ def reproduce(wanted: Run, context: StageContext, folder: RunFolder, *, tensorbo
     key = stage_cache.content_digest(keys[-1], code, _protocol(card))
     name = Path(record.file_name(head)).stem
     path = folder.record(name)
-    known = (
-        record.read_record(path)
-        if processes.is_main and path.exists() and not context.fresh
-        else {"key": None}
-    )
+    known = read_record(path) if processes.is_main and path.exists() and not context.fresh else {"key": None}
     if (known := processes.broadcast(known))["key"] == key:
         return f"{wanted.title}: unchanged, nothing to train; {_headline(known, path)}"
     model = method.build(module, config, method.labels_of(context.store), wanted.seed)

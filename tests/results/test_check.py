@@ -69,7 +69,7 @@ def test_the_same_numbers_pass_with_a_difference_of_nothing(accepted, capsys):
 
 @pytest.mark.usefixtures("accepted")
 def test_a_difference_within_the_spread_passes_and_the_tolerances_are_stated(capsys):
-    """Each method's tolerance is t sd sqrt(1/1 + 1/3), sd and t of its moderated spread."""
+    """Each method's tolerance is t sd sqrt(1/1 + 1/3), sd and t of its shrunk spread."""
     found = shrink_spreads({"resnet101": Spread(0.1, 2), "srn": Spread(0.3, 2)})
     allowed = {name: tolerance(one, 1, 3) for name, one in found.items()}
     assert allowed["resnet101"] < allowed["srn"]

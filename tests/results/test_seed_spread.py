@@ -1,4 +1,4 @@
-"""A spread between few seeds, moderated by that of other methods as Smyth (2004) has it."""
+"""Seed SDs shrunk towards the pooled value (Smyth 2004), against hand calculations and scipy."""
 
 import doctest
 import math
