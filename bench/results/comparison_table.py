@@ -19,7 +19,7 @@ from bench.results.record import Record, group_records, metric_values, read_fold
 from bench.results.table_model import Table, TableRow
 from bench.scoring import profiles
 
-SD_NOTE = "sd: standard deviation of the n seeds (n - 1 in the denominator); the line above is their mean."
+SD_NOTE = "sd: standard deviation of the n seeds (n - 1 in the denominator); the line above it is their mean."
 DIFFERENCE_NOTE = (
     "diff: the mean, before rounding, minus the published value, where both are computed in the same way."
 )

@@ -1,4 +1,4 @@
-"""The verdict on a difference: Student's quantile, the pooled spread, and what becomes of each row."""
+"""The verdict on a difference: Student's quantile, the spread, the tolerance, and rows without a verdict."""
 
 import doctest
 import math

@@ -1,4 +1,4 @@
-"""The regression check: what moved is said with exit status 1, what did not passes, and nothing is lost."""
+"""`python -m bench.check`: moved results give exit status 1, and accepting keeps all other records."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""`python -m bench.compare`: the difference of two predictions, and how sure it is."""
+"""`python -m bench.compare`: the differences between two predictions and their intervals."""
 
 import csv
 import io

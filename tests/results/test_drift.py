@@ -1,4 +1,4 @@
-"""When a difference of means is a move: the tolerance is the spread between seeds, whatever the machine."""
+"""Drift: the tolerance follows from the spread between seeds; reproduced records are left out."""
 
 import math
 

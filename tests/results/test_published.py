@@ -1,4 +1,4 @@
-"""Published numbers: each is the printed one, and each file says where it was printed."""
+"""Published results: each number equals the printed one, and each file gives its source."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Records: what is written can be read, what is no record is named, nothing that was there is lost."""
+"""Records: writing and reading them changes nothing; invalid ones are refused and overwrite nothing."""
 
 import json
 import subprocess

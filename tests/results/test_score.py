@@ -1,4 +1,4 @@
-"""`python -m bench.score`: anybody's predictions, by every convention, each number the one of `evaluate`."""
+"""`python -m bench.score`: each format and profile gives the numbers of `evaluate`."""
 
 import csv
 import io

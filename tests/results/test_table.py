@@ -1,4 +1,4 @@
-"""The table of a data set: published, reproduced and difference, from whatever results there are."""
+"""`python -m bench.table`: published rows, reproduced rows, differences, marks and verdicts."""
 
 import json
 import subprocess

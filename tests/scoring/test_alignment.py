@@ -1,4 +1,4 @@
-"""Predictions and ground truth in one order: by name and id where these are given; refused if they differ."""
+"""Predictions and ground truth are aligned by name and id; differing labels, images or truth are refused."""
 
 import doctest
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The bootstrap: its replicates are those of a file in which images stand as often as they were drawn."""
+"""The bootstrap: each replicate scores like a file that holds each image as often as it was drawn."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""`evaluate`: the vectors of the contract, the properties it promises, and what bad input gets."""
+"""`evaluate`: values calculated by hand, properties that always hold, and messages for bad input."""
 
 import copy
 import doctest
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench.base import protocol
 from bench.base.errors import InputError
 from bench.scoring import matrices, metrics, profiles
 from bench.scoring.metrics import COLUMNS, evaluate, precision_recall_f1
@@ -232,6 +233,6 @@ def test_bad_choices_are_refused_with_the_right_ones(choices, message):
 
 
 def test_examples_of_the_docstrings():
-    results = [doctest.testmod(module) for module in (metrics, matrices)]
+    results = [doctest.testmod(module) for module in (metrics, matrices, protocol)]
     assert all(result.attempted for result in results)
     assert not any(result.failed for result in results)

@@ -1,4 +1,4 @@
-"""Anybody's matrix files: each form gives the same matrix, and damage is named by its place."""
+"""Matrix files of other programs: each format gives the same matrix; errors give their position."""
 
 import io
 import pickle

@@ -1,4 +1,4 @@
-"""The suite's own predictions file: it comes back as it was, and what is none is refused with the reason."""
+"""The suite's own predictions file: writing and reading it changes nothing; invalid files are refused."""
 
 import json
 import pickle

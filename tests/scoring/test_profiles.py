@@ -1,4 +1,4 @@
-"""Each profile against plain loops, against scikit-learn, and against what the contract prints of it."""
+"""Each profile against plain loops, against scikit-learn, and against the table of its settings."""
 
 import doctest
 import math
