@@ -32,7 +32,7 @@ def check_type(value: object, types: Collection[type], *, name: str) -> None:
         raise InputError(f"{name} must be {allowed}, not {_excerpt(value)}")
 
 
-def check_percentage(value: object, *, name: str, rounding: float = 0.0) -> None:
+def check_percentage(value: Any, *, name: str, rounding: float = 0.0) -> None:
     """InputError unless the value is a number from 0 to 100, with a rounding error of at most `rounding`."""
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not (is_number and math.isfinite(value) and -rounding <= value <= 100 + rounding):
