@@ -82,7 +82,7 @@ def load_model(path: Path, on: torch.device) -> LoadedModel:
     if path.is_dir():
         facts, labels = _configured(path / CONFIG)
         return build(facts, tensor_file.load(path / WEIGHTS)[0], on, labels=labels, source=path)
-    facts = record.read(path)
+    facts = record.read_record(path)
     tensors: dict[str, Tensor] = {}
     for stage in facts["stages"]:
         tensors |= _result(path, facts, stage)
@@ -137,7 +137,7 @@ def _configured(path: Path) -> tuple[Record, tuple[str, ...]]:
         table = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(table, dict) or table.get("schema") != MODEL:
             raise InputError(f"its schema is not {MODEL!r}")
-        record.check(table.get("record"))
+        record.check_record(table.get("record"))
         return dict(table["record"]), _numbered(table.get("id2label"), label_names(table["record"]))
     except OSError as fault:
         raise InputError(f"{path.parent}: not an exported model: no {path.name} in it") from fault

@@ -117,7 +117,7 @@ def _scores(found: LoadedModel) -> str:
 
 def _named_scores(found: LoadedModel) -> dict[str, float]:
     """Of the data set's own convention: `mAP`, ..., `top-3 F1-C`, ..., in percent."""
-    scores = record.scores(dict(found.facts), found.facts["protocol"]["profile"])
+    scores = record.metric_values(dict(found.facts), found.facts["protocol"]["profile"])
     return {
         name if group == "all" else f"{GROUPS[group]} {name}": value
         for (group, name), value in scores.items()

@@ -89,8 +89,8 @@ def measure(images: int, labels: int, *, repeat: int) -> dict[str, Any]:
 
 
 def _bootstrap(logits_NC: Array, labels_NC: Array) -> None:
-    weights = bootstrap.draws(len(logits_NC), REPLICATES)
-    rules = profiles.find("srn2017")
+    weights = bootstrap.draw_weights(len(logits_NC), REPLICATES)
+    rules = profiles.get_profile("srn2017")
     bootstrap.resample(logits_NC, labels_NC, weights, rules=rules, protocol=Evaluation())
 
 

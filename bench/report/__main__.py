@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> int:
     dataset = cards.load_card(args.dataset).name
     runs, figures = RunFolder.of(dataset, args.runs), args.output / "figures"
     evidence = gather(dataset, runs, subject=args.method, baseline=args.baseline)
-    rows = comparison_table.build(dataset, runs.path)
+    rows = comparison_table.build_table(dataset, runs.path)
     # Written first, so that a folder that refuses is told at once.
     write_atomically(figures / "table.csv", as_csv(rows))
     write_atomically(figures / "table.json", as_json(rows))

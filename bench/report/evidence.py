@@ -16,7 +16,7 @@ from bench.base.run_folder import RunFolder
 from bench.data import cards
 from bench.data.cards import Card
 from bench.results import comparison_table
-from bench.results.record import Group, Record, file_name, groups, shown
+from bench.results.record import Group, Record, file_name, group_records, shown
 from bench.scoring import metrics, predictions
 from bench.scoring.matrices import Array
 from bench.scoring.predictions import Predictions
@@ -77,7 +77,7 @@ class Evidence:
     def _read(self, group: Group) -> Iterator[tuple[int, Predictions]]:
         for record in self.members[group]:
             file = self.folder.predictions(Path(file_name(record)).stem)
-            if file.exists() and _is_of(found := predictions.read(file), record):
+            if file.exists() and _is_of(found := predictions.read_predictions(file), record):
                 yield record["seed"], found
             elif file.exists():
                 self.strays.append(file)
@@ -101,13 +101,13 @@ def gather(dataset: str, runs: RunFolder, *, subject: str = "", baseline: str = 
     baseline: what it is compared with (that one). Both in any spelling.
     """
     card = cards.load_card(dataset)
-    records, origin = comparison_table.records(dataset, runs.path)
+    records, origin = comparison_table.records_to_show(dataset, runs.path)
     if not records:
         command = f"python -m bench.run --dataset {dataset} --method all"
         raise InputError(f"there is nothing to report: {origin}; run: {command}")
     for record in records:
         _ap(record, card)
-    found = groups(records)
+    found = group_records(records)
     chosen = _find(subject, found) if subject else _claimant(found)
     against = _find(baseline, found) if baseline else _baseline(chosen, found)
     return Evidence(card, runs, origin, found, chosen, against)

@@ -68,9 +68,9 @@ def _difference(card: Card, one: Predictions, other: Predictions, replicates: in
     """mAP (L) and AP (L, C) of the one minus those of the other, on the same draws of the images."""
     if not np.array_equal(one.labels_NC, other.labels_NC):
         raise InputError(f"two runs on {card.name} predict different test sets; run one of them again")
-    rules, found = profiles.find(card.evaluation.profile), []
+    rules, found = profiles.get_profile(card.evaluation.profile), []
     for it in (one, other):
-        weights = bootstrap.draws(len(it.labels_NC), replicates)
+        weights = bootstrap.draw_weights(len(it.labels_NC), replicates)
         found.append(
             bootstrap.resample(it.logits_NC, it.labels_NC, weights, rules=rules, protocol=card.evaluation)
         )

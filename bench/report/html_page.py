@@ -6,7 +6,7 @@ from typing import Any
 
 from bench.report.figure import QUESTIONS, Drawn, inline
 from bench.results.table_model import Table
-from bench.results.typeset import html_grid, remarks
+from bench.results.typeset import footnotes, html_grid
 
 STYLE = """
 :root { color-scheme: light dark; --ground: #ffffff; --ink: #1f1f1f; --soft: #5c5c5c; --line: #d0d0d0; }
@@ -70,7 +70,7 @@ def _led(line: str) -> str:
 
 
 def _table(table: Table) -> list[str]:
-    notes = "".join(f"<p>{_text(note)}</p>\n" for note in [*table.about[1:], *remarks(table)])
+    notes = "".join(f"<p>{_text(note)}</p>\n" for note in [*table.about[1:], *footnotes(table)])
     grid = f'<div class="scroll">{html_grid(table)}</div>'
     return ["<h2>Does it help?</h2>", grid, f"<details><summary>About the table</summary>{notes}</details>"]
 

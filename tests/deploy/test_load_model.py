@@ -33,7 +33,7 @@ def test_every_method_predicts_from_its_stages_and_exported_what_it_predicted_wh
     path = finished(name, card=small_card, store=store, folder=tmp_path / "demo")
     found = load_model.load_model(path, CPU)
     export.export(found, tmp_path / "exported")
-    kept = predictions.read(path.parent / "predictions" / path.with_suffix(".safetensors").name)
+    kept = predictions.read_predictions(path.parent / "predictions" / path.with_suffix(".safetensors").name)
     for one in (found, load_model.load_model(tmp_path / "exported", CPU)):
         assert np.array_equal(inference.predict(one.model, store.test, one.pixels), kept.logits_NC)
         assert (one.labels, one.input_size) == (small_card.labels, 64)

@@ -61,7 +61,7 @@ def ask(runs: Path, capsys: pytest.CaptureFixture[str]) -> Any:
 
 def kept(runs: Path, name: str) -> predictions.Predictions:
     (path,) = (runs / "demo" / "predictions").glob(f"{name}@*.safetensors")
-    return predictions.read(path)
+    return predictions.read_predictions(path)
 
 
 @pytest.mark.parametrize("name", ["srn", "resnet101"])

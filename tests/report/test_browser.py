@@ -15,7 +15,7 @@ from bench.report import figure, html_page
 from bench.report.figure import QUESTIONS, ReportFigure
 from bench.report.figure_style import Canvas
 from bench.report.label_gains import _draw_gain
-from bench.results.comparison_table import build
+from bench.results.comparison_table import build_table
 
 pytestmark = pytest.mark.browser
 ROWS = [{"label": f"label {n}", "gain": 3.0 - n, "companions": 2.0} for n in range(8)]
@@ -42,7 +42,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     for one in drawn:
         figure.write(one, folder / "figures")
-    table = build("demo", folder)
+    table = build_table("demo", folder)
     text = html_page.build(
         "A report", answer=["Does it help? Yes."], table=table, drawn=drawn, lacking=["None."]
     )

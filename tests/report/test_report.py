@@ -192,7 +192,7 @@ class TestWitness:
         model, store = self.model(trial)
         found = collect_outputs(model, store.test, images=1000)
         (path,) = (trial / "runs" / "demo" / "predictions").glob("srn@*.safetensors")
-        assert np.allclose(found.prediction_MC, predictions.read(path).logits_NC, atol=1e-5)
+        assert np.allclose(found.prediction_MC, predictions.read_predictions(path).logits_NC, atol=1e-5)
         assert found.ids == tuple(store.test.column("id"))
         assert np.allclose(found.attention_MCHW.sum(axis=(2, 3)), 1, atol=1e-5)
         assert (found.weighted_MCHW <= found.attention_MCHW).all()
@@ -277,8 +277,8 @@ class TestWithLess:
     def test_predictions_of_another_run_are_left_out_and_named(self, trial: Path, tmp_path: Path):
         shutil.copytree(trial / "runs", tmp_path / "runs")
         (path,) = (tmp_path / "runs" / "demo" / "predictions").glob("resnet101@*.safetensors")
-        kept = predictions.read(path)
-        predictions.write(path, replace(kept, logits_NC=-kept.logits_NC))
+        kept = predictions.read_predictions(path)
+        predictions.write_predictions(path, replace(kept, logits_NC=-kept.logits_NC))
         found = collected(trial, runs=tmp_path / "runs")
         assert found.lacking[-1] == f"{path} is left out: it does not score what its record says"
         assert "interval" not in found.answer[0]

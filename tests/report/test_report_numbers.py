@@ -125,7 +125,7 @@ class TestGain:
 
 def predicted(folder: Path, name: str, seed: int, logits_NC: Any, labels_NC: Any) -> Record:
     """The record of predictions that lie in the folder."""
-    predictions.write(
+    predictions.write_predictions(
         folder / f"predictions/{name}-seed{seed}.safetensors", Predictions(logits_NC, labels_NC, {})
     )
     found = metrics.evaluate(logits_NC, labels_NC)
