@@ -11,11 +11,15 @@ from bench.base.errors import unknown
 
 
 def measurements() -> dict[str, str]:
-    """The first line of each measurement's docstring, by file name, read without importing the file."""
+    """The first line of each measurement's docstring, by file name, read without importing the file.
+
+    A measurement is a file with a function `main`.
+    """
     summaries = {}
     for path in sorted(Path(__file__).parent.glob("[!_]*.py")):
-        docstring = ast.get_docstring(parse(path)) or ""
-        summaries[path.stem] = docstring.partition("\n")[0]
+        module = parse(path)
+        if any(isinstance(node, ast.FunctionDef) and node.name == "main" for node in module.body):
+            summaries[path.stem] = (ast.get_docstring(module) or "").partition("\n")[0]
     return summaries
 
 

@@ -23,7 +23,7 @@ REPLICATES = 2 * bootstrap.BLOCK  # measured; the time of 1,000 is projected fro
 
 
 def sample(images: int, labels: int) -> tuple[Array, Array]:
-    """Random float32 logits, and labels as in NUS-WIDE: 2.2 % positives, some labels rare, others frequent."""
+    """Random float32 logits, and labels as in NUS-WIDE: 2.2 % positives, some labels rare, some frequent."""
     rng = np.random.default_rng(0)
     share_C = rng.lognormal(sigma=1.2, size=labels)
     share_C = np.minimum(0.022 * share_C / share_C.mean(), 0.5)

@@ -11,11 +11,11 @@ import datetime as dt
 import json
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, replace
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -26,8 +26,7 @@ from bench.base.cli import Parser, add_device, run_command
 from bench.base.errors import InputError
 from bench.base.paths import ROOT
 from bench.base.provenance import provenance
-from bench.data import cards
-from bench.data.store import HELD_OUT_SHARE, Store
+from bench.perf.speed_record import Chain, chains, lines, recipe, record
 from bench.perf.synthetic import FULL, LABELS, SMALL, AlternatingFeed, Size, SyntheticStore
 from bench.training import device, method, run_options
 from bench.training.batches import InputTransform
@@ -37,21 +36,16 @@ from bench.training.loop import StageRun, train
 from bench.training.method import Labels
 from bench.training.stages import Collection, Stage
 
-SCHEMA = "multilabel-bench/perf-train/1"
-DATASETS = ("coco", "nuswide", "wider")
+if TYPE_CHECKING:
+    from bench.data.store import Store
+
 ROUNDS = 3  # of one epoch each
 NO_LEARNING = 1e-9  # a learning rate at which no method diverges on random labels
 Feed = Callable[..., Any]  # yields batches, as bench.training.batches.training does
-Chain = tuple[Any, ...]  # a stage with all stages before it; equal chains are trained once
-
-
-def recipe(name: str) -> Any:
-    """A method's recipe with the settings that all share: input size, crops, batch size and SRN's epochs."""
-    return method.recipe(method.load_method(name), DATASETS[0], {"terms": "equal"})
 
 
 def measured_recipe(name: str, size: Size) -> Any:
-    """The same recipe at the measured size, from scratch, with a learning rate too small to learn anything."""
+    """The method's recipe at the measured size, from scratch, with a learning rate that changes nothing."""
     config = replace(recipe(name), trunk=size.trunk, from_scratch=True, lr=NO_LEARNING, lr_min=0.0)
     return replace(config, input_size=size.side, batch_size=size.batch)
 
@@ -160,53 +154,6 @@ def measure(
     return {"stages": rates, "evaluation": measure_evaluation(model, store, pixels)}
 
 
-def chains(stages: Iterable[Stage | Collection]) -> Iterator[Chain]:
-    """For each stage a key, of it and all stages before it; a stage with the same key is trained only once."""
-    chain: Chain = ()
-    for stage in stages:
-        chain = (*chain, stage.name, stage.owner, tuple(stage.settings.items()))
-        yield chain
-
-
-def hours(rates_by_method: dict[str, Any], images: int) -> dict[str, float]:
-    """Projected hours of training by method, and of `all` methods with equal stages trained once.
-
-    images: training images. Each epoch of a stage counts at the stage's own rate, and after it one evaluation
-    of the held-out share.
-    """
-    spent: dict[Chain, float] = {}
-    total: dict[str, float] = {}
-    for name, rates in rates_by_method.items():
-        stages = method.load_method(name).stages(recipe(name))
-        total[name] = 0.0
-        for stage, chain in zip(stages, chains(stages), strict=True):
-            training = images * (1 - HELD_OUT_SHARE) / rates["stages"][stage.name]["pipeline"]
-            evaluation = images * HELD_OUT_SHARE / rates["evaluation"]
-            spent[chain] = stage.epochs * (training + evaluation) / 3600
-            total[name] += spent[chain]
-    return {**total, "all": sum(spent.values())}
-
-
-def lines(record: dict[str, Any]) -> Iterator[str]:
-    """The record as a table."""
-    size = record["size"]
-    yield f"{size['trunk']} on {record['provenance']['hardware']}, batches of {size['batch']}"
-    yield f"{'images/s':<34}{'pipeline':>10}{'resident':>10}{'ratio':>7}{'memory':>10}{'first step':>12}"
-    for mode, rates_by_method in record["images_per_second"].items():
-        for name, rates in rates_by_method.items():
-            for stage, rate in rates["stages"].items():
-                memory = rate["memory_bytes"] / 2**30
-                yield (
-                    f"{f'{name} {stage}, {mode}':<34}{rate['pipeline']:>10,.0f}{rate['resident']:>10,.0f}"
-                    f"{rate['ratio']:>7.2f}{memory:>6.1f} GiB{rate['first_step_seconds']:>10.1f} s"
-                )
-            yield f"{f'{name} evaluation, {mode}':<34}{rates['evaluation']:>10,.0f}"
-    for mode, by_dataset in record["projected_hours"].items():
-        for dataset, by_method in by_dataset.items():
-            text = ", ".join(f"{name} {value:.2f}" for name, value in by_method.items())
-            yield f"projected hours, {dataset}, {mode}: {text}"
-
-
 def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     if args.steps is not None and args.steps < 2:
@@ -229,25 +176,6 @@ def main(argv: list[str] | None = None) -> int:
             write_atomically(file, json.dumps(record(rates, size, origin), indent=1) + "\n")
     print(*lines(record(rates, size, origin)), f"written to {file}", sep="\n")
     return 0
-
-
-def record(rates: dict[str, dict[str, Any]], size: Size, origin: dict[str, Any]) -> dict[str, Any]:
-    """The content of the file: the rates by mode and method and, at full size, the projected hours.
-
-    origin: as `provenance` gives it.
-    """
-    full = size.trunk == FULL.trunk
-    datasets = {name: cards.load_card(name).train.images for name in DATASETS} if full else {}
-    return {
-        "schema": SCHEMA,
-        "size": asdict(size),
-        "images_per_second": rates,
-        "projected_hours": {
-            mode: {name: hours(rates_by_method, images) for name, images in datasets.items()}
-            for mode, rates_by_method in rates.items()
-        },
-        "provenance": origin,
-    }
 
 
 def _parser() -> argparse.ArgumentParser:

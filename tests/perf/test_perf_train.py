@@ -12,6 +12,7 @@ import torch
 from bench.base import method_names
 from bench.base.errors import InputError
 from bench.base.paths import ROOT
+from bench.perf import speed_record
 from bench.perf import train as perf
 from bench.training import batches, method
 from bench.training.batches import InputTransform
@@ -34,7 +35,7 @@ def test_on_the_cpu_it_measures_a_small_network_and_writes_a_dated_record(tmp_pa
     assert done.returncode == 0, done.stderr
     (path,) = tmp_path.glob("train-*-cpu.json")
     record = json.loads(path.read_text(encoding="utf-8"))
-    assert record["schema"] == perf.SCHEMA
+    assert record["schema"] == speed_record.SCHEMA
     figures = record["images_per_second"]["eager"]["srn"]
     assert list(figures["stages"]) == ["main", "attention", "regularization", "joint"]
     for stage in figures["stages"].values():
@@ -56,7 +57,7 @@ def test_hours_add_up_and_equal_stages_count_once():
     rates_by_method: dict[str, Any] = {
         name: {"stages": stages, "evaluation": 10_000.0} for name in ("resnet101", "srn_att", "srn")
     }
-    hours = perf.hours(rates_by_method, 100_000)
+    hours = speed_record.hours(rates_by_method, 100_000)
     epoch = (95_000 / 1000 + 5_000 / 10_000) / 3600
     assert hours["resnet101"] == pytest.approx(30 * epoch)
     assert hours["srn"] == hours["srn_att"] == pytest.approx(60 * epoch)
@@ -74,7 +75,7 @@ def test_the_table_names_projected_hours_and_ratios():
     figures = {"srn": {"stages": {"main": rate}, "evaluation": 5.0}}
     record = {"size": {"trunk": "t", "batch": 96}, "provenance": {"hardware": "H"}}
     record |= {"images_per_second": {"eager": figures}, "projected_hours": {"eager": {"coco": {"srn": 1.25}}}}
-    text = "\n".join(perf.lines(record))
+    text = "\n".join(speed_record.lines(record))
     assert "0.97   1.0 GiB" in text
     assert "projected hours, coco, eager: srn 1.25" in text
 

@@ -401,8 +401,8 @@ class TestHeadline:
         (text,) = headline.why({"fig5-places": places, "relations": relations})
         assert text == (
             f"Why? In SRN seed 1: neurons {follow} the centre of a label's attention (correlation 0.10; 0.00 "
-            f"with shuffled positions; p = {p}); the influence of labels on each other {grows} with how often "
-            f"they occur together (correlation +0.20, p = {p})."
+            f"with shuffled positions; p = {p}); the influence of labels on each other {grows} with how "
+            f"often they occur together (correlation +0.20, p = {p})."
         )
 
 
