@@ -138,9 +138,9 @@ def _find(name: str, members: Mapping[Group, Sequence[Record]]) -> Group:
 
 def _default_subject(members: Mapping[Group, Sequence[Record]]) -> Group | None:
     """The first method that names the one it improves on."""
-    known = method_names.method_summaries()
+    methods = method_names.method_summaries()
     candidates = {
-        name for name, _ in members if name in known and hasattr(method.load_method(name), "BASELINE")
+        name for name, _ in members if name in methods and hasattr(method.load_method(name), "BASELINE")
     }
     return _group(min(candidates), members) if candidates else None
 

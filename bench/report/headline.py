@@ -67,8 +67,8 @@ def where_does_it_help(rows: Sequence[Mapping[str, Any]]) -> str:
 def _companions_effect(r: float, p: float) -> str:
     numbers = f"(rank correlation {r:+.2f}, {p_value(p)})"
     if p < SIGNIFICANCE:
-        return f"labels with more other labels in their images gain {'more' if r > 0 else 'less'} {numbers}"
-    return f"labels with more other labels in their images gain neither clearly more nor less {numbers}"
+        return f"labels that occur with more other labels gain {'more' if r > 0 else 'less'} {numbers}"
+    return f"labels that occur with more other labels gain neither clearly more nor clearly less {numbers}"
 
 
 def why(facts: Mapping[str, Mapping[str, Any]]) -> list[str]:

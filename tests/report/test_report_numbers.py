@@ -377,11 +377,11 @@ class TestHeadline:
     def test_states_a_correlation_only_if_it_is_significant(self):
         rows = [{"label": "a", "gain": float(-n), "companions": float(n)} for n in range(8)]
         assert (
-            "other labels in their images gain less (rank correlation -1.00, p < 0.001)"
+            "; labels that occur with more other labels gain less (rank correlation -1.00, p < 0.001)"
             in headline.where_does_it_help(rows)
         )
         mixed = [{**row, "companions": float(n * 3 % 8)} for n, row in enumerate(rows)]
-        assert "gain neither clearly more nor less (rank" in headline.where_does_it_help(mixed)
+        assert "gain neither clearly more nor clearly less (rank" in headline.where_does_it_help(mixed)
 
     def test_has_no_sentence_on_what_was_not_measured(self):
         assert headline.why({}) == []
