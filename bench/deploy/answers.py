@@ -8,10 +8,11 @@ import io
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-from tabulate import tabulate
+if TYPE_CHECKING:  # bench.predict's help needs this file, and should not wait for numpy
+    import numpy as np
+    from numpy.typing import NDArray
 
 RankedLabels = tuple[tuple[str, float], ...]  # (name, confidence in 0..1), the most confident first
 
@@ -41,15 +42,17 @@ class Choice:
     top: int | None = DEFAULT_TOP
     threshold: float = 0.0
 
-    def select(self, names: Sequence[str], confidences_C: NDArray[np.float64]) -> RankedLabels:
+    def select(self, names: Sequence[str], confidences_C: "NDArray[np.float64]") -> RankedLabels:
         """The labels of one image; labels of equal confidence keep the order of `names`."""
-        order = np.argsort(-confidences_C, kind="stable")[: self.top]
+        order = (-confidences_C).argsort(kind="stable")[: self.top]
         ranked = ((names[c], float(confidences_C[c])) for c in order)
         return tuple((name, confidence) for name, confidence in ranked if confidence >= self.threshold)
 
 
 def as_text(answers: Sequence[Answer]) -> str:
     """One line per image: its labels from left to right, or in brackets the reason why there are none."""
+    from tabulate import tabulate  # noqa: PLC0415 (see above)
+
     rows = [[answer.image, *_text_cells(answer)] for answer in answers]
     headers = ["image", *range(1, max(map(len, rows), default=1))]
     return tabulate(rows, headers, "simple", disable_numparse=True) + "\n"
