@@ -2,8 +2,8 @@
 """Draw the pictures of README.md and docs/: `python docs/make_pictures.py` writes docs/images/*.svg.
 
 `demo-table` shows the demo's accepted records, `floors` the packages of the suite and what they import. Both
-are drawn from the records and from the code, for GitHub's light and dark theme. Each file keeps the facts that
-it shows as JSON in its metadata; `tests/project/test_docs.py` compares them with the records and the code.
+are drawn from the records and from the code, for GitHub's light and dark theme. Each file keeps what it shows
+as JSON in its metadata; `tests/project/test_docs.py` compares that with the records and the code.
 """
 
 import ast
