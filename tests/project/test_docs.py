@@ -1,6 +1,9 @@
 """README.md, CONTRIBUTING.md and docs/: what they name exists, and tables and pictures are up to date."""
 
+import contextlib
+import importlib
 import importlib.util
+import io
 import json
 import re
 import subprocess
@@ -43,9 +46,9 @@ def make_pictures() -> Any:
 
 @pytest.fixture(scope="module")
 def sessions() -> set[str]:
-    words = [sys.executable, "-m", "nox", "--list-sessions", "--json"]
+    words = [sys.executable, "-m", "nox", "--list-sessions"]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
-    return {session["session"] for session in json.loads(done.stdout)}
+    return set(re.findall(r"^[*-] (\S+)", done.stdout, re.MULTILINE))
 
 
 def read(page: Path) -> str:
@@ -83,12 +86,14 @@ def test_the_options_that_it_names_exist(page: Path):
 @cache
 def help_options(command: str, *words: str) -> set[str]:
     """The options in a command's help; those of bench.run are also the recipe fields that it lists."""
-    line = [sys.executable, "-m", command, *words, "--help"]
-    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True)
-    fields = set(re.findall(r"\b[a-z]+(?:_[a-z]+)*\b", done.stdout)) if command == "bench.run" else set()
-    return set(re.findall(r"--[a-z][a-z-]*", done.stdout)) | {
-        f"--{name.replace('_', '-')}" for name in fields
-    }
+    is_package = (ROOT / command.replace(".", "/")).is_dir()
+    module = importlib.import_module(f"{command}.__main__" if is_package else command)
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed), pytest.raises(SystemExit):
+        module.main([*words, "--help"])
+    text = printed.getvalue()
+    fields = re.findall(r"\b[a-z]+(?:_[a-z]+)*\b", text) if command == "bench.run" else []
+    return {*re.findall(r"--[a-z][a-z-]*", text), *(f"--{name.replace('_', '-')}" for name in fields)}
 
 
 def test_the_files_that_it_names_exist(page: Path):
