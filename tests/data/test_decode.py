@@ -1,6 +1,5 @@
 """Every kind of image file has its outcome, and pixels are Pillow's."""
 
-import hashlib
 import struct
 import zlib
 from pathlib import Path
@@ -201,12 +200,6 @@ def test_resizing_is_pillows_antialiased_bilinear_to_the_bit(size: tuple[int, in
     ):
         expected = Image.fromarray(image).resize((side, side), Image.Resampling.BILINEAR)
         assert np.array_equal(decode.resize(image, side), np.asarray(expected))
-
-
-def test_stored_pixels_are_those_of_every_earlier_version():
-    """The fingerprint of a data set would change with them, and results could not be compared."""
-    sums = [decode.resize(noise(*size), side).tobytes() for size in SIZES for side in (50, 224, 256)]
-    assert hashlib.sha256(b"".join(sums)).hexdigest()[:16] == "c82d2a56b0a95dd6"
 
 
 def test_an_image_of_the_right_size_is_left_as_it_is():
