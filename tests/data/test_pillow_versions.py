@@ -1,4 +1,4 @@
-"""What stays equal from one version of Pillow to another: decoded pixels exactly, resized ones within one level."""
+"""Pixels under different versions of Pillow: decoded ones are equal, resized ones within one grey level."""
 
 import base64
 import hashlib
@@ -13,8 +13,8 @@ from bench.data import decode
 from tests.data.test_decode import SIZES, noise
 
 SIDES = (50, 224, 256)
-# Pillow 13 rounds some resized pixels to the neighbouring grey level. A store made with it has another digest of
-# its pixels than one made with 11 or 12.
+# Pillow 13 rounds some resized pixels to the neighbouring grey level: a store made with it has another
+# fingerprint than one made with 11 or 12.
 RESIZED = {"11": "6f45f44a37a537c4", "12": "6f45f44a37a537c4", "13": "c82d2a56b0a95dd6"}
 JPEG = (  # 18 x 16 pixels, the colours at half the resolution (4:2:0)
     "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAAMCAgMCAgMDAwMEAwMEBQgFBQQEBQoHBwYIDAoMDAsKCwsNDhIQDQ4RDgsLEBYQERMU"

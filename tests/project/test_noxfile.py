@@ -1,4 +1,4 @@
-"""The sessions of noxfile.py: what they install and run, and the mistakes they name before they install anything."""
+"""The sessions of noxfile.py: what they install and run, and the mistakes that they name before that."""
 
 import importlib.util
 import json
@@ -29,7 +29,7 @@ def noxfile() -> Any:
 
 
 def session(*words: str, location: Path = Path()) -> Any:
-    """What the functions use of nox's session; `calls` are the commands in their order, with what is logged."""
+    """What the functions use of nox's session; `calls` are the commands and log lines in their order."""
     calls: list[tuple[str, ...]] = []
 
     def error(message: str) -> NoReturn:
@@ -107,7 +107,10 @@ class TestInstall:
         self, locked: dict[str, str]
     ):
         text = (ROOT / "uv.lock").read_text(encoding="utf-8")
-        assert set(re.findall(r"\w+://[^/\"]+", text)) == {"https://pypi.org", "https://files.pythonhosted.org"}
+        assert set(re.findall(r"\w+://[^/\"]+", text)) == {
+            "https://pypi.org",
+            "https://files.pythonhosted.org",
+        }
         assert "path = " not in text
         assert len(locked) == text.count("[[package]]")
         assert len(text) < 2**20

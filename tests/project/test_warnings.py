@@ -1,11 +1,13 @@
-"""Warnings fail a test where our own code causes them, and stop nothing where a library raises them in itself."""
+"""A warning is an error where our own code causes it, and is only shown where a library does."""
 
 import warnings
 
 import pytest
 
 
-@pytest.mark.parametrize("module", ["bench", "bench.training.loop", "methods.srn", "tests.conftest", "noxfile"])
+@pytest.mark.parametrize(
+    "module", ["bench", "bench.training.loop", "methods.srn", "tests.conftest", "noxfile"]
+)
 @pytest.mark.parametrize("kind", [UserWarning, DeprecationWarning, ResourceWarning])
 def test_a_warning_in_our_own_code_is_an_error(module: str, kind: type[Warning]):
     with pytest.raises(kind, match="^doubtful$"):

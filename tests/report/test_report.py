@@ -194,8 +194,9 @@ def recorded_mAP(trial: Path) -> float:
 
 
 def mAP_tolerance() -> float:
-    """How far, in points, a recomputed mAP may be from a record: bfloat16 has 8 bits, and images whose logits are
-    that near change places.
+    """How far, in points, a recomputed mAP may be from the record's.
+
+    bfloat16 has 8 significant bits, so that images with nearly equal logits may change places.
     """
     return 5e-5 if device.precision(device.choose()) is torch.float32 else 1.0
 
