@@ -5,9 +5,7 @@ import warnings
 import pytest
 
 
-@pytest.mark.parametrize(
-    "module", ["bench", "bench.training.loop", "methods.srn", "tests.conftest", "noxfile"]
-)
+@pytest.mark.parametrize("module", ["bench", "bench.training.loop", "methods.srn", "tests.conftest"])
 @pytest.mark.parametrize("kind", [UserWarning, DeprecationWarning, ResourceWarning])
 def test_a_warning_in_our_own_code_is_an_error(module: str, kind: type[Warning]):
     with pytest.raises(kind, match="^doubtful$"):
