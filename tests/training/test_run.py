@@ -18,7 +18,7 @@ from bench.results import record
 from bench.scoring import metrics, predictions
 
 FEW = ["--set", "epochs=1", "--set", "joint_epochs=1", "--set", "attention_epochs=1"]
-FEW += ["--set", "regularization_epochs=1", "--set", "batch_size=32", "--device", "cpu"]
+FEW += ["--set", "regularization_epochs=1", "--set", "batch_size=32", "--device", "cpu", "--jobs", "1"]
 
 
 @pytest.fixture
