@@ -1,6 +1,6 @@
-"""Image files of one's own -> batches of pixels, read ahead; a file that gives none is kept with its reason.
+"""Find a user's image files and read them in batches, in a thread; a file that cannot be used gets a reason.
 
-Legend: B images of a batch, H = W = the side that the model takes.
+Legend: B images of a batch, H = W = the side in pixels that the model takes.
 """
 
 from collections import deque
@@ -18,12 +18,15 @@ from bench.data.decode import PixelArray, Unusable
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"}
 )
-AHEAD = 2  # batches that are read while the model is at another
+BATCHES_AHEAD = 2  # read while the model works on another one
 
 
 @dataclass(frozen=True)
 class ImageBatch:
-    """Some files, the pixels (B, H, W, 3) of those that have any, in order, and of the others why not."""
+    """Some image files.
+
+    images_BHWC: the pixels of the usable ones, in order. reasons: why each of the others cannot be used.
+    """
 
     paths: tuple[Path, ...]
     images_BHWC: PixelArray
@@ -35,23 +38,25 @@ class ImageBatch:
         return [path for path in self.paths if path not in self.reasons]
 
 
-def list_images(given: Sequence[Path]) -> list[Path]:
-    """The files that are given, and of a folder the image files at any depth by name; each once.
+def list_images(files_and_folders: Sequence[Path]) -> list[Path]:
+    """The given files, and the image files at any depth in the given folders, sorted by name; each file once.
 
-    A file that is named itself is taken whatever its name ends in; hidden ones are passed over.
+    A file that is given itself is taken whatever its name ends in. Hidden files and folders are skipped.
+    InputError: a path does not exist, or a folder has no image file.
     """
-    found: dict[Path, None] = {}
-    for path in given:
+    images: dict[Path, None] = {}  # a dict, not a set, to keep the order
+    for path in files_and_folders:
         if not path.exists():
             raise InputError(f"--images {path}: no such file or folder")
-        inside = _inside(path) if path.is_dir() else [path]
-        if not inside:
-            raise InputError(f"--images {path}: no image in this folder ({', '.join(sorted(SUFFIXES))})")
-        found |= dict.fromkeys(inside)
-    return list(found)
+        paths = _images_in(path) if path.is_dir() else [path]
+        if not paths:
+            suffixes = ", ".join(sorted(SUFFIXES))
+            raise InputError(f"--images {path}: no image in this folder; names must end in one of {suffixes}")
+        images |= dict.fromkeys(paths)
+    return list(images)
 
 
-def _inside(folder: Path) -> list[Path]:
+def _images_in(folder: Path) -> list[Path]:
     return sorted(
         path
         for path in folder.rglob("*")
@@ -72,7 +77,7 @@ def read_batches(
     with ThreadPoolExecutor(max_workers=1) as thread:
         for start in range(0, len(paths), batch_size):
             pending.append(thread.submit(_read, tuple(paths[start : start + batch_size]), side, exif))
-            if len(pending) > AHEAD:
+            if len(pending) > BATCHES_AHEAD:
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()

@@ -1,7 +1,9 @@
 """Whether two results were made on the same data: the same sources, and the same pixels made of them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+from bench.results.record import Record
 
 
 def other_pixels(a: Mapping[str, Any], b: Mapping[str, Any]) -> str:
@@ -15,6 +17,14 @@ def other_pixels(a: Mapping[str, Any], b: Mapping[str, Any]) -> str:
         return ""
     versions = library_differences(*(_libraries(one) for one in (a, b)))
     return f"equal sources, other pixels: {versions}" if versions else ""
+
+
+def other_pixels_of_all(old: Iterable[Record], new: Iterable[Record]) -> str:
+    """What `other_pixels` says of two groups of records, if it explains every difference of their data."""
+    pairs = [(before["data"], after["data"]) for before in old for after in new]
+    different = [pair for pair in pairs if pair[0]["fingerprint"] != pair[1]["fingerprint"]]
+    reasons = {other_pixels(before, after) for before, after in different}
+    return "; ".join(sorted(reasons)) if "" not in reasons else ""
 
 
 def _libraries(data: Mapping[str, Any]) -> dict[str, str]:
