@@ -12,7 +12,7 @@ from bench import compare
 from bench.base.protocol import ALL, TOP3
 from bench.scoring.bootstrap import draw_weights, interval
 from bench.scoring.metrics import evaluate
-from bench.scoring.predictions import Predictions, write
+from bench.scoring.predictions import Predictions, write_predictions
 from tests.records import refused
 
 NAMES = ["plain", "better", "worse", "empty"]
@@ -192,7 +192,7 @@ def test_other_pixels_of_equal_sources_and_other_data_are_said(tmp_path, capsys)
     for name, changes in {"a": {}, **others}.items():
         facts = {"data": {**known, **changes}}
         content = Predictions(labels.astype(np.float32), labels.astype(np.int8), facts)
-        write(tmp_path / f"{name}.safetensors", content)
+        write_predictions(tmp_path / f"{name}.safetensors", content)
     said = {name: shown(capsys, paths["a"], paths[name], "--bootstrap", "100") for name in others}
     assert "A and B" not in said["same"]
     assert "A and B: equal sources, other pixels: Pillow 12.0.0 and 13.0.0." in said["pixels"]
