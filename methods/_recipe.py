@@ -17,7 +17,8 @@ from bench.training import NO_FILE, Augmentation, BatchNorm, File, Loss, Schedul
 class Recipe:
     """A method's settings; every field can be changed with `--set field=value`.
 
-    trunk: timm's name with its tag; trunk_weights: a file of weights instead of timm's; from_scratch: none.
+    trunk: timm's name with its tag; trunk_weights: a file of weights instead of timm's.
+    from_scratch: the trunk starts with random weights.
     crops, max_distort, mirror, jitter: see bench.training.Augmentation.
     patience, threshold, milestones: see bench.training.Schedule; milestones are shares of a stage's epochs.
     batch_norm: see bench.training.Stage; the paper's Caffe has statistics of each GPU alone ("local").

@@ -32,8 +32,8 @@ class Evidence:
 
     folder: where predictions and stages of the records are, if they exist. origin: where the records come
     from, in words. members: the records by method and variant. subject: the method that the report is about.
-    baseline: what it is compared with. mismatched_files: predictions files that
-    were read but do not fit their records.
+    baseline: what it is compared with. mismatched_files: predictions files that were read
+    but do not fit their records.
     """
 
     card: Card

@@ -39,7 +39,7 @@ def set_threads(threads: int) -> None:
 
 
 def execution(device: torch.device) -> dict[str, Any]:
-    """The device, precision and CPU threads, on which a result's last bits depend; for keys and records."""
+    """What a result's last bits depend on, for keys and records: device, precision, CPU threads."""
     facts = {"device": device.type, "precision": str(precision(device)).removeprefix("torch.")}
     return facts | ({"threads": torch.get_num_threads()} if device.type == "cpu" else {})
 
