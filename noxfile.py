@@ -1,7 +1,7 @@
 """Sessions of nox: checks, the tests on every supported Python, and `reproduce-NAME` for every data set card.
 
 Every session but `tests-lowest` installs the versions of uv.lock, with which the accepted records were made.
-`UV_TORCH_BACKEND=cpu nox -s SESSION` installs PyTorch without CUDA: the same version, 4 GB smaller.
+`UV_TORCH_BACKEND=cpu nox -s SESSION` installs PyTorch without CUDA: the same version, about 4.5 GB smaller.
 """
 
 import shutil

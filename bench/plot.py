@@ -11,7 +11,7 @@ from bench.base.cli import Parser, add_dataset, add_runs, run_command, written
 from bench.base.errors import InputError
 from bench.base.run_folder import RunFolder
 from bench.data import cards
-from bench.report.run_curves import KINDS, draw, read
+from bench.report.run_curves import SUFFIXES, draw, read
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -22,8 +22,8 @@ def main(argv: list[str] | None = None) -> int:
     )
     folder = RunFolder.of(card.name, args.runs)
     output = args.output or folder.curves
-    if output.suffix not in KINDS:
-        raise InputError(f"--output {output}: choose a name that ends in one of: {', '.join(KINDS)}")
+    if output.suffix not in SUFFIXES:
+        raise InputError(f"--output {output}: choose a name that ends in one of: {', '.join(SUFFIXES)}")
     figure = draw(read(folder, methods), title=card.name)
     try:
         figure.savefig(output)

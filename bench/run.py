@@ -45,11 +45,11 @@ def run(args: argparse.Namespace, words: list[str]) -> int:
             prepare(data)
         commands = [_command(name, own, seed, words) for name, own in wanted for seed in seeds]
         return jobs.run(commands, jobs=number, after_each=show_table)
-    with distributed.process_group(args.device, threads=args.threads) as (processes, on):
+    with distributed.process_group(args.device, threads=args.threads) as (processes, target):
         with processes.main_first():
             stores = {name: prepare(data) for name, data in needed.items()}
         context = partial(StageContext, fresh=args.fresh, processes=processes, compiled=args.compile)
-        contexts = {name: context(store, on, folder.stages) for name, store in stores.items()}
+        contexts = {name: context(store, target, folder.stages) for name, store in stores.items()}
         for line in reproduce.reproduce_all(runs, contexts, folder, tensorboard=args.tensorboard):
             print(line, flush=True)
             show_table()

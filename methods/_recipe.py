@@ -17,15 +17,17 @@ from bench.training import NO_FILE, Augmentation, BatchNorm, File, Loss, Schedul
 class Recipe:
     """A method's settings; every field can be changed with `--set field=value`.
 
-    trunk: timm's name with its tag; trunk_weights: a file instead; from_scratch: no pretrained weights.
+    trunk: timm's name with its tag; trunk_weights: a file of weights instead of timm's.
+    from_scratch: the trunk starts with random weights.
     crops, max_distort, mirror, jitter: see bench.training.Augmentation.
     patience, threshold, milestones: see bench.training.Schedule; milestones are shares of a stage's epochs.
     batch_norm: see bench.training.Stage; the paper's Caffe has statistics of each GPU alone ("local").
     select: see bench.training.Stage; the paper does not mention a selection.
     new_layers_lr: factor on the learning rate of layers that start with random weights.
     epochs: of the first stage; attention_epochs, regularization_epochs, joint_epochs: of SRN's other stages.
-    budget: "equal" trains a method without further stages for as many epochs more, all layers at its own
-    learning rate. The totals of two methods are then equal if their `epochs` are, as under equal terms.
+    budget: "equal" trains a method that has only one stage for as many epochs more as SRN's other stages
+    take, all layers at its own learning rate. The totals of two methods are then equal if their `epochs` are,
+    as under equal terms.
     terms: "equal" gives all these fields the values that SRN has on the card, "paper" those of the method's
     own paper.
     """
@@ -113,7 +115,7 @@ class Recipe:
         return self.attention_epochs + self.regularization_epochs + self.joint_epochs
 
     def with_budget(self, only: Stage) -> tuple[Stage, ...]:
-        """The stages of a method with one stage; under the equal budget a second one trains all layers on."""
+        """The stages of a method with one stage; the equal budget adds a second one for all layers."""
         if self.budget == "paper":
             return (only,)
         epochs, loss = self.further_epochs, only.loss

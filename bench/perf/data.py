@@ -1,8 +1,8 @@
-"""Measure preparing and reading a store in images per second, beside Pillow, alone and in a DataLoader.
+"""Measure how fast a store is made and read, compared with Pillow alone and Pillow in a DataLoader.
 
-`python -m bench.perf data` makes JPEG files with the pixels and bytes of MS-COCO's, and a store of them, in a
-temporary folder. Everything runs on one core, except for the DataLoader, whose worker processes use all
-cores; its rate is also per core.
+`python -m bench.perf data` makes JPEG files, as large as those of MS-COCO in pixels and in bytes, and a store
+of them, in a temporary folder. The rates are images per second. Everything runs on one core, except for the
+DataLoader, whose worker processes use all cores; its rate is also per core.
 """
 
 import json
@@ -41,7 +41,8 @@ Files = list[Path]
 class Rate:
     """Images per second per core: `rate` of this suite, and `alternative` in the same run.
 
-    what, beside: what the two rates are of. goal: the least rate (0: no goal).
+    what: the work of this suite that is measured. beside: the program that it is compared with.
+    goal: the lowest `rate` that is good enough (0: no goal).
     """
 
     what: str
@@ -124,7 +125,7 @@ def _read_and_crop(view: View, batches_of_indices: list[NDArray[np.int64]]) -> N
     for indices_B in batches_of_indices:
         images_BCHW = torch.from_numpy(view.images(indices_B)).permute(0, 3, 1, 2).float()
         boxes_B4, mirrored_B = (
-            torch.from_numpy(of_view[indices_B]) for of_view in (draws.boxes_N4, draws.mirrored_N)
+            torch.from_numpy(drawn_N[indices_B]) for drawn_N in (draws.boxes_N4, draws.mirrored_N)
         )
         batches.crop(images_BCHW, boxes_B4, mirrored_B, SIDE)
 
@@ -152,12 +153,12 @@ def measure(images: int, *, repeat: int, workers: int) -> list[Rate]:
     try:
         with tempfile.TemporaryDirectory() as name:
             files = write_photographs(Path(name), images)
-            spent = best_seconds(_programs(files, workers), repeat=repeat)
+            seconds_of = best_seconds(_programs(files, workers), repeat=repeat)
     finally:
         torch.set_num_threads(threads)
     images_in_batches = BATCHES * min(BATCH, images)
     counts = {"read": images_in_batches, "crops": images_in_batches, "loader": images / max(workers, 1)}
-    rate = {name: counts.get(name, images) / seconds for name, seconds in spent.items()}
+    rate = {name: counts.get(name, images) / seconds for name, seconds in seconds_of.items()}
     loader = f"DataLoader, Pillow, {workers} workers"
     return [
         Rate("decode and resize a JPEG", rate["decode"], "Pillow", rate["pillow"]),

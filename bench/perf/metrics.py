@@ -1,4 +1,4 @@
-"""Measure time and memory of each metric profile at NUS-WIDE's size, beside scikit-learn in the same run."""
+"""Measure time and memory of each metric profile at NUS-WIDE's size, compared with scikit-learn."""
 
 import json
 import time
@@ -43,7 +43,7 @@ def scikit_learn(logits_NC: Array, labels_NC: Array) -> None:
 
 
 def best_seconds(programs: Mapping[str, Callable[[], Any]], *, repeat: int) -> dict[str, float]:
-    """The best of `repeat` rounds for each program; they take turns, so that other load hits all of them."""
+    """The shortest time of each program in `repeat` rounds; they take turns, so that other load hits all."""
     best = dict.fromkeys(programs, float("inf"))
     for _ in range(repeat):
         for name, program in programs.items():
@@ -67,12 +67,12 @@ def measure(images: int, labels: int, *, repeat: int) -> dict[str, Any]:
     logits_NC, labels_NC = sample(images, labels)
     inputs = (logits_NC, labels_NC)
     programs = {name: partial(evaluate, *inputs, profile=name) for name in profiles.PROFILES}
-    spent = best_seconds({LIBRARY: partial(scikit_learn, *inputs), **programs}, repeat=repeat)
+    seconds_of = best_seconds({LIBRARY: partial(scikit_learn, *inputs), **programs}, repeat=repeat)
     size = logits_NC.nbytes + labels_NC.nbytes
     rows = {
         name: {
-            "seconds": spent[name],
-            "speed": spent[LIBRARY] / spent[name],
+            "seconds": seconds_of[name],
+            "speed": seconds_of[LIBRARY] / seconds_of[name],
             "memory": peak_memory(programs[name]) / size,
         }
         for name in programs
@@ -82,7 +82,7 @@ def measure(images: int, labels: int, *, repeat: int) -> dict[str, Any]:
         "images": images,
         "labels": labels,
         "profiles": rows,
-        "scikit_learn_seconds": spent[LIBRARY],
+        "scikit_learn_seconds": seconds_of[LIBRARY],
         "bootstrap_1000_seconds": bootstrap_seconds / REPLICATES * 1000,
         "missed": [name for name, row in rows.items() if not is_met(row)],
     }
@@ -125,9 +125,15 @@ def as_text(results: Mapping[str, Any]) -> str:
 def main(argv: list[str] | None = None) -> int:
     parser = Parser(prog="python -m bench.perf metrics", description=__doc__)
     parser.add_argument(
-        "--images", type=int, default=107_859, metavar="N", help="default: 107859, as NUS-WIDE's test set"
+        "--images",
+        type=int,
+        default=107_859,
+        metavar="N",
+        help="number of images (default: 107859, as NUS-WIDE's test set)",
     )
-    parser.add_argument("--labels", type=int, default=81, metavar="C", help="default: 81, as NUS-WIDE")
+    parser.add_argument(
+        "--labels", type=int, default=81, metavar="C", help="number of labels (default: 81, as NUS-WIDE)"
+    )
     parser.add_argument(
         "--repeat", type=int, default=3, metavar="N", help="rounds; the best one counts (default: 3)"
     )

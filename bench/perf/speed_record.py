@@ -1,4 +1,4 @@
-"""The record of a measurement of training: rates, the hours projected from them, and the text table."""
+"""The record that `bench.perf train` writes: rates, the hours projected from them, and its text table."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
@@ -16,7 +16,7 @@ Chain = tuple[Any, ...]  # a stage with all stages before it; equal chains are t
 
 
 def recipe(name: str) -> Any:
-    """A method's recipe with the settings that all share: input size, crops, batch size and SRN's epochs."""
+    """A method's recipe on equal terms: with SRN's input size, crops, batch size and epochs."""
     return method.recipe(method.load_method(name), DATASETS[0], {"terms": "equal"})
 
 
@@ -34,7 +34,7 @@ def hours(rates_by_method: dict[str, Any], images: int) -> dict[str, float]:
     images: training images. Each epoch of a stage counts at the stage's own rate, and after it one evaluation
     of the held-out share.
     """
-    spent: dict[Chain, float] = {}
+    hours_of_chain: dict[Chain, float] = {}
     total: dict[str, float] = {}
     for name, rates in rates_by_method.items():
         stages = method.load_method(name).stages(recipe(name))
@@ -42,9 +42,9 @@ def hours(rates_by_method: dict[str, Any], images: int) -> dict[str, float]:
         for stage, chain in zip(stages, chains(stages), strict=True):
             training = images * (1 - HELD_OUT_SHARE) / rates["stages"][stage.name]["pipeline"]
             evaluation = images * HELD_OUT_SHARE / rates["evaluation"]
-            spent[chain] = stage.epochs * (training + evaluation) / 3600
-            total[name] += spent[chain]
-    return {**total, "all": sum(spent.values())}
+            hours_of_chain[chain] = stage.epochs * (training + evaluation) / 3600
+            total[name] += hours_of_chain[chain]
+    return {**total, "all": sum(hours_of_chain.values())}
 
 
 def record(rates: dict[str, dict[str, Any]], size: Size, origin: dict[str, Any]) -> dict[str, Any]:

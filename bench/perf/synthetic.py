@@ -19,7 +19,8 @@ LABELS = 80
 class Size:
     """The size of a measurement.
 
-    stored, side: of stored and of test images, in pixels. batch: images per batch. steps: per epoch.
+    stored: side of the training images in pixels. side: that of held-out and test images, and of crops.
+    batch: images per batch. steps: per epoch.
     """
 
     trunk: str
@@ -34,9 +35,9 @@ SMALL = Size("resnet10_narrow", stored=80, side=64, batch=32, steps=6)
 
 
 class SyntheticView:
-    """Random images with the interface of a store's view; few are kept in memory, and indices share them.
+    """Random images with the interface of a store's view.
 
-    number: of images. kept: of images in memory.
+    number: of images. kept: the number of different images, which are in memory; indices repeat them.
     """
 
     def __init__(self, number: int, side: int, *, kept: int) -> None:
@@ -75,18 +76,18 @@ class AlternatingFeed:
         self.resident: Batch | None = None
 
     def __call__(
-        self, view: Any, plan: list[NDArray[np.int64]], *, number: int = 0, **options: Any
+        self, view: Any, batch_indices: list[NDArray[np.int64]], *, number: int = 0, **options: Any
     ) -> Iterator[Batch]:
-        """plan: the indices of each batch. number: the epoch, if `options` does not have it.
+        """batch_indices: the images of each batch. number: the epoch, if `options` does not have it.
 
         options: those of `bench.training.batches.training`.
         """
         if (number or options["epoch"]) % 2 == 0:
             if self.resident is None:
-                (self.resident,) = batches.training(view, plan[:1], **options)
-            yield from [self.resident] * len(plan)
+                (self.resident,) = batches.training(view, batch_indices[:1], **options)
+            yield from [self.resident] * len(batch_indices)
             return
-        for step, batch in enumerate(batches.training(view, plan, **options)):
+        for step, batch in enumerate(batches.training(view, batch_indices, **options)):
             if step == 1 and not self.first_step_seconds:
                 wait(options["pixels"].device)
                 self.first_step_seconds = time.monotonic() - self.began

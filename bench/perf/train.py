@@ -1,9 +1,9 @@
-"""Measure training and evaluation of each method in images per second, by stage, and the cost of the input.
+"""Measure training and evaluation of each method in images per second, and what reading the input costs.
 
 `python -m bench.perf train` uses random images in memory, with the sizes of a real store. "Pipeline" reads,
 copies, crops and normalises each batch as a run does; "resident" is the same training step on one batch that
-stays on the device. Their ratio shows what the input costs. On a CPU the network and the images are small:
-these numbers say nothing about real training.
+stays on the device. Their ratio shows what the input costs. On a CPU a small network and small images
+are used: these numbers say nothing about real training.
 """
 
 import argparse
@@ -66,9 +66,9 @@ def measure_stage(
     *,
     compiled: bool,
 ) -> dict[str, float]:
-    """The rates of a stage: medians over rounds of one epoch from the pipeline and one of the resident batch.
+    """The rates of a stage: medians over rounds; a round is a resident epoch and a pipeline epoch.
 
-    One epoch before them warms up. The two take turns, so that other load on the machine affects both.
+    An epoch before the first round warms up. The two kinds take turns, so that other load affects both.
     """
     if pixels.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(pixels.device)
@@ -143,7 +143,7 @@ def measure(
     compiled: bool,
     measured: dict[Chain, dict[str, float]],
 ) -> dict[str, Any]:
-    """{stages: {name: rates}, evaluation} of a method; rates of stages in `measured` are taken from there."""
+    """{stages: {name: rates}, evaluation} of a method; a stage in `measured` is not measured again."""
     model, stages = build(name, size, target)
     pixels = InputTransform(model.trunk.mean, model.trunk.std, target)  # type: ignore[arg-type]
     rates = {}

@@ -23,7 +23,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.images < FEWEST_IMAGES:
         raise InputError(f"--images {args.images}: give at least {FEWEST_IMAGES}")
     dataset = cards.load_card(args.dataset).name
-    # Late, as these import torch: help and a mistake in the options come without waiting for it.
+    # Imported only here, as these import torch: --help and error messages then appear without waiting for it.
     from bench.report import report_folder  # noqa: PLC0415 (torch)
     from bench.report.evidence import gather  # noqa: PLC0415 (torch)
     from bench.report.sections import Sources  # noqa: PLC0415 (torch)

@@ -89,7 +89,7 @@ def _draw_pr(curves: Mapping[str, Mapping[str, Curve]], canvas: Canvas) -> Figur
 
 def training_figure(evidence: Evidence) -> ReportFigure:
     """Loss and held-out mAP over the epochs, for the first seed of each method."""
-    runs = {run_name(group): epoch_rows(evidence.members[group][0]) for group in evidence.rivals}
+    runs = {run_name(group): epoch_rows(evidence.members[group][0]) for group in evidence.ordered_groups}
     runs = {name: rows for name, rows in runs.items() if rows}
     columns = ("epoch", "lr", "loss", "held_out_loss", "held_out_mAP")
     rows = [

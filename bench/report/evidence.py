@@ -32,7 +32,8 @@ class Evidence:
 
     folder: where predictions and stages of the records are, if they exist. origin: where the records come
     from, in words. members: the records by method and variant. subject: the method that the report is about.
-    baseline: what it is compared with. strays: predictions files that were read but do not fit their records.
+    baseline: what it is compared with. mismatched_files: predictions files that were read
+    but do not fit their records.
     """
 
     card: Card
@@ -41,7 +42,7 @@ class Evidence:
     members: Mapping[Group, list[Record]]
     subject: Group | None
     baseline: Group | None
-    strays: list[Path] = field(default_factory=list)
+    mismatched_files: list[Path] = field(default_factory=list)
     _predictions: dict[Group, dict[int, Predictions]] = field(default_factory=dict, repr=False)
 
     def labels_AP(self, group: Group, seeds: Sequence[int] = ()) -> Array:
@@ -66,8 +67,8 @@ class Evidence:
             return None
         control = self.pair[1][0], "budget=equal"
         compared = [*self.members[self.pair[0]], *self.members.get(control, ())]
-        is_as_long = control in self.members and len({record["epochs"] for record in compared}) == 1
-        return control if is_as_long else None
+        is_equally_long = control in self.members and len({record["epochs"] for record in compared}) == 1
+        return control if is_equally_long else None
 
     def predictions(self, group: Group) -> dict[int, Predictions]:
         """The predictions by seed, of the records whose file exists and scores what the record states."""
@@ -84,7 +85,7 @@ class Evidence:
             if _fits(content, record):
                 yield record["seed"], content
             else:
-                self.strays.append(file)
+                self.mismatched_files.append(file)
 
     @property
     def pair(self) -> Pair | None:
@@ -92,7 +93,7 @@ class Evidence:
         return (self.subject, self.baseline) if self.subject and self.baseline else None
 
     @property
-    def rivals(self) -> list[Group]:
+    def ordered_groups(self) -> list[Group]:
         """Every method and variant, in the paper's order."""
         order = method_names.methods_in_order()
         return sorted(self.members, key=lambda group: (_rank(order, group[0]), group))

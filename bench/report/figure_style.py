@@ -1,4 +1,4 @@
-"""Figure widths and a colour-blind-safe palette.
+"""The style of the figures: widths, a colour-blind-safe palette, images on a grid, shortened texts.
 
 The first six colours are from Okabe and Ito (2008), without black and yellow; colour-blind readers can tell
 them apart. Grey and colours of Tol (2021) follow; scatter plots also give each thing its own marker.

@@ -1,4 +1,4 @@
-"""The sentences at the top of the report: does the method help, where, and why, in computed numbers."""
+"""Write the sentences at the top of the report: does the method help, where, and why, with the numbers."""
 
 from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
@@ -123,5 +123,5 @@ PARTS: dict[str, Callable[[Mapping[str, Any]], str]] = {
 
 def no_comparison(evidence: Evidence) -> str:
     """The sentence for a report that has no pair of methods to compare."""
-    names = ", ".join(run_name(group) for group in evidence.rivals)
+    names = ", ".join(run_name(group) for group in evidence.ordered_groups)
     return f"No methods are compared, because there are only records of {names}."

@@ -120,7 +120,7 @@ def _bars(axis: Any, canvas: Canvas, values: Array, unit: str, colour: str, erro
 
 def ap_figure(evidence: Evidence) -> ReportFigure:
     """The AP of each label by method and variant."""
-    APs = {run_name(group): evidence.labels_AP(group) for group in evidence.rivals}
+    APs = {run_name(group): evidence.labels_AP(group) for group in evidence.ordered_groups}
     mean_C = np.mean([*APs.values()], axis=0)
     order = [int(c) for c in np.argsort(mean_C, kind="stable") if not np.isnan(mean_C[c])]
     rows = [

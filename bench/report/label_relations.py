@@ -1,8 +1,8 @@
 """A figure of the influence of each label's map on other labels' logits, compared with co-occurrence.
 
-Influence is measured along the whole way from map to logit. The first layer of SRN alone (the cosine of
-conv2's kernels of two labels) follows co-occurrence less: on the demo its correlation is 0.02 to 0.29 (three
-seeds), that of influence 0.45 to 0.73.
+Influence is measured through all layers from map to logit. The weights of the first layer of f_sr alone (the
+cosine between conv2's kernels of two labels) follow co-occurrence less: on the demo their correlation with it
+is 0.02 to 0.29 (three seeds), that of influence 0.45 to 0.73.
 
 Legend: C labels, P pairs of labels.
 """

@@ -23,9 +23,9 @@ from bench.report.model_outputs import ModelOutputs
 from bench.scoring.matrices import Array
 
 AXES = ("vertical", "horizontal")
-FEWEST = 20  # images of a label in each half
+FEWEST = 20  # images that a label must have in each half
 SHUFFLES = 20  # of the control
-MOST_SHOWN = 20  # labels
+MOST_SHOWN = 20  # labels in the bar chart
 
 
 @dataclass(frozen=True)

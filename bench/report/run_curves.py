@@ -8,7 +8,7 @@ from bench.base.run_folder import RunFolder
 from bench.training import log
 from bench.training.log import EpochRow
 
-KINDS = (".pdf", ".png", ".svg")
+SUFFIXES = (".pdf", ".png", ".svg")
 
 
 def draw(runs: dict[str, list[EpochRow]], *, title: str) -> Any:
@@ -16,17 +16,17 @@ def draw(runs: dict[str, list[EpochRow]], *, title: str) -> Any:
     from matplotlib.figure import Figure  # noqa: PLC0415 (slow to import, and not needed for an error message)
 
     figure = Figure(figsize=(9, 8), layout="constrained")
-    losses, maps = figure.subplots(2, 1, sharex=True)
+    loss_axis, mAP_axis = figure.subplots(2, 1, sharex=True)
     for number, (name, rows) in enumerate(runs.items()):
         colour, epochs = f"C{number % 10}", range(1, len(rows) + 1)
-        losses.plot(epochs, [row["loss"] for row in rows], color=colour, label=name)
-        losses.plot(epochs, [row["held_out_loss"] for row in rows], color=colour, linestyle="--")
-        maps.plot(epochs, [_none_to_nan(row["held_out_mAP"]) for row in rows], color=colour, label=name)
+        loss_axis.plot(epochs, [row["loss"] for row in rows], color=colour, label=name)
+        loss_axis.plot(epochs, [row["held_out_loss"] for row in rows], color=colour, linestyle="--")
+        mAP_axis.plot(epochs, [_none_to_nan(row["held_out_mAP"]) for row in rows], color=colour, label=name)
         for start in starts(rows):
-            maps.axvline(start, color=colour, linestyle=":", linewidth=0.8)
-    losses.set(title=title, ylabel="loss per image [unit of its stage]\n(dashed: held out)", yscale="log")
-    maps.set(xlabel="epoch, over all stages", ylabel="held-out mAP [%]")
-    maps.legend(fontsize="small")
+            mAP_axis.axvline(start, color=colour, linestyle=":", linewidth=0.8)
+    loss_axis.set(title=title, ylabel="loss per image [unit of its stage]\n(dashed: held out)", yscale="log")
+    mAP_axis.set(xlabel="epoch, over all stages", ylabel="held-out mAP [%]")
+    mAP_axis.legend(fontsize="small")
     return figure
 
 

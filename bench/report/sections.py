@@ -70,7 +70,7 @@ def collect(evidence: Evidence, sources: Sources) -> Sections:
     content.headline += headline.why({figure.name: figure.facts for figure in content.figures})
     content.missing += [
         f"Predictions {shown(file)}: left out, because they do not score what their record states"
-        for file in evidence.strays
+        for file in evidence.mismatched_files
     ]
     return content
 
@@ -115,7 +115,9 @@ def _add_comparison(content: Sections, evidence: Evidence, store: Store | None) 
 def _companions(evidence: Evidence, store: Store | None) -> Array | None:
     if store:
         return companions(store.test.labels_NC)
-    available = [content for group in evidence.rivals for content in evidence.predictions(group).values()]
+    available = [
+        content for group in evidence.ordered_groups for content in evidence.predictions(group).values()
+    ]
     return companions(available[0].labels_NC) if available else None
 
 

@@ -21,7 +21,7 @@ from bench.scoring.matrices import Array
 
 LINES, LINE = 7, 0.14  # most labels below an image, and the height of each in inches
 HEAD, MARGIN = 0.2, 0.3  # space above an image in squares, and to the left of all images in inches
-CHOOSING, SHOWN, NEURONS = 16, 6, 2  # top images that choose a neuron, top images shown, neurons shown
+CHOOSING, SHOWN, NEURONS = 16, 6, 2  # top images by which a neuron is chosen, those shown, neurons shown
 
 
 @dataclass(frozen=True)

@@ -21,10 +21,10 @@ Record = dict[str, Any]
 Group = tuple[str, str]  # method and variant: their records are averaged over seeds
 
 SCHEMA = "multilabel-bench/record/1"
-VOLATILE = ("timing", "provenance")
+VOLATILE = ("timing", "provenance")  # keys that may differ between two runs of the same command
 
-# required keys, those of nested objects with a dot, and their types
-KINDS: dict[str, tuple[type, ...]] = {
+# required keys and their types; a dot separates the key of a nested object from its parent's
+REQUIRED_TYPES: dict[str, tuple[type, ...]] = {
     "schema": (str,),
     "dataset": (str,),
     "method": (str,),
@@ -80,7 +80,7 @@ def record_name(record: Mapping[str, Any], *, seed: bool = True) -> str:
 def write_record(record: Record, folder: Path) -> Path:
     """Write the record's file into the folder, atomically; InputError if the record is not valid."""
     check_record(record)
-    standard_keys = [key for key in KINDS if "." not in key]
+    standard_keys = [key for key in REQUIRED_TYPES if "." not in key]
     ordered = {key: record[key] for key in standard_keys} | record
     text = json.dumps(ordered, indent=1, ensure_ascii=False, allow_nan=False)
     return write_atomically(folder / file_name(record), text + "\n")
@@ -160,7 +160,7 @@ def check_record(record: object) -> None:
         raise InputError("not an object")
     if record.get("schema") != SCHEMA:
         raise InputError(f"its schema is {record.get('schema')!r}, not {SCHEMA!r}")
-    for key in KINDS:
+    for key in REQUIRED_TYPES:
         _check_key(record, key)
     if record["seed"] < 0:
         raise InputError(f"seed must not be negative: {record['seed']}")
@@ -171,7 +171,7 @@ def _check_key(record: Mapping[str, Any], key: str) -> None:
     parent, _, name = key.rpartition(".")
     table = record[parent] if parent else record
     require_key(table, name, name=key)
-    check_type(table[name], KINDS[key], name=key)
+    check_type(table[name], REQUIRED_TYPES[key], name=key)
 
 
 def _check_metrics(metrics: Mapping[str, Any], protocol: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Seed SDs, shrunk towards the pooled value (Smyth 2004).
+"""Shrink the standard deviations between few seeds towards the value pooled over all methods (Smyth 2004).
 
 The standard deviation (SD) of three seeds alone is a poor estimate. Empirical Bayes (G. K. Smyth, Stat.
 Appl. Genet. Mol. Biol. 3(1), article 3, 2004) combines the variance s^2 of each group (the seeds of one

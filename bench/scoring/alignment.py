@@ -1,7 +1,7 @@
 """Bring a file of predictions and its ground truth into the same order of images and labels, and score them.
 
 Labels are matched by name and images by id where both files give them, otherwise by position.
-Shapes: N images, C labels.
+Legend: N images, C labels.
 """
 
 import math

@@ -1,6 +1,6 @@
 """Average precision (AP) of one class: three definitions of the area, two treatments of equal scores.
 
-Shapes: N images; P positives, the highest score first.
+Legend: N images; P positives, the highest score first.
 """
 
 import math

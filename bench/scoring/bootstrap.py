@@ -2,7 +2,7 @@
 
 A replicate is one weight for each image: how often it was drawn. Its metrics equal those of a file that holds
 each image that many times, copies next to each other; but no image is copied and no class is sorted again.
-Shapes: N images; C classes; P positives of a class; U ranks at which the precision of a class is computed;
+Legend: N images; C classes; P positives of a class; U ranks at which the precision of a class is computed;
 R replicates in a block; L replicates in total; K = 3C sparse rows.
 Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapters 6, 8 and 13.
 """

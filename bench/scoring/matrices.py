@@ -1,6 +1,6 @@
 """Check that matrices of images x classes can be scored, and locate the first entry that cannot.
 
-Shapes: N images, C classes, B images in a block of rows.
+Legend: N images, C classes, B images in a block of rows.
 """
 
 from collections.abc import Callable, Iterator

@@ -1,6 +1,6 @@
 """Multi-label metrics from logits and ground truth, as the published tables computed them.
 
-Shapes: N images, C classes (labels), B images in a block of rows.
+Legend: N images, C classes (labels), B images in a block of rows.
 Counts: tp, pp, gp = true positives, predicted positives, ground-truth positives.
 Each metric is computed from the whole data set, never averaged over batches. Inputs are always taken as
 logits, even if all lie from 0 to 1. What differs between papers is described in `bench.scoring.profiles`.
@@ -46,8 +46,8 @@ def evaluate(
     mAP; asl: top-3) is NaN.
 
     InputError for an unknown name, for shapes that differ, for k outside 1..C, and for an entry that is not a
-    finite logit or not a label (the first one, by row and column counted from 0). Source: `used_by` of the
-    profile.
+    finite logit or not a label (the first one, by row and column counted from 0). Source: the papers in
+    the profile's `used_by`.
     """
     rules = profile if isinstance(profile, Profile) else profiles.get_profile(profile)
     _check_choice("top-3 rule", top3, get_args(Top3))

@@ -1,6 +1,6 @@
 """Read and write the predictions file: logits and labels of all images, which is all that metrics need.
 
-Shapes: N images, C labels.
+Legend: N images, C labels.
 """
 
 import json

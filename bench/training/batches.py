@@ -47,7 +47,7 @@ class InputTransform:
 
     @cached_property
     def _constants(self) -> tuple[Tensor, Tensor]:
-        """Mean and std as tensors (1, 3, 1, 1), made only once: to copy a number to a GPU makes both wait."""
+        """Mean and std as tensors (1, 3, 1, 1), made only once: each copy to a GPU makes CPU and GPU wait."""
         mean, std = (torch.tensor(value, device=self.device) for value in (self.mean, self.std))
         return mean.view(1, -1, 1, 1), std.view(1, -1, 1, 1)
 
@@ -69,7 +69,7 @@ class Draws:
 
 
 def generator(*purpose: object) -> np.random.Generator:
-    """A random generator whose seed is the purpose: for each purpose another one, which shares no state."""
+    """A random generator whose seed is the purpose: different purposes give independent generators."""
     digest = hashlib.sha256("/".join(map(str, purpose)).encode()).digest()
     return np.random.Generator(np.random.Philox(key=int.from_bytes(digest[:16])))
 
@@ -157,18 +157,18 @@ def plan(indices_N: NDArray[np.int64], *, stage: Stage, seed: int, epoch: int) -
 
 def training(
     view: View,
-    chosen: Sequence[NDArray[np.int64]],
+    batch_indices: Sequence[NDArray[np.int64]],
     *,
     stage: Stage | Collection,
     seed: int,
     epoch: int,
     pixels: InputTransform,
 ) -> Iterator[Batch]:
-    """A batch of augmented images for each array of indices in `chosen`."""
+    """A batch of augmented images for each array of indices."""
     augmentation = stage.augmentation
     draws = draw(len(view), augmentation, seed=seed, stage=stage.name, epoch=epoch)
     for images_BHWC, labels_BC, boxes_B4, mirrored_B, factors_B3 in read_ahead(
-        view, chosen, pixels.device, draws=draws
+        view, batch_indices, pixels.device, draws=draws
     ):
         images = images_BHWC.permute(0, 3, 1, 2).float()
         if not augmentation.keeps_places or images.shape[-1] != stage.input_size:
@@ -185,14 +185,14 @@ def evaluation(
 
     Several processes take whole batches in turn.
     """
-    chosen = processes.deal(np.split(np.arange(len(view)), range(batch_size, len(view), batch_size)))
-    for images_BHWC, labels_BC in read_ahead(view, chosen, pixels.device):
+    batch_indices = processes.deal(np.split(np.arange(len(view)), range(batch_size, len(view), batch_size)))
+    for images_BHWC, labels_BC in read_ahead(view, batch_indices, pixels.device):
         yield Batch(pixels.normalise(images_BHWC.permute(0, 3, 1, 2).float()), labels_BC)
 
 
 def read_ahead(
     view: View,
-    chosen: Sequence[NDArray[np.int64]],
+    batch_indices: Sequence[NDArray[np.int64]],
     device: torch.device,
     *,
     draws: Draws | None = None,
@@ -200,7 +200,7 @@ def read_ahead(
 ) -> Iterator[list[Tensor]]:
     """[uint8 images, labels] for each array of indices, and with `draws` also [boxes, mirrored, factors].
 
-    A thread reads the next `depth` batches and copies them to the device meanwhile.
+    Meanwhile a thread reads up to `depth` batches ahead and copies them to the device.
     """
     positive_NC = (view.labels_NC == 1).astype(np.float32)
     copier = DeviceCopier(device)
@@ -211,7 +211,7 @@ def read_ahead(
 
     pending: deque[Future[Sent]] = deque()
     with ThreadPoolExecutor(max_workers=1) as thread:
-        for indices_B in chosen:
+        for indices_B in batch_indices:
             pending.append(thread.submit(fetch, indices_B))
             if len(pending) > depth:
                 yield copier.receive(pending.popleft().result())

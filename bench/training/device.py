@@ -39,7 +39,7 @@ def set_threads(threads: int) -> None:
 
 
 def execution(device: torch.device) -> dict[str, Any]:
-    """What of the machine a result's bits depend on, for keys and records; threads: of the CPU alone."""
+    """What a result's last bits depend on, for keys and records: device, precision, CPU threads."""
     facts = {"device": device.type, "precision": str(precision(device)).removeprefix("torch.")}
     return facts | ({"threads": torch.get_num_threads()} if device.type == "cpu" else {})
 
@@ -56,7 +56,7 @@ def autocast(device: torch.device) -> torch.autocast:
 
 
 def evaluation_batch_size(device: torch.device, side: int) -> int:
-    """The batch size for prediction on images of that side: larger on a GPU, which small ones leave idle.
+    """The batch size for prediction on images of that side: larger on a GPU, which small batches leave idle.
 
     >>> [evaluation_batch_size(torch.device("cuda"), side) for side in (224, 448)]
     [256, 64]

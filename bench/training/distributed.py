@@ -5,7 +5,7 @@ take. Its gradient is weighted so that the mean over processes is the gradient o
 the shares differ in size. For evaluation each process takes whole batches in turn, so that no image is padded
 or counted twice. A single process skips all communication.
 
-Legend: B images of a global batch, b of a process's share.
+Legend: B images of a global batch, b of a process's share; N processes.
 """
 
 import os
@@ -147,13 +147,13 @@ def build_stage_loss(
     return cast("nn.Module", loss)
 
 
-def synchronise_statistics(model: nn.Module, on: torch.device, processes: Processes) -> None:
+def synchronise_statistics(model: nn.Module, target: torch.device, processes: Processes) -> None:
     """Replace the batch norm layers by torch's SyncBatchNorm, whose statistics are those of the global batch.
 
     Does nothing for a single process. Raises InputError on the CPU, for which torch has no SyncBatchNorm.
     """
     if processes.size > 1:
-        if on.type != "cuda":
+        if target.type != "cuda":
             raise InputError("batch_norm=sync on several processes needs GPUs; set it to local or frozen")
         if not any(isinstance(module, nn.SyncBatchNorm) for module in model.modules()):
             convert_sync_batchnorm(model)  # a second conversion would drop the activation of timm's norms
@@ -173,25 +173,25 @@ def process_group(name: str, *, threads: int = 1) -> Iterator[tuple[Processes, t
             device.set_threads(threads)
         yield SINGLE_PROCESS, only
         return
-    on = _own_device(device.choose(name))
-    if on.type == "cpu":
+    target = _own_device(device.choose(name))
+    if target.type == "cpu":
         device.set_threads(threads)
-    # gloo carries what lies on the CPU, so that processes can agree on it without making their GPUs wait.
-    dist.init_process_group("cpu:gloo,cuda:nccl" if on.type == "cuda" else "gloo", timeout=TIMEOUT)
+    # Values on the CPU are exchanged by gloo, so that processes can agree on them without making GPUs wait.
+    dist.init_process_group("cpu:gloo,cuda:nccl" if target.type == "cuda" else "gloo", timeout=TIMEOUT)
     try:
-        yield Processes(dist.get_rank(), dist.get_world_size()), on
+        yield Processes(dist.get_rank(), dist.get_world_size()), target
     finally:
         dist.destroy_process_group()
 
 
-def _own_device(on: torch.device) -> torch.device:
-    """The GPU of this process by its number on this machine; a CPU as it is."""
+def _own_device(target: torch.device) -> torch.device:
+    """The GPU with this process's number on this machine; the CPU is returned as it is."""
     local_rank = int(os.environ["LOCAL_RANK"])
-    if on.type == "cuda":
+    if target.type == "cuda":
         if local_rank >= (gpus := torch.cuda.device_count()):
             raise InputError(
                 f"torchrun started more processes than this machine has GPUs: use --nproc-per-node={gpus}"
             )
-        on = torch.device("cuda", local_rank)
-        torch.cuda.set_device(on)
-    return on
+        target = torch.device("cuda", local_rank)
+        torch.cuda.set_device(target)
+    return target

@@ -19,7 +19,7 @@ from bench.training import device
 
 
 def usual_number(device_name: str, *, threads: int) -> int:
-    """How many runs train at the same time unless told otherwise: on the CPU as many as its cores allow."""
+    """How many runs train at the same time without `--jobs`: 1 on a GPU, on the CPU its cores / threads."""
     if dist.is_torchelastic_launched() or device.choose(device_name).type != "cpu":
         return 1
     return max(1, cores() // threads)
@@ -64,7 +64,7 @@ def _visible_gpus() -> list[str]:
 
 
 class _JobRunner:
-    """Runs commands in processes; of each slot one at a time, on the slot's GPU (None: no GPU)."""
+    """Runs each command in a process, in one of `jobs` slots, on the slot's GPU (None: there is no GPU)."""
 
     def __init__(self, gpus: Sequence[str], *, jobs: int) -> None:
         self.stop_signal = 0  # the number of the signal that stopped the jobs; 0 until one comes

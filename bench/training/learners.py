@@ -27,7 +27,7 @@ class Learner(Protocol):
     """A model together with the stage that it learns."""
 
     def learn(self) -> dict[str, Any]:
-        """Learn the stage; returns its facts: `epochs`, a row for each, and those of its kind of stage."""
+        """Learn the stage; returns its facts: `epochs` (a row for each) and those of its kind of stage."""
 
     def result(self) -> Mapping[str, Tensor]:
         """The tensors that the stage learned, by name."""
@@ -110,9 +110,11 @@ def collect(
     """The rows (N, D) of the training images, on the CPU; they do not depend on the number of processes."""
     processes.broadcast_buffers(model)
     model.eval()
-    chosen = np.split(store.fitted, range(stage.batch_size, len(store.fitted), stage.batch_size))
+    batch_indices = np.split(store.fitted, range(stage.batch_size, len(store.fitted), stage.batch_size))
     own_rows = []
-    for batch in feed(store.train, processes.deal(chosen), stage=stage, seed=0, epoch=1, pixels=pixels):
+    for batch in feed(
+        store.train, processes.deal(batch_indices), stage=stage, seed=0, epoch=1, pixels=pixels
+    ):
         with device.autocast(pixels.device):
             own_rows.append(stage.row(model, batch.images_BCHW).float())
     return torch.cat(processes.gather([rows_BD.cpu() for rows_BD in own_rows]))

@@ -1,8 +1,8 @@
 """The log of a run, `runs/<dataset>/<run>.jsonl`: one JSON line for each epoch of each stage.
 
-A row has stage, key (the first characters of the stage's), epoch, lr, loss, held_out_loss, held_out_mAP
-(percent), and, if this run learned the stage itself, images_per_second, memory_bytes (the device's peak),
-seconds and processes.
+A row has stage, key (the first 12 characters of the stage's key), epoch, lr, loss, held_out_loss,
+held_out_mAP (percent), and, if this run learned the stage itself, images_per_second, memory_bytes (the
+device's peak), seconds and processes.
 """
 
 import json
@@ -42,7 +42,7 @@ class Log:
             self._tensorboard.flush()
 
     def write_missing(self, stage: str, key: str, epochs: Iterable[Mapping[str, Any]]) -> None:
-        """Append those rows of a stage learned before that the log does not have."""
+        """Append the rows of a stage that was learned in an earlier run, unless the log has them."""
         for epoch in epochs:
             row = {"stage": stage, "key": key[:12], **epoch}
             if _row_id(row) not in self._written:

@@ -148,7 +148,7 @@ class _StageTrainer:
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
             # From the first value that is not finite on, the optimizer skips its updates. The device decides
-            # this itself: to ask it at every step would make the GPU wait.
+            # this itself: reading the value at every step would make the GPU wait.
             skip_update = tracker.add(processes.mean(loss.detach()), self._gradients())
             self.optimizer.found_inf = skip_update  # type: ignore[attr-defined]
             self.optimizer.step()
@@ -163,7 +163,7 @@ class _StageTrainer:
         return self._speed(position.step - first_step, time.monotonic() - began)
 
     def _remaining_batches(self) -> Iterable[Batch]:
-        """The batches of the epoch that are still to be trained on, or of each the share of this process."""
+        """The remaining batches of the epoch; of each batch only the share of this process."""
         position, stage_run = self.position, self.stage_run
         epoch: dict[str, Any] = {"stage": stage_run.stage, "seed": stage_run.seed, "epoch": position.epoch}
         remaining = batches.plan(stage_run.store.fitted, **epoch)[position.step :]
@@ -175,7 +175,7 @@ class _StageTrainer:
         return [parameter.grad for parameter in parameters if parameter.grad is not None]
 
     def _speed(self, steps: int, seconds: float) -> dict[str, Any]:
-        """What the log, but not the history, says of an epoch: it differs between two runs."""
+        """The facts of an epoch that only the log gets, not the history: they differ between two runs."""
         return {
             "images_per_second": steps * self.stage_run.stage.batch_size / seconds,
             "memory_bytes": device.peak_memory(self.stage_run.pixels.device),
@@ -209,10 +209,10 @@ class _StageTrainer:
 class _LossTracker:
     """Sums the losses on the device, and counts the steps until one is not finite, without waiting for it."""
 
-    def __init__(self, total: float, on: torch.device) -> None:
-        self.total = torch.tensor(total, device=on, dtype=torch.float64)
-        self.all_finite = torch.ones((), device=on, dtype=torch.bool)
-        self.finite_steps = torch.zeros((), device=on, dtype=torch.int64)
+    def __init__(self, total: float, target: torch.device) -> None:
+        self.total = torch.tensor(total, device=target, dtype=torch.float64)
+        self.all_finite = torch.ones((), device=target, dtype=torch.bool)
+        self.finite_steps = torch.zeros((), device=target, dtype=torch.int64)
         self.steps = 0
 
     def add(self, loss: Tensor, gradients: list[Tensor]) -> Tensor:

@@ -25,7 +25,11 @@ from bench.training.stages import Collection, Stage
 
 @dataclass(frozen=True)
 class Labels:
-    """What a method may know of the labels: their names, and how many training images have both of two."""
+    """What a method may know of the labels.
+
+    names: in the order of the logits. cooccurrence_CC: the number of training images with both labels (on
+    the diagonal: with the label).
+    """
 
     names: tuple[str, ...]
     cooccurrence_CC: NDArray[np.int64]
@@ -113,7 +117,7 @@ class Explainable(Protocol):
 
 
 class Method(Protocol):
-    """What a file in `methods/` has to define (see "Add a method" in the README)."""
+    """What a file in `methods/` has to define (see "Add a method" in docs/methods.md)."""
 
     Config: type[Any]
     RECIPES: Mapping[str, Any]
@@ -126,7 +130,7 @@ class Method(Protocol):
 def load_method(name: str) -> Method:
     """The method's module, for any spelling of its name.
 
-    Its code is digested now: an edit while the process runs has no effect, so it must not change the keys.
+    Its code's digest is computed now: a later edit has no effect on this process, so it must not change keys.
     """
     module = importlib.import_module(f"methods.{find_method(name)}")
     code_digest.digest(module.__name__)

@@ -197,12 +197,12 @@ def _model_and_stages(model: nn.Module, stages: list[dict[str, Any]]) -> dict[st
 
 
 def _recipe(config: Any) -> dict[str, Any]:
-    """The recipe for the record, with the mere names of its files: their content is in the stages' keys."""
+    """The recipe for the record; of a file only the name, as its content is part of the stages' keys."""
     return {name: value.name if isinstance(value, File) else value for name, value in vars(config).items()}
 
 
 def _variant(run: Run, module: method.Method, context: StageContext) -> str:
-    """The changed fields that make a difference, as `epochs=8,lr=0.01`: without them the keys are others."""
+    """The changed fields on which the stages' keys depend, as `epochs=8,lr=0.01`."""
     changes, card = run.changes, run.card.name
     recipe = {name: _with_digest(value) for name, value in vars(method.recipe(module, card, changes)).items()}
 
@@ -216,5 +216,5 @@ def _variant(run: Run, module: method.Method, context: StageContext) -> str:
 
 
 def _with_digest(value: Any) -> Any:
-    """A file as its name and the start of its digest, since two files may have one name; else the value."""
+    """For a file its name and the start of its digest, as two files may share a name; else the value."""
     return f"{value.name}~{value.digest[:8]}" if isinstance(value, File) and value else value

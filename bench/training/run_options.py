@@ -13,7 +13,7 @@ from bench.base.cli import Parser, add_data, add_dataset, add_device, add_runs
 from bench.base.errors import InputError
 from bench.data import cards
 
-MOST = 1024  # jobs and threads
+MOST = 1024  # the highest number of jobs, and of threads
 # Field -> (its value, its help), for recipe fields that every method has and that most users need.
 FIELD_HELP = {
     "budget": (
@@ -51,24 +51,37 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     options.add_argument(
         "--set", action="append", default=[], metavar="FIELD=VALUE", help="change a field of the recipe"
     )
+    _add_execution(options)
+    add_device(options)
     options.add_argument(
-        "--fresh", action="store_true", help="train everything again, whatever stages and records there are"
+        "--source", type=Path, metavar="DIR", help="the data set's original files, if it is not prepared yet"
+    )
+    add_data(options)
+    add_runs(options)
+    _add_recipe_fields(options)
+    return options
+
+
+def _add_execution(options: argparse.ArgumentParser) -> None:
+    """Add the options on how the runs are executed, and what they print and write."""
+    options.add_argument(
+        "--fresh", action="store_true", help="train everything again, even what is stored and recorded"
     )
     options.add_argument(
         "--jobs",
         type=int,
         metavar="N",
-        help="train N runs at the same time (default: one per CPU core; one in all where there is a GPU)",
+        help="train N runs at the same time (default: with a GPU 1, else CPU cores / --threads)",
     )
     options.add_argument(
         "--threads",
         type=int,
         default=1,
         metavar="N",
-        help="CPU threads of each run; another number, other last bits (default: 1)",
+        help="CPU threads of each run; another number changes the last bits of results (default: 1)",
     )
     options.add_argument(
-        "--table", action="store_true", help="print the table of what is recorded after every run"
+        "--table", action="store_true", help="after every run, print the table of all results so far"
     )
     options.add_argument(
         "--tensorboard",
@@ -78,14 +91,6 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     options.add_argument(
         "--compile", action="store_true", help="compile the training step with torch.compile"
     )
-    add_device(options)
-    options.add_argument(
-        "--source", type=Path, metavar="DIR", help="the data set's original files, if it is not prepared yet"
-    )
-    add_data(options)
-    add_runs(options)
-    _add_recipe_fields(options)
-    return options
 
 
 def _add_recipe_fields(options: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""Runs a method's stages; each result is stored under a key of all that determines it, and used again."""
+"""Runs a method's stages; stores each result under a key of all that determines it, and reuses it."""
 
 import dataclasses
 import hashlib
@@ -34,8 +34,8 @@ NOT_CALLED_IN_TRAINING = ("forward", "influence", "explain", "logits")
 class StageContext:
     """What the stages of all runs on one data set share: data, device, and the folder of their results.
 
-    fresh: results in the folder are ignored, but for those with a key in `learned_here`, which this process
-    stored itself.
+    fresh: results in the folder are ignored, except those that this process stored itself: their keys are in
+    `learned_here`.
     """
 
     store: Store
@@ -107,7 +107,7 @@ def run_stages(
     """
     processes = context.processes
     for stage, _ in plan:
-        stages.check(model, stage)  # all of them first: a mistake in the last should not cost hours
+        stages.check(model, stage)  # all of them first: a mistake in the last should not show up after hours
     for stage, key in plan:
         finished, stage_title = context.folder / f"{key}.safetensors", f"{title} {stage.name}"
         note = _row_writer(log, stage, key)
@@ -155,7 +155,7 @@ def _checkpoint(finished: Path) -> Path:
 
 
 def _stage_lock(finished: Path, title: str, processes: Processes) -> AbstractContextManager[None]:
-    """The lock on a stage, held by one training at a time; of several processes the first one holds it."""
+    """The lock on a stage, which one training holds at a time; under torchrun only its main process does."""
     wait = partial(progress.say, f"{title}: another process is learning this stage; waiting for it")
     lock = finished.with_name(f".{finished.stem}.lock")
     return locks.held(lock, waiting=wait) if processes.is_main else nullcontext()
@@ -183,7 +183,7 @@ def _learn_and_store(learner: Learner, finished: Path, name: str, context: Stage
         _delete_temporary_files(finished)
         if context.fresh:
             _checkpoint(finished).unlink(missing_ok=True)
-    # A barrier: no process may look for a checkpoint before the first one has deleted what is not wanted.
+    # A barrier: no process may look for a checkpoint before the main process has deleted the old files.
     processes.broadcast(None)
     began = time.monotonic()
     learned = learner.learn()
@@ -212,7 +212,7 @@ def content_digest(*parts: object) -> str:
 
 
 def _as_json(value: object) -> object:
-    """The part of a value that counts, for values that JSON does not know."""
+    """The JSON value that stands for a value of another type in the digest."""
     if isinstance(value, File):
         return value.digest
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

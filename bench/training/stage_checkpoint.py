@@ -45,7 +45,7 @@ def best_epoch(history: Sequence[Mapping[str, Any]]) -> int:
 
 
 class Checkpointer:
-    """Saves a stage's checkpoint, at most so often that `SAVING_SHARE` is kept to, and loads it again."""
+    """Saves a stage's checkpoint, only as often as `SAVING_SHARE` allows, and loads it again."""
 
     def __init__(self, file: Path, stage: Stage, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         self.file, self.stage, self.model, self.optimizer = file, stage, model, optimizer
@@ -54,7 +54,7 @@ class Checkpointer:
 
     @property
     def due(self) -> bool:
-        """Whether a checkpoint now would keep to `SAVING_SHARE`."""
+        """Whether enough time has passed since the last checkpoint to keep within `SAVING_SHARE`."""
         return time.monotonic() - self._last_saved >= self._seconds_to_save / SAVING_SHARE
 
     def keep_as_best(self) -> None:

@@ -26,7 +26,7 @@ class Augmentation:
     """The augmentation of training images; lengths are in 1/256 of the stored side (256 pixels in the paper).
 
     crops: the widths and heights of crops, both drawn from these, at a corner or the centre; empty: no crop.
-    max_distort: width and height are at most so many positions apart in `crops`; None: all pairs are allowed.
+    max_distort: width and height are at most this many positions apart in `crops`; None: any pair is allowed.
     mirror: the image is mirrored, left to right, with probability 1/2.
     jitter: brightness, contrast and saturation change, each by a factor from 1 - jitter to 1 + jitter.
     """
@@ -56,7 +56,7 @@ class Stage:
     on the held-out images after every epoch.
     epochs: the highest number; the schedule may end the stage earlier.
     batch_norm: trained parts use the statistics of each process's share of the batch ("local"), of the whole
-    batch ("sync"; on a single process the same as "local"), or keep the statistics they have ("frozen").
+    batch ("sync"; on a single process the same as "local"), or keep their statistics unchanged ("frozen").
     select: the result has the weights of the last epoch, or of the best one on the held-out images.
     settings: the fields of the recipe on which the result depends, besides those that are given here.
     """
@@ -122,7 +122,7 @@ class Collection:
         return f"{self.name}.labels"
 
 
-def trained(name: str, stage: Stage) -> str | None:
+def trained_part(name: str, stage: Stage) -> str | None:
     """The innermost part in `stage.trains` that a parameter, buffer or module belongs to; None: frozen."""
     parts = [part for part in stage.trains if part == "" or f"{name}.".startswith(f"{part}.")]
     return max(parts, key=len, default=None)
@@ -144,17 +144,17 @@ def prepare(model: nn.Module, stage: Stage) -> None:
     check(model, stage)
     model.eval()
     for name, module in model.named_modules():
-        if trained(name, stage) is not None:
+        if trained_part(name, stage) is not None:
             module.training = not (stage.batch_norm == "frozen" and hasattr(module, "running_mean"))
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(trained(name, stage) is not None)
+        parameter.requires_grad_(trained_part(name, stage) is not None)
 
 
 def parameter_groups(model: nn.Module, stage: Stage) -> list[dict[str, Any]]:
     """The optimizer's groups, one for each part in `trains`, with its factor on the learning rate."""
     groups: dict[str, list[nn.Parameter]] = {part: [] for part in stage.trains}
     for name, parameter in model.named_parameters():
-        if (part := trained(name, stage)) is not None:
+        if (part := trained_part(name, stage)) is not None:
             groups[part].append(parameter)
     return [{"params": groups[part], "factor": stage.trains[part]} for part in groups if groups[part]]
 
@@ -162,5 +162,5 @@ def parameter_groups(model: nn.Module, stage: Stage) -> list[dict[str, Any]]:
 def learned(model: nn.Module, stage: Stage) -> Iterator[tuple[str, Tensor]]:
     """The tensors that the stage may change, by name: they are its result."""
     for name, tensor in model.state_dict().items():
-        if trained(name, stage) is not None:
+        if trained_part(name, stage) is not None:
             yield name, tensor

@@ -88,7 +88,9 @@ class TestEveryMethod:
             assert changed <= may_change, stage.name
             for prefix in stage.trains:
                 assert any(key.startswith(prefix) for key in changed), f"{stage.name} does not train {prefix}"
-            frozen = [module for key, module in model.named_modules() if stages.trained(key, stage) is None]
+            frozen = [
+                module for key, module in model.named_modules() if stages.trained_part(key, stage) is None
+            ]
             assert not any(module.training for module in frozen)
 
     def test_its_loss_falls_in_every_stage(self, name: str, context: StageContext):

@@ -1,4 +1,4 @@
-"""`python -m bench.perf metrics` measures beside scikit-learn; `bench.perf` lists the measurements."""
+"""`python -m bench.perf metrics` compares with scikit-learn; `bench.perf` lists the measurements."""
 
 import json
 

@@ -115,7 +115,7 @@ class TestGain:
         assert compute_gain(both, *PAIR, replicates=5).seeds == (0,)
         both = evidence_of(members[0], records.fake("resnet101"), folder=tmp_path)
         assert compute_gain(both, *PAIR, replicates=5).ends is None
-        assert both.strays == [RunFolder(tmp_path).predictions("resnet101-seed0")]
+        assert both.mismatched_files == [RunFolder(tmp_path).predictions("resnet101-seed0")]
 
     def test_predictions_of_different_test_sets_are_refused(self, tmp_path):
         labels_NC = np.where(np.eye(4, 3) > 0, 1, -1).astype(np.int8)

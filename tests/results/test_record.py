@@ -82,7 +82,7 @@ WRONG = [
     (scored(top3={"F1-C": "high"}), 'metrics.srn2017.top3.F1-C must be a number from 0 to 100, not "high"'),
     (fake(metrics={"srn2017": {"mAP": 80.0}}), "metrics.srn2017.top3 is missing"),
     (fake(metrics={"srn2017": {"top3": {}}}), "metrics.srn2017.mAP is missing"),
-    *((without(key), f"{key} is missing") for key in record.KINDS if key != "schema"),
+    *((without(key), f"{key} is missing") for key in record.REQUIRED_TYPES if key != "schema"),
 ]
 
 
