@@ -12,12 +12,13 @@ from typing import Any
 
 import torch
 
-from bench.base import method_names
+from bench.base import checksums, method_names
 from bench.base.atomic_files import write_atomically
 from bench.base.cli import Parser, add_runs, run_command, written
 from bench.base.errors import InputError
 from bench.deploy import load_model, model_card
 from bench.deploy.load_model import CONFIG, MODEL, WEIGHTS, LoadedModel
+from bench.results import record
 from bench.training import tensor_file
 
 ONNX = "model.onnx"
@@ -32,7 +33,9 @@ def export(found: LoadedModel, folder: Path, *, onnx: bool = False) -> list[Path
     written = [_onnx(found, folder / ONNX)] if onnx else []
     tensor_file.save(folder / WEIGHTS, dict(found.tensors), {"schema": MODEL})
     card = write_atomically(folder / "README.md", model_card.text(found, onnx=onnx))
-    text = json.dumps(configuration(found), indent=1, ensure_ascii=False) + "\n"
+    configured = configuration(found)
+    configured[checksums.KEY] = checksums.of_object(configured)
+    text = json.dumps(configured, indent=1, ensure_ascii=False) + "\n"
     return [folder / WEIGHTS, *written, card, write_atomically(folder / CONFIG, text)]
 
 
@@ -47,7 +50,7 @@ def configuration(found: LoadedModel) -> dict[str, Any]:
         "image_size": found.input_size,
         "image_mean": found.pixels.mean,
         "image_std": found.pixels.std,
-        "record": found.facts,
+        "record": record.with_checksum(dict(found.facts)),
     }
 
 

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from bench.base import checksums
 from bench.base.errors import InputError
 from bench.base.paths import RUNS
 from bench.base.run_folder import RunFolder
@@ -137,12 +138,15 @@ def _configured(path: Path) -> tuple[Record, tuple[str, ...]]:
         table = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(table, dict) or table.get("schema") != MODEL:
             raise InputError(f"its schema is not {MODEL!r}")
-        record.check_record(table.get("record"))
-        return dict(table["record"]), _numbered(table.get("id2label"), label_names(table["record"]))
+        facts = record.verified(table.get("record"))
+        labels = _numbered(table.get("id2label"), label_names(facts))
+        if checksums.KEY in table and table[checksums.KEY] != checksums.of_object(table):
+            raise InputError("changed after bench.export wrote it: its checksum does not fit; export again")
     except OSError as fault:
         raise InputError(f"{path.parent}: not an exported model: no {path.name} in it") from fault
     except ValueError as mistake:
         raise InputError(f"{path}: not the configuration of an exported model: {mistake}") from mistake
+    return facts, labels
 
 
 def _numbered(names: object, known: tuple[str, ...]) -> tuple[str, ...]:

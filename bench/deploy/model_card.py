@@ -1,5 +1,7 @@
 """The model card of an exported model: README.md with the front matter that the Hugging Face Hub reads."""
 
+import html
+
 import huggingface_hub as hub
 from tabulate import tabulate
 
@@ -27,7 +29,7 @@ whole record: recipe, stages, metrics of every convention, versions and hardware
 
 ## Scores
 
-On {tested:,} test images, in percent, convention `{profile}`:
+On {tested:,} test images, in percent, convention `{profile}`{edited}:
 
 {scores}
 
@@ -67,30 +69,42 @@ output `logits` is (B, {number}).
 """
 
 
+EDITED = """.
+
+**Edited by hand:** the record was changed after it was written, as its checksum does not fit; these
+numbers are not those of the run"""
+
+
 def text(found: LoadedModel, *, onnx: bool) -> str:
     """The card's Markdown."""
     facts, card = found.facts, cards.load_card(found.facts["dataset"])
     return LAYOUT.format(
         front=_front(found, card),
         title=method_names.display_name(facts["method"])
-        + (f" [{facts['variant']}]" if facts["variant"] else ""),
-        dataset=card.title,
+        + (f" [{_escaped(facts['variant'])}]" if facts["variant"] else ""),
+        dataset=_escaped(card.title),
         what=method_names.method_summaries()[facts["method"]],
         seed=facts["seed"],
         images=facts["images"]["train"],
         tested=facts["images"]["test"],
         parameters=facts["parameters"],
         profile=facts["protocol"]["profile"],
+        edited=EDITED if record.is_edited(facts) else "",
         scores=_scores(found),
         side=found.input_size,
         mean=found.pixels.mean,
         std=found.pixels.std,
         onnx=ONNX.format(side=found.input_size, number=len(found.labels)) if onnx else "",
-        labels=", ".join(found.labels),
-        data=card.title,
-        source=card.source,
-        licence=card.licence,
+        labels=_escaped(", ".join(found.labels)),
+        data=_escaped(card.title),
+        source=_escaped(card.source),
+        licence=_escaped(card.licence),
     )
+
+
+def _escaped(text: str) -> str:
+    """Text of cards and records for Markdown, in which raw HTML would be live."""
+    return html.escape(text, quote=False)
 
 
 def _front(found: LoadedModel, card: Card) -> str:

@@ -76,7 +76,7 @@ def reproduce(run: Run, context: StageContext, folder: RunFolder, *, tensorboard
     path = folder.record(name)
     is_recorded = processes.is_main and path.exists() and not context.fresh
     recorded = processes.broadcast(record.read_record(path) if is_recorded else {"key": None})
-    if recorded["key"] == key:
+    if recorded["key"] == key and not record.is_edited(recorded):
         return f"{run.title}: unchanged, nothing to train; {_headline(recorded, path)}"
     model = method.build(module, config, method.labels_of(context.store), run.seed)
     model.to(context.device).to(memory_format=torch.channels_last)
