@@ -11,6 +11,7 @@ import csv
 import io
 import json
 import math
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -172,13 +173,17 @@ def main(argv: list[str] | None = None) -> int:
         for letter, path in zip("AB", args.predictions, strict=True)
     )
     evaluation = ground_truth.chosen_evaluation(a, top3=args.top3, unspecified=args.unspecified)
+    b = alignment.align_with(a, b)
     comparison = compare(
         a,
-        alignment.align_with(a, b),
+        b,
         profile=args.profile or evaluation.profile,
         evaluation=evaluation,
         replicates=args.bootstrap,
     )
+    if args.format in ("csv", "json"):  # formats for programs, whose reader may look at the numbers alone
+        for warning in _notes(a, b, evaluation):
+            print(f"warning: {warning}", file=sys.stderr)
     deliver(FORMATS[args.format](comparison), args.output)
     return 0
 

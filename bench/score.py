@@ -5,6 +5,7 @@
 
 import argparse
 import math
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -153,12 +154,17 @@ def _notes(
     replicates: int,
 ) -> Iterator[str]:
     yield from (f"{name}: {profiles.describe(profiles.get_profile(name))}." for name in wanted)
-    yield from alignment.label_remarks(subject, evaluation)
-    yield from subject.notes
+    yield from _warnings(subject, evaluation)
     if oracle:
         yield f"oracle: {ORACLE}."
     if replicates:
         yield f"2.5 %, 97.5 %: {LEVEL} % interval from {replicates:,} bootstrap replicates."
+
+
+def _warnings(subject: AlignedPredictions, evaluation: Evaluation) -> Iterator[str]:
+    """What a reader of the numbers must know about the files."""
+    yield from alignment.label_remarks(subject, evaluation)
+    yield from subject.notes
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -182,6 +188,9 @@ def main(argv: list[str] | None = None) -> int:
         oracle=args.oracle_thresholds,
         replicates=args.bootstrap,
     )
+    if args.format in ("csv", "json"):  # formats for programs, whose reader may look at the numbers alone
+        for warning in _warnings(subject, evaluation):
+            print(f"warning: {warning}", file=sys.stderr)
     deliver(output.FORMATS[args.format](table), args.output)
     return 0
 

@@ -19,7 +19,7 @@ from bench.base.run_folder import RunFolder
 from bench.data import cards
 from bench.data.cards import Card
 from bench.results import record
-from bench.scoring import metrics, predictions, profiles
+from bench.scoring import label_checks, metrics, predictions, profiles
 from bench.training import device, inference, method, stage_cache, submission
 from bench.training.log import Log
 from bench.training.method import File
@@ -78,6 +78,9 @@ def reproduce(run: Run, context: StageContext, folder: RunFolder, *, tensorboard
     recorded = processes.broadcast(record.read_record(path) if is_recorded else {"key": None})
     if recorded["key"] == key and not record.is_edited(recorded):
         return f"{run.title}: unchanged, nothing to train; {_headline(recorded, path)}"
+    if not card.evaluation.result_files:
+        labels_NC, unspecified = context.store.test.labels_NC, card.evaluation.unspecified
+        label_checks.check_label_classes(labels_NC, unspecified, where=f"test set of {card.name}")
     model = method.build(module, config, method.labels_of(context.store), run.seed)
     model.to(context.device).to(memory_format=torch.channels_last)
     plan = list(zip(module.stages(config), keys, strict=True))
