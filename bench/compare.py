@@ -19,6 +19,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 from bench.base.cli import Parser, add_output, deliver, run_command
+from bench.base.csv_cells import safe_cell
 from bench.base.errors import InputError
 from bench.base.protocol import Evaluation, column_name
 from bench.results import ground_truth
@@ -140,7 +141,7 @@ def _as_csv(comparison: Comparison) -> str:
     writer = csv.DictWriter(buffer, ["kind", *MetricDifference.__dataclass_fields__], lineterminator="\n")
     writer.writeheader()
     for kind, lines in {"metric": comparison.metrics, "label": comparison.labels}.items():
-        writer.writerows({"kind": kind, **asdict(line)} for line in lines)
+        writer.writerows({"kind": kind, **asdict(line), "name": safe_cell(line.name)} for line in lines)
     return buffer.getvalue()
 
 

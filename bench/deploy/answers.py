@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tabulate import tabulate
 
+from bench.base.csv_cells import safe_cell
+
 Labels = tuple[tuple[str, float], ...]  # names and confidences in 0..1, the most confident first
 
 USUAL = 5  # labels of an image
@@ -62,9 +64,10 @@ def as_csv(answers: Sequence[Answer]) -> str:
     writer.writerow(["image", "rank", "label", "confidence", "maps", "error"])
     for answer in answers:
         for rank, (name, confidence) in enumerate(answer.labels, start=1):
-            writer.writerow([answer.image, rank, name, confidence, answer.maps, ""])
+            cells = [answer.image, rank, name, confidence, answer.maps, ""]
+            writer.writerow(map(safe_cell, cells))
         if not answer.labels:
-            writer.writerow([answer.image, "", "", "", answer.maps, answer.error])
+            writer.writerow(map(safe_cell, [answer.image, "", "", "", answer.maps, answer.error]))
     return buffer.getvalue()
 
 

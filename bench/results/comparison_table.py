@@ -26,7 +26,7 @@ from bench.results.record import (
     values_by_column,
 )
 from bench.results.table_model import Table, TableRow
-from bench.scoring import profiles
+from bench.scoring import doubts, profiles
 
 SD_NOTE = "sd: standard deviation of the n seeds (n - 1 in the denominator); the line above it is their mean."
 DIFFERENCE_NOTE = (
@@ -180,9 +180,18 @@ def _mean_row(
         lines=lines,
         marks=(method_names.marks(members[0]["method"]) if published_row else {})
         | row_marks.marks_for_row(members, evaluation),
-        remarks=_profile_remarks(means, profile, evaluation.profile),
+        remarks=_profile_remarks(means, profile, evaluation.profile) | _empty_remarks(members, profile),
         facts={"seeds": [member["seed"] for member in members], "profile": profile},
     )
+
+
+def _empty_remarks(members: list[Record], profile: str) -> dict[Column, str]:
+    """How much of each mean over classes comes from empty classes, on average over the seeds."""
+    by_seed = [member["metrics"][profile].get("empty_classes", {}) for member in members]
+    groups = {group for counts in by_seed for group in counts if group in ("all", "top3")}
+    means = {group: statistics.fmean(counts.get(group, 0) for counts in by_seed) for group in sorted(groups)}
+    classes = len(members[0]["metrics"][profile].get("AP", ()))
+    return doubts.empty_class_remarks(means, classes) if classes else {}
 
 
 def _published_row_of(record: Record, paper: PublishedTable | None) -> published.PublishedRow | None:

@@ -106,8 +106,18 @@ def _check_metrics(metrics: Mapping[str, Any], protocol: Mapping[str, Any]) -> N
 def _check_numbers(values: Any, *, where: str) -> None:
     check_type(values, (dict,), name=where)
     for name, value in values.items():
+        if name == "empty_classes" and where.count(".") == 1:
+            _check_counts(value, where=f"{where}.{name}")
+            continue
         key = f"{where}.{name}"
         if name in ("AP", "top3") and not where.endswith((".AP", ".top3")):
             _check_numbers(value, where=key)
         elif value is not None or not where.endswith(".AP"):  # null: a class without positives has no AP
             check_percentage(value, name=key, rounding=ROUNDING)
+
+
+def _check_counts(counts: Any, *, where: str) -> None:
+    """Of empty classes, by group of columns."""
+    check_type(counts, (dict,), name=where)
+    for group, count in counts.items():
+        check_type(count, (int,), name=f"{where}.{group}")

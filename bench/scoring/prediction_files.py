@@ -2,8 +2,8 @@
 
 The file's suffix decides the format. `.safetensors`: the suite's own predictions file. `.npz`: any of the
 arrays `logits`, `labels`, `label_names` and `ids`. `.npy`: one matrix. `.csv`, `.tsv`: label names in the
-first line, optionally with a column of ids (`text_files`). Any other suffix: text, one image per line, numbers
-separated by blanks.
+first line, optionally with a column of ids (`text_files`). Any other suffix: text, one image per line,
+numbers separated by blanks.
 No file is unpickled, and the format is never guessed from the values.
 """
 

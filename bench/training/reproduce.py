@@ -19,7 +19,7 @@ from bench.base.run_folder import RunFolder
 from bench.data import cards
 from bench.data.cards import Card
 from bench.results import record
-from bench.scoring import label_checks, metrics, predictions, profiles
+from bench.scoring import doubts, label_checks, metrics, predictions, profiles
 from bench.training import device, inference, method, stage_cache, submission
 from bench.training.log import Log
 from bench.training.method import File
@@ -141,6 +141,8 @@ def _score(card: Card, context: StageContext, logits_NC: NDArray[np.float32], fi
         )
         ap_by_label = dict(zip(card.labels, values["AP"].tolist(), strict=True))
         scores[profile] = _defined({**values, "AP": ap_by_label})
+        empty = doubts.empty_classes(logits_NC, labels_NC, profiles.get_profile(profile), rules)
+        scores[profile] |= {"empty_classes": empty} if empty else {}
     return scores
 
 

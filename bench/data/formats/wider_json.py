@@ -42,8 +42,8 @@ def read(card: Card, split: str, source: Path | None) -> Iterator[Sample]:
             yield Sample(f"{photograph}#{index}", folder / photograph, labels_C, group=photograph, box=box)
     if 0 in values and -1 not in values:
         raise InputError(
-            f"{path}: attributes are 1 and 0, none is -1; 0 means unspecified, and is not evaluated: write -1 "
-            "for attributes that a person has not"
+            f"{path}: attributes are 1 and 0, none is -1; 0 means unspecified, and is not evaluated: write -1"
+            " for attributes that a person has not"
         )
 
 
