@@ -196,7 +196,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.format in ("csv", "json"):  # formats for programs, whose reader may look at the numbers alone
         for warning in _warnings(subject, evaluation):
             print(f"warning: {warning}", file=sys.stderr)
-        for remark in table.letters:
+        for remark in table.letters.keys() - {output.HARMONIC}:
             print(f"warning: {remark}", file=sys.stderr)
     deliver(output.FORMATS[args.format](table), args.output)
     return 0

@@ -223,7 +223,8 @@ def _toml_type(annotation: Any) -> type:
     if get_origin(annotation) is types.UnionType or type(None) in get_args(annotation):  # X | None
         return _toml_type(get_args(annotation)[0])
     kinds: dict[Any, type] = {Literal: str, Mapping: dict, tuple: list}
-    return kinds.get(get_origin(annotation), annotation)
+    kind: type = kinds.get(get_origin(annotation), annotation)
+    return kind
 
 
 def _check_numbers(values: Mapping[str, Any], names: Iterable[str], *, where: str) -> None:
