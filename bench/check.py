@@ -10,13 +10,13 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from bench.base import paths
+from bench.base import checksums, paths
 from bench.base.cli import Parser, add_dataset, add_runs, run_command
 from bench.base.errors import InputError
 from bench.base.protocol import column_name
 from bench.base.run_folder import RunFolder
 from bench.data import cards
-from bench.results import published, same_data
+from bench.results import published, record_integrity, same_data
 from bench.results.drift import (
     CONFIDENCE,
     DEFAULT_TOLERANCE,
@@ -32,6 +32,7 @@ from bench.results.record import (
     Group,
     Record,
     group_records,
+    is_edited,
     read_folder,
     record_name,
     shown,
@@ -49,13 +50,13 @@ def report(accepted: Groups, fresh: Groups, *, strict: bool) -> tuple[list[str],
     compared = list(compare(accepted, fresh))
     incomparable, remarks = list(_incomparable(accepted, fresh)), list(_remarks(accepted, fresh))
     missing = list(_missing(accepted, fresh))
-    lines = [
-        *incomparable,
-        *remarks,
-        *(f"{name}: accepted, but there is no fresh record" for name in missing),
-    ]
+    lines = [*incomparable, *remarks]
+    lines += [f"{name}: accepted, but there is no fresh record" for name in missing]
     lines += [*_tolerances(compared), *_verdict(compared)]
-    moved = incomparable or any(drift.share > 1 for drift in compared)
+    sides = {"accepted": accepted, "fresh": fresh}
+    edited = record_integrity.edited_records(sides)
+    lines = [*edited, *lines, *(record_integrity.without_checksum(sides) if strict else [])]
+    moved = edited or incomparable or any(drift.share > 1 for drift in compared)
     return lines, int(bool(moved or (strict and (missing or not compared))))
 
 
@@ -164,9 +165,11 @@ def _table_lines(rows: list[list[str]], headings: list[str]) -> list[str]:
 def accept(fresh: Sequence[Record], folder: Path, *, allow_partial: bool) -> list[str]:
     """Write the fresh records into the folder of accepted ones; returns a line per record on what changed.
 
-    Accepted records without a fresh counterpart stay. InputError, before anything is written, if a record is
-    made from partial data and `allow_partial` is False.
+    Accepted records without a fresh counterpart stay. InputError, before anything is written, if a record was
+    edited by hand, or is made from partial data and `allow_partial` is False.
     """
+    if edited := [record_name(record) for record in fresh if is_edited(record)]:
+        raise InputError(f"edited by hand: {', '.join(edited)}; make them again with python -m bench.run")
     partial = [record_name(record) for record in fresh if record["data"]["partial"]]
     if partial and not allow_partial:
         raise InputError(f"made from partial data: {', '.join(partial)}; add --allow-partial to accept them")
@@ -185,7 +188,7 @@ def _change(old: Record | None, new: Record) -> str:
         return f"new, mAP {_mean_ap(new):.2f}"
     keys = [key for key in new if key not in VOLATILE and new[key] != old.get(key)]
     if not keys:
-        return "unchanged"
+        return "unchanged, with a checksum that fits now" if checksums.KEY in old else "unchanged"
     return f"mAP {_mean_ap(old):.2f} -> {_mean_ap(new):.2f}; changed: {', '.join(keys)}"
 
 
@@ -235,7 +238,9 @@ def _parser() -> argparse.ArgumentParser:
         help="with --accept: also accept records made from partial data",
     )
     parser.add_argument(
-        "--strict", action="store_true", help="exit status 1 also if something cannot be compared"
+        "--strict",
+        action="store_true",
+        help="exit status 1 also if something cannot be compared; counts records without checksum",
     )
     return parser
 

@@ -11,6 +11,7 @@ import csv
 import io
 import json
 import math
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any
 from tabulate import tabulate
 
 from bench.base.cli import Parser, add_output, deliver, run_command
+from bench.base.csv_cells import safe_cell
 from bench.base.errors import InputError
 from bench.base.protocol import Evaluation, column_name
 from bench.results import ground_truth, same_data
@@ -150,7 +152,7 @@ def _as_csv(comparison: Comparison) -> str:
     writer = csv.DictWriter(buffer, ["kind", *MetricDifference.__dataclass_fields__], lineterminator="\n")
     writer.writeheader()
     for kind, lines in {"metric": comparison.metrics, "label": comparison.labels}.items():
-        writer.writerows({"kind": kind, **asdict(line)} for line in lines)
+        writer.writerows({"kind": kind, **asdict(line), "name": safe_cell(line.name)} for line in lines)
     return buffer.getvalue()
 
 
@@ -183,13 +185,17 @@ def main(argv: list[str] | None = None) -> int:
         for letter, path in zip("AB", args.predictions, strict=True)
     )
     evaluation = ground_truth.chosen_evaluation(a, top3=args.top3, unspecified=args.unspecified)
+    b = alignment.align_with(a, b)
     comparison = compare(
         a,
-        alignment.align_with(a, b),
+        b,
         profile=args.profile or evaluation.profile,
         evaluation=evaluation,
         replicates=args.bootstrap,
     )
+    if args.format in ("csv", "json"):  # formats for programs, whose reader may look at the numbers alone
+        for warning in _notes(a, b, evaluation):
+            print(f"warning: {warning}", file=sys.stderr)
     deliver(FORMATS[args.format](comparison), args.output)
     return 0
 

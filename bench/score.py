@@ -5,6 +5,7 @@
 
 import argparse
 import math
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from bench.base.errors import InputError
 from bench.base.protocol import ALL, TOP3, Column, Evaluation
 from bench.results import ground_truth, output
 from bench.results.table_model import Table, TableRow
-from bench.scoring import alignment, bootstrap, metrics, profiles
+from bench.scoring import alignment, bootstrap, doubts, metrics, profiles
 from bench.scoring.alignment import AlignedPredictions
 from bench.scoring.bootstrap import LEVEL
 from bench.scoring.profiles import Profile
@@ -101,6 +102,9 @@ def _row(subject: AlignedPredictions, line: ProfileRow, evaluation: Evaluation, 
     values, AP_C = alignment.score_predictions(subject, line.rules, evaluation)
     APs = zip(subject.names, AP_C.tolist(), strict=True)
     harmonic = {column: output.HARMONIC for column in values if column[1] == "F1-C"}
+    counts = doubts.empty_classes(subject.logits_NC, subject.labels_NC, line.rules, evaluation)
+    empty = doubts.empty_class_remarks({**counts}, len(subject.names))
+    ties = doubts.tie_remark(subject.logits_NC, subject.labels_NC, line.rules, evaluation)
     threshold = {"threshold": line.rules.positive[1]} if line.rules.positive else {}
     return TableRow(
         source="scored",
@@ -109,7 +113,9 @@ def _row(subject: AlignedPredictions, line: ProfileRow, evaluation: Evaluation, 
         values=values,
         lines=_interval(subject, line, evaluation, replicates) if replicates else {},
         marks={"oracle": ORACLE} if line.is_oracle else {},
-        remarks=harmonic if line.rules.f1_c == "harmonic" else {},
+        remarks=(harmonic if line.rules.f1_c == "harmonic" else {})
+        | empty
+        | ({("all", "mAP"): ties} if ties else {}),
         facts={
             "profile": line.profile,
             **threshold,
@@ -153,12 +159,17 @@ def _notes(
     replicates: int,
 ) -> Iterator[str]:
     yield from (f"{name}: {profiles.describe(profiles.get_profile(name))}." for name in wanted)
-    yield from alignment.label_remarks(subject, evaluation)
-    yield from subject.notes
+    yield from _warnings(subject, evaluation)
     if oracle:
         yield f"oracle: {ORACLE}."
     if replicates:
         yield f"2.5 %, 97.5 %: {LEVEL} % interval from {replicates:,} bootstrap replicates."
+
+
+def _warnings(subject: AlignedPredictions, evaluation: Evaluation) -> Iterator[str]:
+    """What a reader of the numbers must know about the files."""
+    yield from alignment.label_remarks(subject, evaluation)
+    yield from subject.notes
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -182,6 +193,11 @@ def main(argv: list[str] | None = None) -> int:
         oracle=args.oracle_thresholds,
         replicates=args.bootstrap,
     )
+    if args.format in ("csv", "json"):  # formats for programs, whose reader may look at the numbers alone
+        for warning in _warnings(subject, evaluation):
+            print(f"warning: {warning}", file=sys.stderr)
+        for remark in table.letters.keys() - {output.HARMONIC}:
+            print(f"warning: {remark}", file=sys.stderr)
     deliver(output.FORMATS[args.format](table), args.output)
     return 0
 

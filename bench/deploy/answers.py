@@ -14,6 +14,8 @@ if TYPE_CHECKING:  # bench.predict's help needs this file, and should not wait f
     import numpy as np
     from numpy.typing import NDArray
 
+from bench.base.csv_cells import safe_cell
+
 RankedLabels = tuple[tuple[str, float], ...]  # (name, confidence in 0..1), the most confident first
 
 DEFAULT_TOP = 5  # labels per image
@@ -71,9 +73,10 @@ def as_csv(answers: Sequence[Answer]) -> str:
     writer.writerow(["image", "rank", "label", "confidence", "maps", "error"])
     for answer in answers:
         for rank, (name, confidence) in enumerate(answer.labels, start=1):
-            writer.writerow([answer.image, rank, name, confidence, answer.maps, ""])
+            cells = [answer.image, rank, name, confidence, answer.maps, ""]
+            writer.writerow(map(safe_cell, cells))
         if not answer.labels:
-            writer.writerow([answer.image, "", "", "", answer.maps, answer.error])
+            writer.writerow(map(safe_cell, [answer.image, "", "", "", answer.maps, answer.error]))
     return buffer.getvalue()
 
 

@@ -4,11 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from bench.base import method_names
+from bench.base import checksums, method_names
 from bench.base.atomic_files import write_atomically
 from bench.base.errors import InputError
 from bench.deploy import model_card
 from bench.deploy.load_model import CONFIG, SCHEMA, WEIGHTS, LoadedModel
+from bench.results import record as records
 from bench.training import tensor_file
 
 ONNX = "model.onnx"
@@ -24,7 +25,9 @@ def write_folder(loaded: LoadedModel, folder: Path, *, onnx: bool = False) -> li
     onnx_files = [_write_onnx(loaded, folder / ONNX)] if onnx else []
     tensor_file.save(folder / WEIGHTS, dict(loaded.tensors), {"schema": SCHEMA})
     card = write_atomically(folder / "README.md", model_card.text(loaded, onnx=onnx))
-    text = json.dumps(configuration(loaded), indent=1, ensure_ascii=False) + "\n"
+    content = configuration(loaded)
+    content[checksums.KEY] = checksums.of_object(content)
+    text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
     return [folder / WEIGHTS, *onnx_files, card, write_atomically(folder / CONFIG, text)]
 
 
@@ -39,7 +42,7 @@ def configuration(loaded: LoadedModel) -> dict[str, Any]:
         "image_size": loaded.input_size,
         "image_mean": loaded.transform.mean,
         "image_std": loaded.transform.std,
-        "record": loaded.record,
+        "record": records.with_checksum(dict(loaded.record)),
     }
 
 

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from bench.base import checksums
 from bench.base.errors import InputError
 from bench.base.paths import RUNS
 from bench.base.run_folder import RunFolder
@@ -159,13 +160,16 @@ def _read_configuration(path: Path) -> tuple[Record, tuple[str, ...]]:
         configuration = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(configuration, dict) or configuration.get("schema") != SCHEMA:
             raise InputError(f"its schema is not {SCHEMA!r}")
-        record: Any = configuration.get("record")
-        records.check_record(record)
-        return dict(record), _labels_by_number(configuration.get("id2label"), label_names(record))
+        record = records.verified(configuration.get("record"))
+        labels = _labels_by_number(configuration.get("id2label"), label_names(record))
+        stated = configuration.get(checksums.KEY)
+        if stated is not None and stated != checksums.of_object(configuration):
+            raise InputError("changed after bench.export wrote it: its checksum does not fit; export again")
     except OSError as fault:
         raise InputError(f"{path.parent}: not an exported model: no {path.name} in it") from fault
     except ValueError as mistake:
         raise InputError(f"{path}: not the configuration of an exported model: {mistake}") from mistake
+    return record, labels
 
 
 def _labels_by_number(id2label: object, record_labels: tuple[str, ...]) -> tuple[str, ...]:

@@ -1,5 +1,7 @@
 """Write an exported model's card: README.md with the front matter that the Hugging Face Hub reads."""
 
+import html
+
 import huggingface_hub as hub
 from tabulate import tabulate
 
@@ -27,7 +29,7 @@ complete record of the run: recipe, stages, metrics of every convention, version
 
 ## Scores
 
-In percent, on {tested:,} test images, by the metric convention `{profile}`:
+In percent, on {tested:,} test images, by the metric convention `{profile}`{edited}:
 
 {scores}
 
@@ -72,31 +74,43 @@ ONNX = """
 """
 
 
+EDITED = """.
+
+**Edited by hand:** the record was changed after it was written, as its checksum does not fit; these
+numbers are not those of the run"""
+
+
 def text(loaded: LoadedModel, *, onnx: bool) -> str:
     """The model card in Markdown."""
     record, card = loaded.record, cards.load_card(loaded.record["dataset"])
     return LAYOUT.format(
         front=_front(loaded, card),
         title=method_names.display_name(record["method"])
-        + (f" [{record['variant']}]" if record["variant"] else ""),
-        dataset=card.title,
+        + (f" [{_escaped(record['variant'])}]" if record["variant"] else ""),
+        dataset=_escaped(card.title),
         summary=method_names.method_summaries()[record["method"]],
         seed=record["seed"],
         images=record["images"]["train"],
         tested=record["images"]["test"],
         parameters=record["parameters"],
         profile=record["protocol"]["profile"],
+        edited=EDITED if records.is_edited(record) else "",
         scores=_scores(loaded),
         side=loaded.input_size,
         mean=loaded.transform.mean,
         std=loaded.transform.std,
         orientation=ORIENTATION[loaded.exif],
         onnx=ONNX.format(side=loaded.input_size, number=len(loaded.labels)) if onnx else "",
-        labels=", ".join(loaded.labels),
-        data=card.title,
-        source=card.source,
-        licence=card.licence,
+        labels=_escaped(", ".join(loaded.labels)),
+        data=_escaped(card.title),
+        source=_escaped(card.source),
+        licence=_escaped(card.licence),
     )
+
+
+def _escaped(text: str) -> str:
+    """Text of cards and records for Markdown, in which raw HTML would be live."""
+    return html.escape(text, quote=False)
 
 
 def _front(loaded: LoadedModel, card: Card) -> str:

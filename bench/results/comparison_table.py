@@ -6,6 +6,7 @@ the accepted records (`results/reproduced/<dataset>`); the table says which.
 
 import statistics
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,17 @@ from bench.base.protocol import ALL, TOP3, Column, Evaluation, Values
 from bench.data import cards
 from bench.results import agreement, output, published, row_marks
 from bench.results.published import PublishedTable
-from bench.results.record import Record, group_records, metric_values, read_folder, shown, values_by_column
+from bench.results.record import (
+    Record,
+    group_records,
+    lacks_checksum,
+    metric_values,
+    read_folder,
+    shown,
+    values_by_column,
+)
 from bench.results.table_model import Table, TableRow
-from bench.scoring import profiles
+from bench.scoring import doubts, profiles
 
 SD_NOTE = "sd: standard deviation of the n seeds (n - 1 in the denominator); the line above it is their mean."
 DIFFERENCE_NOTE = (
@@ -47,7 +56,7 @@ def build_table(dataset: str, runs: Path, *, profile: str = "", tolerance: float
     title = card.title if card else paper.title if paper else base_name
     title += f", with {options}, which no published row has" if options else ""
     about = (title, _rules(evaluation, profile), *_sources(paper), f"Reproduced: {origin}.")
-    notes = (*_notes(rows), *agreement.verdict_notes(rows, stated=tolerance))
+    notes = (*_notes(rows), *_unprotected(records), *agreement.verdict_notes(rows, stated=tolerance))
     return Table(dataset, about, _columns(paper, evaluation), tuple(rows), notes, origin)
 
 
@@ -136,6 +145,7 @@ def _reproduced_rows(
 ) -> Iterator[TableRow]:
     """A row for each method, in the order of the papers, followed by a row for each of its variants."""
     groups = group_records(records)
+    data_marks = row_marks.data_marks(groups)
     summaries = method_names.method_summaries()
     unknown_methods = sorted({method for method, _ in groups} - set(summaries))  # of other code versions
     for method in [*method_names.methods_in_order(), *unknown_methods]:
@@ -146,7 +156,8 @@ def _reproduced_rows(
                 remedy += f", then submit runs/{dataset}/results to the data set's evaluation server"
             yield TableRow("reproduced", method, name, n=0, remedy=remedy)
         for variant in sorted(variant for group_method, variant in groups if group_method == method):
-            yield _mean_row(name, groups[method, variant], paper, evaluation, profile)
+            row = _mean_row(name, groups[method, variant], paper, evaluation, profile)
+            yield replace(row, marks={**row.marks, **data_marks.get((method, variant), {})})
 
 
 def _mean_row(
@@ -169,9 +180,18 @@ def _mean_row(
         lines=lines,
         marks=(method_names.marks(members[0]["method"]) if published_row else {})
         | row_marks.marks_for_row(members, evaluation),
-        remarks=_profile_remarks(means, profile, evaluation.profile),
+        remarks=_profile_remarks(means, profile, evaluation.profile) | _empty_remarks(members, profile),
         facts={"seeds": [member["seed"] for member in members], "profile": profile},
     )
+
+
+def _empty_remarks(members: list[Record], profile: str) -> dict[Column, str]:
+    """How much of each mean over classes comes from empty classes, on average over the seeds."""
+    by_seed = [member["metrics"][profile].get("empty_classes", {}) for member in members]
+    groups = {group for counts in by_seed for group in counts if group in ("all", "top3")}
+    means = {group: statistics.fmean(counts.get(group, 0) for counts in by_seed) for group in sorted(groups)}
+    classes = len(members[0]["metrics"][profile].get("AP", ()))
+    return doubts.empty_class_remarks(means, classes) if classes else {}
 
 
 def _published_row_of(record: Record, paper: PublishedTable | None) -> published.PublishedRow | None:
@@ -194,6 +214,15 @@ def _differences(
         for column, mean in means.items()
         if column in values and profiles.is_comparable(rules, published_row.convention, column[1])
     }
+
+
+def _unprotected(records: list[Record]) -> list[str]:
+    count = f"{sum(map(lacks_checksum, records))} of {len(records)} records"
+    note = (
+        f"Without a checksum, so that an edit by hand would not be seen: {count}, which older versions wrote;"
+    )
+    remedy = "python -m bench.check --accept gives them one."
+    return [f"{note} {remedy}"] if any(map(lacks_checksum, records)) else []
 
 
 def _notes(rows: Sequence[TableRow]) -> list[str]:

@@ -11,7 +11,9 @@ from bench.base.protocol import Evaluation, Top3, Unspecified
 from bench.data import cards, store
 from bench.data.cards import Card
 from bench.scoring.alignment import AlignedPredictions, align
-from bench.scoring.prediction_files import MatrixFile, read_matrix_file
+from bench.scoring.label_checks import check_label_classes
+from bench.scoring.matrix_file import MatrixFile
+from bench.scoring.prediction_files import read_matrix_file
 
 
 def load_with_truth(
@@ -62,13 +64,17 @@ def chosen_evaluation(
 ) -> Evaluation:
     """How to score the subject: as its data set's paper does, except for the rules that the user chose.
 
-    None: the user chose nothing; "none": no such rule.
+    None: the user chose nothing; "none": no such rule. InputError if labels of one kind are absent by these
+    rules, as any prediction would then have the same score.
     """
     chosen = {"top3": top3, "unspecified": unspecified}
     changes: dict[str, Any] = {
         name: None if value == "none" else value for name, value in chosen.items() if value
     }
-    return replace(subject.evaluation, **changes)
+    evaluation = replace(subject.evaluation, **changes)
+    where = str(subject.truth_path or subject.path)
+    check_label_classes(subject.labels_NC, evaluation.unspecified, where=where)
+    return evaluation
 
 
 def _card(given: MatrixFile, dataset: str | None) -> Card | None:

@@ -1,20 +1,34 @@
-"""Read the published results of a data set, with the papers that print them (`results/published/*.toml`)."""
+"""Read the published results of a data set, with the papers that print them (`results/published/*.toml`).
+
+`results/published/SHA256SUMS` lists the checksum of each file, so that an edit of a file is noticed.
+"""
 
 import dataclasses
-import tomllib
+import hashlib
+import types
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin
 
 from bench.base import paths
 from bench.base.errors import InputError, unknown
 from bench.base.method_names import normalised
-from bench.base.protocol import TOP3, Top3
+from bench.base.protocol import ALL, TOP3, Top3
+from bench.base.structured_files import read_text, read_toml
 from bench.data import cards
 from bench.results.fields import check_percentage, check_type, require_key
 from bench.scoring import profiles
 from bench.scoring.profiles import Profile
+
+SUMS = "SHA256SUMS"  # in the layout of the program sha256sum, in the folder of the files
+EDITED = "edited by hand"
+EDITED_MEANING = (
+    "published rows differ from those of the release: {path} does not have the checksum in "
+    + SUMS
+    + "; take "
+    "the file back with git checkout, or, if the change is right, run sha256sum *.toml > " + SUMS + " there"
+)
 
 
 @dataclass(frozen=True)
@@ -123,31 +137,57 @@ def full_dataset_name(name: str) -> str:
 def load_published(name: str) -> PublishedTable | None:
     """The published results of a data set (options after `@` are ignored); None if it has none."""
     stem = cards.base(full_dataset_name(name))
-    return read_published_file(paths.PUBLISHED / f"{stem}.toml") if stem in published_datasets() else None
+    if stem not in published_datasets():
+        return None
+    path = paths.PUBLISHED / f"{stem}.toml"
+    table = read_published_file(path)
+    if not is_edited(path):
+        return table
+    mark = {EDITED: EDITED_MEANING.format(path=f"results/published/{path.name}")}
+    rows = tuple(dataclasses.replace(row, marks={**row.marks, **mark}) for row in table.rows)
+    return dataclasses.replace(table, rows=rows)
+
+
+def is_edited(path: Path) -> bool:
+    """Whether a file is not the one whose checksum is listed; one without a checksum is a user's."""
+    sums = path.with_name(SUMS)
+    lines = read_text(sums).splitlines() if sums.exists() else []
+    listed = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+    digest = hashlib.sha256(read_text(path).encode()).hexdigest()
+    return listed.get(path.name, digest) != digest
 
 
 def read_published_file(path: Path) -> PublishedTable:
     """The published results in a file; InputError gives the file, the row and what is wrong."""
+    table = read_toml(path)
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
         return _parse_table(table)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, InputError) as error:
+    except InputError as error:
         raise InputError(f"{path.name}: {error}") from error
 
 
 def _parse_table(table: Mapping[str, Any]) -> PublishedTable:
     _check_keys(PublishedTable, table, where="the file")
+    for name in table["columns"]:
+        if name not in ALL:
+            raise unknown("column", str(name), ALL)
+    if table.get("top3") not in (None, *get_args(Top3)):
+        raise unknown("top3 of the file", table["top3"], get_args(Top3))
+    if not table["sources"]:
+        raise InputError("sources: at least one is needed")
     sources = {key: _parse_source(key, entry) for key, entry in table["sources"].items()}
     rows = tuple(_parse_row(entry, sources, table["columns"]) for entry in table["rows"])
     return PublishedTable(**{**table, "columns": tuple(table["columns"]), "sources": sources, "rows": rows})
 
 
-def _parse_source(key: str, entry: Mapping[str, Any]) -> Source:
+def _parse_source(key: str, entry: Any) -> Source:
+    check_type(entry, (dict,), name=f"source {key!r}")
     _check_keys(Source, entry, where=f"source {key!r}")
     return Source(**entry)
 
 
-def _parse_row(entry: Mapping[str, Any], sources: Iterable[str], columns: Iterable[str]) -> PublishedRow:
+def _parse_row(entry: Any, sources: Iterable[str], columns: Iterable[str]) -> PublishedRow:
+    check_type(entry, (dict,), name="each of rows")
     where = f"row {entry.get('name')!r}"
     _check_keys(PublishedRow, entry, where=where)
     row = PublishedRow(**entry)
@@ -159,18 +199,32 @@ def _parse_row(entry: Mapping[str, Any], sources: Iterable[str], columns: Iterab
         raise unknown(f"profile of {where}", row.profile, profiles.PROFILES)
     _check_numbers(row.all, columns, where=f"all of {where}")
     _check_numbers(row.top3, TOP3, where=f"top3 of {where}")
+    for mark, meaning in row.marks.items():
+        check_type(meaning, (str,), name=f"{where}: marks.{mark}")
     return row
 
 
 def _check_keys(kind: Any, entry: Mapping[str, Any], *, where: str) -> None:
-    """InputError unless the keys are fields of the dataclass, and all fields without a default are there."""
+    """InputError unless the keys are fields of the dataclass, each value has its field's type, and all fields
+    without a default are there.
+    """
     fields = {field.name: field for field in dataclasses.fields(kind)}
     for key in entry:
         if key not in fields:
             raise unknown(f"key of {where}", key, fields)
+        check_type(entry[key], (_toml_type(fields[key].type),), name=f"{where}: {key}")
     for name, item in fields.items():
         if item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING:
             require_key(entry, name, name=f"{where}: {name}")
+
+
+def _toml_type(annotation: Any) -> type:
+    """The type that TOML has for a field: text, whole number, list or table."""
+    if get_origin(annotation) is types.UnionType or type(None) in get_args(annotation):  # X | None
+        return _toml_type(get_args(annotation)[0])
+    kinds: dict[Any, type] = {Literal: str, Mapping: dict, tuple: list}
+    kind: type = kinds.get(get_origin(annotation), annotation)
+    return kind
 
 
 def _check_numbers(values: Mapping[str, Any], names: Iterable[str], *, where: str) -> None:

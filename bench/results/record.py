@@ -1,6 +1,8 @@
 """Read, write and check records: JSON files with the results of a run and all that determined them.
 
-Records of two runs of the same command differ only in the keys `timing` and `provenance`.
+Records of two runs of the same command differ only in the keys `timing` and `provenance`, and so in the
+`checksum` that the file has of all the others. In memory a record whose checksum fits has none; one of a file
+without a checksum has None, and one that was changed after it was written keeps the one that does not fit.
 """
 
 import hashlib
@@ -9,49 +11,22 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
+from bench.base import checksums
 from bench.base.atomic_files import write_atomically
 from bench.base.errors import InputError
 from bench.base.paths import ROOT
 from bench.base.protocol import ALL, TOP3, Column, Values
-from bench.results.fields import NULL, check_percentage, check_type, require_key
+from bench.base.structured_files import read_json
+from bench.results.record_check import REQUIRED_TYPES, SCHEMA, check_record
+
+__all__ = ["REQUIRED_TYPES", "SCHEMA", "check_record"]  # beside what is defined here
 
 Record = dict[str, Any]
 Group = tuple[str, str]  # method and variant: their records are averaged over seeds
 
-SCHEMA = "multilabel-bench/record/1"
-VOLATILE = ("timing", "provenance")  # keys that may differ between two runs of the same command
-
-# required keys and their types; a dot separates the key of a nested object from its parent's
-REQUIRED_TYPES: dict[str, tuple[type, ...]] = {
-    "schema": (str,),
-    "dataset": (str,),
-    "method": (str,),
-    "variant": (str,),
-    "seed": (int,),
-    "metrics": (dict,),
-    "protocol": (dict,),
-    "protocol.profile": (str,),
-    "protocol.top3": (str, NULL),
-    "protocol.unspecified": (str, NULL),
-    "images": (dict,),
-    "images.train": (int,),
-    "images.held_out": (int,),
-    "images.test": (int,),
-    "parameters": (int,),
-    "epochs": (int,),
-    "recipe": (dict,),
-    "stages": (list,),
-    "data": (dict,),
-    "data.card": (str,),
-    "data.fingerprint": (str,),
-    "data.partial": (bool,),
-    "key": (str,),
-    "timing": (dict,),
-    "provenance": (dict,),
-}
-ROUNDING = 1e-9  # profile srn2017's recall, (tp + eps) / (gp + eps) + eps, may exceed 100 % by rounding
+VOLATILE = ("timing", "provenance", checksums.KEY)  # may differ between two runs of the same command
 
 
 def file_name(record: Mapping[str, Any]) -> str:
@@ -78,26 +53,52 @@ def record_name(record: Mapping[str, Any], *, seed: bool = True) -> str:
 
 
 def write_record(record: Record, folder: Path) -> Path:
-    """Write the record's file into the folder, atomically; InputError if the record is not valid."""
+    """Write the record's file into the folder, atomically; InputError if the record is not valid.
+
+    A record that was changed by hand keeps the checksum that does not fit: no copy of it looks untouched.
+    """
     check_record(record)
     standard_keys = [key for key in REQUIRED_TYPES if "." not in key]
-    ordered = {key: record[key] for key in standard_keys} | record
+    ordered = {key: record[key] for key in standard_keys} | with_checksum(record)
     text = json.dumps(ordered, indent=1, ensure_ascii=False, allow_nan=False)
     return write_atomically(folder / file_name(record), text + "\n")
 
 
 def read_record(path: Path) -> Record:
     """The record in a file; InputError gives the file and what is wrong with it."""
+    table = read_json(path)
     try:
-        record = json.loads(path.read_text(encoding="utf-8"), parse_constant=_reject_constant)
-        check_record(record)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+        return verified(table)
     except InputError as error:
         raise InputError(f"{path}: not a record: {error}") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not a record: not JSON ({error})") from error
-    return dict(record)
+
+
+def with_checksum(record: Record) -> Record:
+    """The record as files hold it: with its checksum as the last key."""
+    content = {key: value for key, value in record.items() if key != checksums.KEY}
+    return content | {checksums.KEY: record.get(checksums.KEY) or checksums.of_object(content)}
+
+
+def verified(table: Any) -> Record:
+    """The record in an object that a file holds, without the checksum if it fits; InputError as
+    `check_record`.
+    """
+    check_record(table)
+    record = dict(table)
+    written = record.setdefault(checksums.KEY, None)
+    if written is not None and written == checksums.of_object(record):
+        del record[checksums.KEY]
+    return record
+
+
+def is_edited(record: Mapping[str, Any]) -> bool:
+    """Whether the record was changed after it was written: its checksum does not fit."""
+    return record.get(checksums.KEY) is not None
+
+
+def lacks_checksum(record: Mapping[str, Any]) -> bool:
+    """Whether the record comes from a file without a checksum, such as older versions wrote."""
+    return checksums.KEY in record and record[checksums.KEY] is None
 
 
 def read_folder(folder: Path, *, dataset: str = "") -> list[Record]:
@@ -152,47 +153,3 @@ def values_by_column(by_seed: Sequence[Values]) -> dict[Column, list[float]]:
     """For each column that all seeds have: its values, one per seed."""
     shared = [column for column in by_seed[0] if all(column in values for values in by_seed)]
     return {column: [values[column] for values in by_seed] for column in shared}
-
-
-def check_record(record: object) -> None:
-    """InputError unless this is a record: all required keys, each of its type, and metrics from 0 to 100."""
-    if not isinstance(record, dict):
-        raise InputError("not an object")
-    if record.get("schema") != SCHEMA:
-        raise InputError(f"its schema is {record.get('schema')!r}, not {SCHEMA!r}")
-    for key in REQUIRED_TYPES:
-        _check_key(record, key)
-    if record["seed"] < 0:
-        raise InputError(f"seed must not be negative: {record['seed']}")
-    _check_metrics(record["metrics"], record["protocol"])
-
-
-def _check_key(record: Mapping[str, Any], key: str) -> None:
-    parent, _, name = key.rpartition(".")
-    table = record[parent] if parent else record
-    require_key(table, name, name=key)
-    check_type(table[name], REQUIRED_TYPES[key], name=key)
-
-
-def _check_metrics(metrics: Mapping[str, Any], protocol: Mapping[str, Any]) -> None:
-    own_profile = protocol["profile"]
-    require_key(metrics, own_profile, name=f"metrics.{own_profile} (protocol.profile)")
-    for profile, values in metrics.items():
-        _check_numbers(values, where=f"metrics.{profile}")
-    required = ["mAP", *(["top3"] if protocol["top3"] else [])]
-    for name in required:
-        require_key(metrics[own_profile], name, name=f"metrics.{own_profile}.{name}")
-
-
-def _check_numbers(values: Any, *, where: str) -> None:
-    check_type(values, (dict,), name=where)
-    for name, value in values.items():
-        key = f"{where}.{name}"
-        if name in ("AP", "top3"):
-            _check_numbers(value, where=key)
-        elif value is not None or not where.endswith(".AP"):  # null: a class without positives has no AP
-            check_percentage(value, name=key, rounding=ROUNDING)
-
-
-def _reject_constant(constant: str) -> NoReturn:
-    raise InputError(f"it holds {constant}, which is not a JSON number")

@@ -4,16 +4,27 @@ A mark is a word beside the row's name, such as "partial"; below the table stand
 marks prevent a verdict (`INCOMPARABLE` in `bench/results/agreement.py`).
 """
 
+from collections import defaultdict
+from collections.abc import Mapping
+
 from bench.base.protocol import Evaluation
-from bench.results.record import Record, record_name
+from bench.results.record import Group, Record, is_edited, record_name
 
 PARTIAL = "the data set was incomplete; do not compare with published numbers"
+EDITED = "edited by hand"
+EDITED_MEANING = (
+    "changed after being written, as the checksum does not fit; the numbers are not those of the run: make "
+    "it again with python -m bench.run"
+)
 MIN_SHARE = 0.95  # of the images of a data set: with fewer, a row gets no verdict
 
 
 def marks_for_row(members: list[Record], evaluation: Evaluation) -> dict[str, str]:
     """Mark -> meaning, for the row that is the mean of these records (the seeds of one method)."""
     marks = {"partial": PARTIAL} if any(member["data"]["partial"] for member in members) else {}
+    if edited := [member for member in members if is_edited(member)]:
+        names = ", ".join(map(record_name, edited))
+        marks[EDITED] = f"{names} {EDITED_MEANING}"
     marks |= _image_count_mark(members)
     if differing := _differing(members):
         marks["mixed"] = (
@@ -24,6 +35,27 @@ def marks_for_row(members: list[Record], evaluation: Evaluation) -> dict[str, st
         marks["other protocol"] = (
             "scored with another rule for top-3 or unspecified labels than stated above the table"
         )
+    return marks
+
+
+def data_marks(groups: Mapping[Group, list[Record]]) -> dict[Group, dict[str, str]]:
+    """Mark -> meaning for each row, where rows on images of one size were made with different data.
+
+    Images of another size have another fingerprint, which says nothing.
+    """
+    prints_by_size = defaultdict(set)
+    for members in groups.values():
+        for member in members:
+            prints_by_size[str(member["recipe"].get("input_size"))].add(member["data"]["fingerprint"])
+    marks: dict[Group, dict[str, str]] = {}
+    for group, members in groups.items():
+        sizes = {str(member["recipe"].get("input_size")) for member in members}
+        if any(len(prints_by_size[size]) > 1 for size in sizes):
+            prints = " and ".join(sorted({member["data"]["fingerprint"][:8] for member in members}))
+            marks[group] = {
+                f"data {prints}": f"made with the data of fingerprint {prints}; rows of another have "
+                "other images or labels, or were prepared with another version of Pillow"
+            }
     return marks
 
 

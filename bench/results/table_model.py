@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from bench.base.csv_cells import safe_cell
 from bench.base.protocol import GROUPS, Column, Values, column_name
 
 
@@ -68,7 +69,10 @@ class Table:
 
 
 def as_csv(table: Table) -> str:
-    """One line per row: its values, then the values of its further lines under names such as "std mAP"."""
+    """One line per row: its values, then the values of its further lines under names such as "std mAP".
+
+    A text that a spreadsheet would run as a formula begins with an apostrophe.
+    """
     names = {column: column_name(column, top3="top3") for column in table.columns}
     headings = ["method", "title", "variant", "source", "n", "marks", "remarks", "run"]
     buffer = io.StringIO()
@@ -90,7 +94,10 @@ def as_csv(table: Table) -> str:
             row.remedy,
         ]
         parts = [row.values, *(row.lines.get(line, {}) for line in table.lines)]
-        writer.writerow(facts + [part.get(column) for part in parts for column in table.columns])
+        writer.writerow(
+            [safe_cell(fact) for fact in facts]
+            + [part.get(column) for part in parts for column in table.columns]
+        )
     return buffer.getvalue()
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from bench.base.errors import InputError, unknown
 from bench.base.protocol import ALL, Column, Evaluation
 from bench.scoring import metrics
+from bench.scoring.label_checks import one_sided_labels
 from bench.scoring.matrices import (
     Array,
     EntryTest,
@@ -24,8 +25,8 @@ from bench.scoring.matrices import (
     is_no_probability,
     is_not_finite,
 )
+from bench.scoring.matrix_file import MatrixFile, Role
 from bench.scoring.metrics import logit
-from bench.scoring.prediction_files import MatrixFile, Role
 from bench.scoring.profiles import Profile
 
 # Stands for the logits of p = 0 and p = 1, which are infinite. The logit of the largest double below 1 is 37,
@@ -43,7 +44,7 @@ class AlignedPredictions:
 
     names: of the labels. ids: of the images; empty where no file gives them. notes: warnings for the reader
     of the scores. has_label_names: whether a file or the card names the labels; else they are numbered.
-    dataset, title, evaluation: of the data set, where it is known.
+    dataset, title, evaluation: of the data set, where it is known. truth_path: the file of the labels.
     """
 
     path: Path
@@ -56,6 +57,7 @@ class AlignedPredictions:
     dataset: str = ""
     title: str = ""
     evaluation: Evaluation = field(default_factory=Evaluation)
+    truth_path: Path | None = None
 
 
 def align(
@@ -82,16 +84,19 @@ def align(
         labels_NC=labels_NC[_truth_rows(given, truth)].astype(np.int8),
         names=names,
         ids=given.ids or truth.ids,
-        notes=() if probabilities else _warnings(logits_NC),
+        notes=(
+            *dict.fromkeys((*given.notes, *truth.notes)),
+            *_unmatched_ids(given, truth),
+            *(() if probabilities else _warnings(logits_NC)),
+        ),
+        truth_path=truth.path,
         has_label_names=bool(label_names),
     )
 
 
 def label_remarks(subject: AlignedPredictions, evaluation: Evaluation) -> Iterator[str]:
-    """Warnings about the ground truth: labels without positives, and zeros whose meaning is not stated."""
-    positives_C = (subject.labels_NC == 1).sum(axis=0)
-    if empty := [name for name, count in zip(subject.names, positives_C, strict=True) if not count]:
-        yield f"Labels without a positive, {len(empty)} of {len(subject.names)}: {', '.join(empty)}."
+    """Warnings about the ground truth: labels without positives or negatives, zeros of unstated meaning."""
+    yield from one_sided_labels(subject.labels_NC, subject.names, evaluation.unspecified)
     if evaluation.unspecified is None and (subject.labels_NC == -1).any() and (subject.labels_NC == 0).any():
         yield MIXED_LABELS
 
@@ -156,13 +161,22 @@ def _truth_rows(given: MatrixFile, truth: MatrixFile) -> Any:
     return slice(None)
 
 
+def _unmatched_ids(given: MatrixFile, truth: MatrixFile) -> tuple[str, ...]:
+    """A note where one of two files has ids and the other none, so that nothing can be matched."""
+    if given is truth or bool(given.ids) == bool(truth.ids):
+        return ()
+    named, bare = (given, truth) if given.ids else (truth, given)
+    lack = f"{named.path.name} has ids of images, {bare.path.name} has none"
+    return (f"{lack}: images are taken in the order of the files.",)
+
+
 def _rows_matched_by_id(given: MatrixFile, truth: MatrixFile) -> list[int]:
     given_rows, truth_rows = _row_by_id(given), _row_by_id(truth)
     for file, rows, other_rows in ((given, given_rows, truth_rows), (truth, truth_rows, given_rows)):
         if unmatched := [id_ for id_ in rows if id_ not in other_rows]:
-            raise InputError(
-                f"{file.path}: {len(unmatched)} images are not in the other file, the first: {unmatched[0]!r}"
-            )
+            example = next(iter(other_rows))
+            fault = f"{len(unmatched)} images are not in the other file, the first: {unmatched[0]!r}"
+            raise InputError(f"{file.path}: {fault}; ids there are such as {example!r}")
     return [truth_rows[id_] for id_ in given.ids]
 
 
@@ -210,6 +224,7 @@ def align_with(reference: AlignedPredictions, other: AlignedPredictions) -> Alig
         names=named.names,
         has_label_names=named.has_label_names,
         ids=reference.ids,
+        notes=(*other.notes, *_unmatched_ids(reference_file, other_file)),
     )
     _check_same_truth(reference, ordered)
     return ordered

@@ -1,28 +1,41 @@
 """Read predictions or labels that other programs wrote: matrices of images x labels, names and ids.
 
 The file's suffix decides the format. `.safetensors`: the suite's own predictions file. `.npz`: any of the
-arrays `logits`, `labels`, `label_names` and `ids`. `.npy`: one matrix. `.csv`: label names in the first line,
-optionally with a column `id`. Any other suffix: text, one image per line, numbers separated by blanks.
+arrays `logits`, `labels`, `label_names` and `ids`. `.npy`: one matrix. `.csv`, `.tsv`: label names in the
+first line, optionally with a column of ids (`text_files`). Any other suffix: text, one image per line,
+numbers separated by blanks.
 No file is unpickled, and the format is never guessed from the values.
 """
 
-import csv
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from bench.base.errors import InputError
-from bench.scoring import predictions
+from bench.scoring import predictions, text_files
 from bench.scoring.matrices import Array, is_matrix
+from bench.scoring.matrix_file import MatrixFile, Role
 
-Role = Literal["logits", "labels"]
-Cells = list[str]
+# First bytes of files that are not read, what they are, and what to do.
+FOREIGN = {
+    b"\x1f\x8b": ("compressed by gzip", "unpack it with gunzip"),
+    b"BZh": ("compressed by bzip2", "unpack it with bunzip2"),
+    b"\xfd7zXZ": ("compressed by xz", "unpack it with unxz"),
+    b"\x28\xb5\x2f\xfd": ("compressed by zstd", "unpack it with unzstd"),
+    b"PAR1": ("a Parquet file", "write it as CSV, with pandas: read_parquet(FILE).to_csv(FILE.csv)"),
+    b"ARROW1": ("an Arrow file", "write it as CSV, with pandas: read_feather(FILE).to_csv(FILE.csv)"),
+    b"\x89HDF": ("an HDF5 file", "write its matrices as .npz, with numpy.savez"),
+    b"MATLAB": ("a MATLAB file", "write its matrices as .npz, with numpy.savez"),
+    b"PK\x03\x04": ("a zip archive or a spreadsheet", "unpack it, or save the sheet as CSV"),
+    b"\xd0\xcf\x11\xe0": ("a spreadsheet", "save the sheet as CSV"),
+    b"\xff\xfe": ("UTF-16 text", "save it as UTF-8"),
+    b"\xfe\xff": ("UTF-16 text", "save it as UTF-8"),
+    b"\x80": ("a pickle, which may run any code", "write its matrices as .npz, with numpy.savez"),
+}
 
 # What numpy raises for damaged files. It parses headers as Python source, hence the syntax errors.
 DAMAGED_FILE_ERRORS = (
@@ -37,39 +50,15 @@ DAMAGED_FILE_ERRORS = (
 )
 
 
-@dataclass(frozen=True)
-class MatrixFile:
-    """The contents of a file; names (of labels), ids (of images) and dataset are empty if it has none.
-
-    fields: in a text file, the number of the field that holds each column. first_line: the line of row 0.
-    """
-
-    path: Path
-    matrices: Mapping[str, Array]
-    names: tuple[str, ...] = ()
-    ids: tuple[str, ...] = ()
-    dataset: str = ""
-    fields: tuple[int, ...] = ()
-    first_line: int = 1
-
-    def entry_position(self, row: int, column: int) -> str:
-        """The position of an entry, for messages: `PATH: line 3, column 2 (dog)`, or row and column."""
-        name = f" ({self.names[column]})" if self.names else ""
-        if self.fields:
-            return f"{self.path}: line {row + self.first_line}, column {self.fields[column]}{name}"
-        return f"{self.path}: row {row}, column {column}{name}, counted from 0"
-
-    def header_position(self, column: int) -> str:
-        """The position of a label's name, for messages."""
-        if self.fields:
-            return f"{self.path}: line 1, column {self.fields[column]}"
-        return f"{self.path}: label_names[{column}]"
-
-
 def read_matrix_file(path: Path, role: Role) -> MatrixFile:
     """The file's contents, with the matrix of that role; InputError gives the position of an error."""
     try:
-        file = READERS.get(path.suffix.lower(), _read_text)(path, role)
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path} is a folder, a pipe or a device; give a file")
+        read = READERS.get(path.suffix.lower(), text_files.read_lines_of_numbers)
+        if read in (text_files.read_csv, text_files.read_lines_of_numbers):
+            _refuse_foreign(path)
+        file = read(path, role)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
     if role not in file.matrices:
@@ -82,6 +71,17 @@ def read_matrix_file(path: Path, role: Role) -> MatrixFile:
         if name in file.names[:column]:
             raise InputError(f"{file.header_position(column)}: two labels have the same name: {name!r}")
     return file
+
+
+def _refuse_foreign(path: Path) -> None:
+    """InputError if this is no text file, with what it is where its first bytes tell."""
+    with path.open("rb") as file:
+        start = file.read(1 << 16)
+    for first, (kind, remedy) in FOREIGN.items():
+        if start.startswith(first):
+            raise InputError(f"{path} is {kind}, which is not read; {remedy}")
+    if b"\0" in start or start.startswith(b"\x89"):
+        raise InputError(f"{path} is not a text file; the suffixes of other formats are {', '.join(READERS)}")
 
 
 def _check_shape(file: MatrixFile, kind: str, matrix: Array) -> None:
@@ -134,77 +134,10 @@ def _read_npy(path: Path, role: Role) -> MatrixFile:
     return MatrixFile(path, {role: np.asarray(matrix)})
 
 
-def _read_csv(path: Path, role: Role) -> MatrixFile:
-    lines = csv.reader(_read_lines(path), strict=True)
-    try:
-        header, *rows = ([cell.strip() for cell in cells] for cells in lines)
-    except csv.Error as error:
-        raise InputError(f"{path}: line {lines.line_num}: {error}") from error
-    for field, name in enumerate(header, start=1):
-        if _is_fraction(name):
-            raise InputError(
-                f"{path}: line 1, column {field}: the first line must hold label names, not {name}"
-            )
-    fields = tuple(field for field, name in enumerate(header, start=1) if name != "id")
-    matrix = _parse_numbers(path, rows, fields, first_line=2, width=len(header))
-    ids = tuple(cells[header.index("id")] for cells in rows) if "id" in header else ()
-    names = tuple(header[field - 1] for field in fields)
-    return MatrixFile(path, {role: matrix}, names, ids, fields=fields, first_line=2)
-
-
-def _read_text(path: Path, role: Role) -> MatrixFile:
-    rows = [line.split() for line in _read_lines(path)]
-    fields = tuple(range(1, len(rows[0]) + 1))
-    matrix = _parse_numbers(path, rows, fields, first_line=1, width=len(fields))
-    return MatrixFile(path, {role: matrix}, fields=fields)
-
-
 READERS: dict[str, Callable[[Path, Role], MatrixFile]] = {
     ".safetensors": _read_safetensors,
     ".npz": _read_npz,
     ".npy": _read_npy,
-    ".csv": _read_csv,
+    ".csv": text_files.read_csv,
+    ".tsv": text_files.read_csv,
 }
-
-
-def _read_lines(path: Path) -> list[str]:
-    """The lines of a text file without the empty ones at its end."""
-    try:
-        text = path.read_text(encoding="utf-8-sig").rstrip()
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{path} is not a text file; the suffixes of other formats are {', '.join(READERS)}"
-        ) from error
-    if not text:
-        raise InputError(f"{path} is empty")
-    return text.split("\n")
-
-
-def _parse_numbers(
-    path: Path, rows: Sequence[Cells], fields: Sequence[int], *, first_line: int, width: int
-) -> Array:
-    """The matrix of those fields; InputError gives line and column of an entry that is not a number."""
-    matrix = np.empty((len(rows), len(fields)))
-    for row, cells in enumerate(rows):
-        if len(cells) != width:
-            raise InputError(f"{path}: line {row + first_line} has {len(cells)} values, not {width}")
-        try:
-            matrix[row] = [float(cells[field - 1]) for field in fields]
-        except ValueError as error:
-            field = next(field for field in fields if not _is_number(cells[field - 1]))
-            position = f"line {row + first_line}, column {field}"
-            raise InputError(f"{path}: {position}: {cells[field - 1]!r} is not a number") from error
-    return matrix
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _is_fraction(text: str) -> bool:
-    """Whether this is a number that cannot be meant as a label's name; whole numbers such as 7 can."""
-    return _is_number(text) and not text.isdigit()

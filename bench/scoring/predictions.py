@@ -1,5 +1,6 @@
 """Read and write the predictions file: logits and labels of all images, which is all that metrics need.
 
+Its header carries a checksum of the content; files of older versions have none.
 Legend: N images, C labels.
 """
 
@@ -14,11 +15,14 @@ import safetensors
 import safetensors.numpy
 from numpy.typing import NDArray
 
+from bench.base import checksums
 from bench.base.atomic_files import write_atomically
 from bench.base.errors import InputError
 from bench.scoring.matrices import is_matrix
 
 SCHEMA = "multilabel-bench/predictions/1"
+# In the header; "format" is safetensors' own. A damaged name of the checksum must not pass as a file without.
+HEADER_KEYS = {"schema", "facts", "format", checksums.KEY}
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,8 @@ class Predictions:
 def write_predictions(path: Path, predictions: Predictions) -> None:
     """Write a predictions file: safetensors with the facts as JSON in its header."""
     tensors: dict[str, NDArray[Any]] = {"logits": predictions.logits_NC, "labels": predictions.labels_NC}
-    header = {"schema": SCHEMA, "facts": json.dumps(predictions.facts)}
+    facts = json.dumps(predictions.facts)
+    header = {"schema": SCHEMA, "facts": facts, checksums.KEY: _checksum(predictions, facts)}
     write_atomically(path, safetensors.numpy.save(tensors, header))
 
 
@@ -45,10 +50,29 @@ def read_predictions(path: Path) -> Predictions:
             if header.get("schema") != SCHEMA:
                 raise InputError(f"schema {header.get('schema')!r}, not {SCHEMA!r}")
             predictions = Predictions(file.get_tensor("logits"), file.get_tensor("labels"), _facts(header))
+        _check_checksum(predictions, header)
         _check_shapes(predictions)
     except (OSError, TypeError, InputError, safetensors.SafetensorError) as error:
         raise InputError(f"{path} is not a predictions file: {error}") from error
     return predictions
+
+
+def _checksum(predictions: Predictions, facts: str) -> str:
+    """Of shapes, types and values of both matrices, and of the facts as they are written."""
+    matrices = predictions.logits_NC, predictions.labels_NC
+    layout = json.dumps([[matrix.dtype.str, matrix.shape] for matrix in matrices])
+    return checksums.of_parts(layout.encode(), facts.encode(), *(matrix.tobytes() for matrix in matrices))
+
+
+def _check_checksum(predictions: Predictions, header: Mapping[str, str]) -> None:
+    if strange := sorted(header.keys() - HEADER_KEYS):
+        raise InputError(f"its header has an unknown key {strange[0]!r}; it may be damaged")
+    written = header.get(checksums.KEY)
+    if written is not None and written != _checksum(predictions, header["facts"]):
+        raise InputError(
+            "its checksum does not fit its content: it was damaged or changed after it was written; copy it "
+            "again, or make it again with python -m bench.run"
+        )
 
 
 def _facts(header: Mapping[str, str]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from bench.data import cards
 from bench.data.cards import Card
 from bench.data.store import IDENTITY
 from bench.results import record
-from bench.scoring import metrics, predictions, profiles
+from bench.scoring import doubts, label_checks, metrics, predictions, profiles
 from bench.training import device, inference, method, stage_cache, submission
 from bench.training.log import Log
 from bench.training.method import File
@@ -77,8 +77,11 @@ def reproduce(run: Run, context: StageContext, folder: RunFolder, *, tensorboard
     path = folder.record(name)
     is_recorded = processes.is_main and path.exists() and not context.fresh
     recorded = processes.broadcast(record.read_record(path) if is_recorded else {"key": None})
-    if recorded["key"] == key:
+    if recorded["key"] == key and not record.is_edited(recorded):
         return f"{run.title}: unchanged, nothing to train; {_headline(recorded, path)}"
+    if not card.evaluation.result_files:
+        labels_NC, unspecified = context.store.test.labels_NC, card.evaluation.unspecified
+        label_checks.check_label_classes(labels_NC, unspecified, where=f"test set of {card.name}")
     model = method.build(module, config, method.labels_of(context.store), run.seed)
     model.to(context.device).to(memory_format=torch.channels_last)
     plan = list(zip(module.stages(config), keys, strict=True))
@@ -140,6 +143,8 @@ def _score(card: Card, context: StageContext, logits_NC: NDArray[np.float32], fi
         )
         ap_by_label = dict(zip(card.labels, values["AP"].tolist(), strict=True))
         scores[profile] = _defined({**values, "AP": ap_by_label})
+        empty = doubts.empty_classes(logits_NC, labels_NC, profiles.get_profile(profile), rules)
+        scores[profile] |= {"empty_classes": empty} if empty else {}
     return scores
 
 

@@ -64,6 +64,11 @@ def test_the_source_may_be_the_devkit_or_a_folder_above_or_in_it(tmp_path: Path,
             ("000007  1", "000007"),
             "car_trainval.txt: line 2 is '000007'; it must be 000007 and 1, 0",
         ),
+        (
+            "car_trainval.txt",
+            ("-1", " 0"),
+            "car_trainval.txt: holds 1 and 0 but no -1; in these lists 0 means that all",
+        ),
         ("trainval.txt", ("000007", ""), "trainval.txt: line 2 is empty; every line must name an image"),
     ],
 )

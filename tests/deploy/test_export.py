@@ -21,7 +21,7 @@ from bench.base import method_names
 from bench.base.errors import InputError
 from bench.data.cards import Card
 from bench.data.store import Store
-from bench.deploy import hub_folder, load_model, onnx_model
+from bench.deploy import hub_folder, load_model, model_card, onnx_model
 from bench.deploy.load_model import LoadedModel
 from tests.records import refused
 from tests.runs import finished
@@ -74,6 +74,15 @@ def test_the_configuration_has_the_record_and_the_entries_of_other_programs(run:
     assert config["id2label"]["9"] == "nine"
     assert config["label2id"]["nine"] == 9
     assert (config["image_size"], config["image_mean"][0], config["image_std"][2]) == (64, 0.485, 0.225)
+
+
+def test_the_card_says_of_an_edited_record_that_it_is_and_shows_no_raw_html(loaded: LoadedModel):
+    assert "by hand" not in model_card.text(loaded, onnx=False)
+    edited = replace(loaded, record={**loaded.record, "checksum": "0", "variant": "a=<script>"})
+    text = model_card.text(edited, onnx=False)
+    assert "**Edited by hand:** the record was changed after it was written" in text
+    assert "a=&lt;script&gt;" in text
+    assert "[a=<script>]" not in text.partition("\n---\n")[2]
 
 
 def test_labels_keep_their_logits_when_a_program_sorts_the_keys(loaded: LoadedModel, exported: Path):
@@ -251,6 +260,7 @@ class TestFaults:
         path = exported / "config.json"
         table = json.loads(path.read_text(encoding="utf-8"))
         table["record"]["recipe"][field] = value
+        del table["checksum"]  # as of an older version; else its checksum is refused first
         path.write_text(json.dumps(table), encoding="utf-8")
         with pytest.raises(InputError, match=f"model: its recipe has a value of another type: {shown}$"):
             load_model.load_model(exported, CPU)
@@ -266,8 +276,18 @@ class TestFaults:
         path = exported / "config.json"
         table = json.loads(path.read_text(encoding="utf-8"))
         table["record"]["recipe"]["relation_width"] = width
+        del table["checksum"]  # as of an older version; else its checksum is refused first
         path.write_text(json.dumps(table), encoding="utf-8")
         with pytest.raises(InputError, match=message):
+            load_model.load_model(exported, CPU)
+
+    def test_a_configuration_that_was_changed_is_refused(self, exported: Path):
+        path = exported / "config.json"
+        text = path.read_text(encoding="utf-8")
+        path.write_text(text.replace('"image_size": 64', '"image_size": 65'), encoding="utf-8")
+        with pytest.raises(
+            InputError, match="config.json: .*changed after bench.export wrote it: .*export again"
+        ):
             load_model.load_model(exported, CPU)
 
     def test_a_record_without_labels_is_refused(self, exported: Path):

@@ -301,3 +301,40 @@ def test_other_sources_or_other_pixels_of_the_same_libraries_are_other_data(chan
         "moved: the data, fingerprint f1f1f1f1f1f1 accepted, 0d0d0d0d0d0d fresh" in one for one in lines
     )
     assert status == 1
+
+
+def edit(folder, old=": 80.0", new=": 99.0"):
+    path = folder / "demo" / "srn-seed0.json"
+    path.write_text(path.read_text(encoding="utf-8").replace(old, new, 1), encoding="utf-8")
+
+
+class TestEditedRecords:
+    def test_one_counts_as_moved_and_is_not_accepted(self, capsys):
+        write_all(paths.REPRODUCED / "demo", fake(seed=0))
+        write_fresh(fake(seed=0))
+        edit(paths.RUNS)
+        status, text = checked(capsys)
+        assert status == 1
+        assert "srn seed 0: the fresh record was edited by hand, as its checksum does not fit" in text
+        message = refused(check.main, ["--dataset", "demo", "--accept"], capsys)
+        assert message == "error: edited by hand: srn seed 0; make them again with python -m bench.run\n"
+
+    def test_an_accepted_one_counts_even_where_no_number_moved(self, capsys):
+        write_all(paths.REPRODUCED / "demo", fake(seed=0))
+        write_fresh(fake(seed=0))
+        edit(paths.REPRODUCED, "a processor", "another")
+        status, text = checked(capsys)
+        assert (status, "the accepted record was edited by hand" in text) == (1, True)
+        assert checked(capsys, "--accept")[1] == "srn seed 0: unchanged, with a checksum that fits now\n"
+        assert checked(capsys)[0] == 0
+
+    def test_records_without_checksum_are_counted_where_strict_and_get_one_when_accepted(self, capsys):
+        for folder in (paths.REPRODUCED, paths.RUNS):
+            (folder / "demo").mkdir(parents=True)
+            (folder / "demo" / "srn-seed0.json").write_text(json.dumps(fake()), encoding="utf-8")
+        assert "without checksum" not in checked(capsys)[1]
+        status, text = checked(capsys, "--strict")
+        assert status == 0
+        assert "1 of 1 accepted records are without checksum" in text
+        checked(capsys, "--accept")
+        assert "accepted records are without" not in checked(capsys, "--strict")[1]

@@ -266,7 +266,23 @@ def test_a_further_paper_has_its_own_profile_size_and_source(tmp_path):
             'mAP = "83.8"',
             "all of row 'Net': mAP must be a number with a decimal point, not .83.8.",
         ),
-        ("[[rows]]", "[[rows", "Expected"),
+        ("[[rows]]", "[[rows", "not TOML: Expected"),
+        ("[[rows]]", "[rows]", "the file: rows must be a list, not "),
+        ('columns = ["mAP", "F1-O"]', "columns = [3]", "unknown column '3'; choose from: mAP"),
+        ('columns = ["mAP", "F1-O"]', "columns = 3", "the file: columns must be a list, not 3"),
+        ('title = "Mine"', "title = 3", "the file: title must be text, not 3"),
+        (
+            'title = "Mine"',
+            'title = "Mine"\ntop3 = "all"',
+            "unknown top3 of the file 'all'; choose from: forced",
+        ),
+        ("[sources.a]", "[sources.a.b]", "unknown key of source 'a' 'b'; choose from: title"),
+        ('venue = "X 2020"', "venue = 2020", "source 'a': venue must be text, not 2020"),
+        ("input_size = 448", 'input_size = "448"', "row 'Net': input_size must be a whole number, not .448."),
+        ("{ mAP = 83.8 }", "[83.8]", r"row 'Net': all must be an object, not \[83.8\]"),
+        ('name = "Net"', 'name = "Net"\nmarks = "x"', "row 'Net': marks must be an object, not .x."),
+        ('source = "a"', "source = []", r"row 'Net': source must be text, not \[\]"),
+        ("input_size = 448", f"x = {'[' * 9999}", "not TOML that can be read: nested too deeply"),
     ],
 )
 def test_a_malformed_file_is_named_with_its_fault(old, new, message, tmp_path):
@@ -274,6 +290,34 @@ def test_a_malformed_file_is_named_with_its_fault(old, new, message, tmp_path):
     path.write_text(VALID.replace(old, new, 1), encoding="utf-8")
     with pytest.raises(InputError, match=f"mine.toml: {message}"):
         published.read_published_file(path)
+
+
+def test_every_file_has_the_checksum_that_is_listed():
+    """Else: `cd results/published; sha256sum *.toml > SHA256SUMS`, if the change is meant."""
+    sums = (paths.PUBLISHED / published.SUMS).read_text(encoding="utf-8")
+    assert [line[66:] for line in sums.splitlines()] == sorted(
+        path.name for path in paths.PUBLISHED.glob("*.toml")
+    )
+    assert not [path.name for path in paths.PUBLISHED.glob("*.toml") if published.is_edited(path)]
+
+
+def test_rows_of_an_edited_file_say_so_and_those_of_a_file_of_ones_own_do_not(tmp_path, monkeypatch):
+    for path in paths.PUBLISHED.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    monkeypatch.setattr(paths, "PUBLISHED", tmp_path)
+    file = tmp_path / "coco.toml"
+    file.write_text(file.read_text(encoding="utf-8").replace("77.1", "79.1"), encoding="utf-8")
+    (tmp_path / "pets.toml").write_text(VALID, encoding="utf-8")
+    edited = published.load_published("coco")
+    assert edited
+    assert all(
+        "published rows differ from those of the release" in row.marks["edited by hand"]
+        for row in edited.rows
+    )
+    for name in ("pets", "voc2007"):
+        paper = published.load_published(name)
+        assert paper
+        assert not any("edited by hand" in row.marks for row in paper.rows)
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ def test_a_file_begins_with_the_schema_and_ends_in_a_line_feed(tmp_path):
     )
     assert text.endswith("\n}\n")
     assert "größer" in text
-    assert list(json.loads(text)) == list(fake())
+    assert list(json.loads(text)) == [*fake(), "checksum"]
 
 
 @pytest.mark.parametrize(
@@ -82,6 +82,14 @@ WRONG = [
     (scored(top3={"F1-C": "high"}), 'metrics.srn2017.top3.F1-C must be a number from 0 to 100, not "high"'),
     (fake(metrics={"srn2017": {"mAP": 80.0}}), "metrics.srn2017.top3 is missing"),
     (fake(metrics={"srn2017": {"top3": {}}}), "metrics.srn2017.mAP is missing"),
+    (fake(stages=[3]), r"stages\[0\] must be an object, not 3"),
+    (fake(stages=[{"name": "main", "key": 1}]), r"stages\[0\].key must be text, not 1"),
+    (fake(stages=[{"name": "main", "key": "1"}]), r"stages\[0\].epochs is missing"),
+    (fake(data={"expected": {"train": 3}}), "data.expected.test is missing"),
+    (fake(data={"expected": {"train": 3, "test": 0}}), "data.expected.test must be at least 1, not 0"),
+    (fake(provenance={"commit": 3}), "provenance.commit must be text or null, not 3"),
+    (fake(checksum=3), "checksum must be text or null, not 3"),
+    (fake(protocol={"top3": "some"}), "unknown protocol.top3 'some'; choose from: forced, thresholded, null"),
     *((without(key), f"{key} is missing") for key in record.REQUIRED_TYPES if key != "schema"),
 ]
 
@@ -99,12 +107,12 @@ def test_what_is_no_record_is_refused_with_its_fault(content, message, tmp_path)
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "not a record: not JSON"),
-        (b'{"schema": ', "not a record: not JSON"),
-        (b"\xff\xfe", "not a record: not JSON"),
-        (b"[" * 100_000, "not a record: not JSON"),
-        (b'{"schema": NaN}', "not a record: it holds NaN, which is not a JSON number"),
-        (b'{"mAP": 1, "x": -Infinity}', "not a record: it holds -Infinity"),
+        (b"", "not JSON"),
+        (b'{"schema": ', "not JSON"),
+        (b"\xff\xfe", "line 1 is not UTF-8 text"),
+        (b"[" * 100_000, "not JSON that can be read: nested too deeply"),
+        (b'{"schema": NaN}', "it holds NaN, which is no number in JSON"),
+        (b'{"mAP": 1, "x": -Infinity}', "it holds -Infinity"),
     ],
 )
 def test_a_damaged_file_is_named(content, message, tmp_path):
@@ -115,7 +123,7 @@ def test_a_damaged_file_is_named(content, message, tmp_path):
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path):
-    with pytest.raises(InputError, match=r"none\.json: cannot be read: No such file"):
+    with pytest.raises(InputError, match=r"none\.json: there is no such file"):
         record.read_record(tmp_path / "none.json")
 
 
@@ -132,13 +140,38 @@ def test_a_perfect_recall_may_pass_100_by_its_rounding_error(tmp_path):
     assert record.read_record(record.write_record(made, tmp_path)) == made
 
 
-@pytest.mark.parametrize("wrong", [scored(mAP=float("nan")), fake(stages=[{"loss": float("inf")}])])
+@pytest.mark.parametrize("wrong", [scored(mAP=float("nan")), fake(recipe={"lr": float("inf")})])
 def test_what_is_not_finite_is_not_written_and_the_older_record_stays(wrong, tmp_path):
     path = record.write_record(fake(), tmp_path)
     with pytest.raises(ValueError, match=r"from 0 to 100|not JSON compliant"):
         record.write_record(wrong, tmp_path)
     assert record.read_record(path) == fake()
     assert list(tmp_path.iterdir()) == [path]
+
+
+class TestChecksum:
+    def test_a_number_changed_by_hand_is_read_and_known_as_such_and_stays_so_in_a_copy(self, tmp_path):
+        path = record.write_record(fake(), tmp_path)
+        path.write_text(path.read_text(encoding="utf-8").replace(": 80.0", ": 99.0"), encoding="utf-8")
+        found = record.read_record(path)
+        assert found["metrics"]["srn2017"]["mAP"] == 99.0
+        assert record.is_edited(found)
+        assert not record.lacks_checksum(found)
+        assert record.is_edited(record.read_record(record.write_record(found, tmp_path / "copy")))
+
+    def test_a_file_without_one_is_known_as_such(self, tmp_path):
+        path = record.write_record(fake(), tmp_path)
+        path.write_text(json.dumps(fake()), encoding="utf-8")
+        found = record.read_record(path)
+        assert record.lacks_checksum(found)
+        assert not record.is_edited(found)
+        assert record.read_record(record.write_record(found, tmp_path)) == fake()
+
+    def test_layout_and_order_of_keys_do_not_matter(self, tmp_path):
+        path = record.write_record(fake(), tmp_path)
+        content = json.loads(path.read_text(encoding="utf-8"))
+        path.write_text(json.dumps(dict(sorted(content.items())), indent=3), encoding="utf-8")
+        assert record.read_record(path) == fake()
 
 
 def test_a_folder_gives_its_records_by_method_variant_and_seed(tmp_path):

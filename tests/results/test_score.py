@@ -178,6 +178,40 @@ class TestIntervals:
         assert message == "error: --bootstrap 39 is too few; give at least 40, better 1000\n"
 
 
+def test_what_empty_classes_add_to_a_mean_is_said(tmp_path, capsys):
+    """Under srn2017 a class without positives that is never predicted counts as 100."""
+    np.savez(tmp_path / "q.npz", logits=-np.ones((4, 2)), labels=[[1, 0], [1, 0], [0, 0], [0, 0]])
+    row = rows(capsys, "--predictions", str(tmp_path / "q.npz"))["srn2017"]
+    assert row["all"]["F1-C"] == pytest.approx(50)
+    remark = row["remarks"]["all"]["F1-C"]
+    assert remark.startswith("1 of 2 classes have no positive and are never predicted; they count as 100")
+    assert remark.endswith("which is 50.0 points of this mean")
+
+
+def test_how_much_the_order_of_ties_decides_is_said(tmp_path, capsys):
+    np.savez(tmp_path / "q.npz", logits=np.zeros((4, 1)), labels=[[1], [0], [0], [0]])
+    row = rows(capsys, "--predictions", str(tmp_path / "q.npz"))["srn2017"]
+    assert "25.00 with the positives among them last, 100.00 with them first" in row["remarks"]["all"]["mAP"]
+    grouped = rows(capsys, "--predictions", str(tmp_path / "q.npz"), "--profile", "sklearn")
+    assert not grouped["sklearn"]["remarks"]["all"]
+
+
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_formats_for_programs_warn_on_standard_error(form, tmp_path, capsys):
+    np.savez(tmp_path / "q.npz", logits=abs(LOGITS) / 100, labels=LABELS)
+    assert score.main(["--predictions", str(tmp_path / "q.npz"), "--format", form]) == 0
+    assert (
+        "warning: All values lie from 0 to 1; if they are probabilities, add --prob"
+        in capsys.readouterr().err
+    )
+
+
+def test_a_text_that_a_spreadsheet_would_run_has_an_apostrophe_in_front(tmp_path, capsys):
+    np.savez(tmp_path / "=cmd.npz", logits=LOGITS, labels=LABELS)
+    text = shown(capsys, "--predictions", str(tmp_path / "=cmd.npz"), "--format", "csv")
+    assert text.splitlines()[1].startswith("'=cmd,")
+
+
 def test_output_goes_to_a_file(files, tmp_path, capsys):
     path = tmp_path / "scores.json"
     assert shown(capsys, *files, "--format", "json", "--output", str(path)) == f"written: {path}\n"

@@ -187,6 +187,39 @@ def test_rows_that_do_not_compare_are_marked_and_the_mark_is_explained(capsys):
     assert "other protocol: scored with another rule for top-3" in text
 
 
+def test_a_record_edited_by_hand_is_marked_in_every_format_and_gets_no_verdict(capsys):
+    write_all(paths.RUNS / "demo", fake())
+    path = paths.RUNS / "demo" / "srn-seed0.json"
+    path.write_text(path.read_text(encoding="utf-8").replace(": 80.0", ": 99.0"), encoding="utf-8")
+    for form in output.FORMATS:
+        assert "edited by hand" in shown(capsys, "--dataset", "demo", "--format", form)
+    text = " ".join(shown(capsys, "--dataset", "demo").split())
+    assert "edited by hand: srn seed 0 changed after being written, as the checksum does not fit" in text
+
+
+def test_records_without_a_checksum_are_counted(capsys):
+    (paths.RUNS / "demo").mkdir(parents=True)
+    (paths.RUNS / "demo" / "srn-seed0.json").write_text(json.dumps(fake()), encoding="utf-8")
+    text = " ".join(shown(capsys, "--dataset", "demo").split())
+    assert "Without a checksum, so that an edit by hand would not be seen: 1 of 1 records" in text
+
+
+def test_rows_on_different_data_are_marked(capsys):
+    """Of images of another size the fingerprint is another and says nothing."""
+    sized = {"recipe": {"input_size": 32}, "data": {"fingerprint": "f3" * 32}}
+    other = fake("resnet101", data={"fingerprint": "f2" * 32})
+    write_all(paths.RUNS / "demo", fake(), fake("mcar", **sized))
+    assert "(data " not in shown(capsys, "--dataset", "demo")
+    write_all(paths.RUNS / "demo", other)
+    text = shown(capsys, "--dataset", "demo")
+    assert "SRN (data f1f1f1f1)" in text
+    assert "ResNet-101 (data f2f2f2f2)" in text
+    assert "\nMCAR  " in text
+    assert "data f2f2f2f2: made with the data of fingerprint f2f2f2f2; rows of another" in " ".join(
+        text.split()
+    )
+
+
 def test_seeds_of_one_recipe_are_not_marked(capsys):
     write_all(paths.RUNS / "demo", fake(seed=0), fake(seed=1, shift=0.5))
     assert row_of(as_json(capsys), "srn")["marks"] == {}

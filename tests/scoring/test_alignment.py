@@ -70,6 +70,39 @@ def test_labels_are_matched_by_name_and_images_by_id_not_by_position(folder):
     same(load_with_truth(given, labels=folder / "t.csv"))
 
 
+def test_ids_on_one_side_alone_are_said(folder):
+    given = npz(folder / "p.npz", logits=LOGITS, label_names=NAMES, ids=IDS)
+    (note,) = load_with_truth(given, labels=npz(folder / "t.npz", labels=LABELS)).notes
+    assert note == "p.npz has ids of images, t.npz has none: images are taken in the order of the files."
+
+
+@pytest.mark.parametrize(
+    ("labels", "unspecified", "message"),
+    [
+        (
+            LABELS,
+            "negative",
+            "t.npz: labels are 1 and 0 and none is -1, .* write negatives as -1, or, .* none",
+        ),
+        (LABELS, "excluded", "t.npz: labels are 1 and 0 and none is -1"),
+        (LABELS * 0, "none", "t.npz: no label is 1, so there is nothing to find; write positives as 1"),
+        (LABELS * 0 + 1, "none", "t.npz: every label is 1, .*; write negatives as 0"),
+        (LABELS * 0 + 1, "negative", "t.npz: every label is 1, .*; write negatives as -1"),
+    ],
+)
+def test_labels_of_which_one_kind_is_absent_are_refused(labels, unspecified, message, folder):
+    given = npz(folder / "p.npz", logits=LOGITS)
+    subject = load_with_truth(given, labels=npz(folder / "t.npz", labels=labels))
+    with pytest.raises(InputError, match=message):
+        chosen_evaluation(subject, top3=None, unspecified=unspecified)
+
+
+def test_a_label_without_a_negative_is_said(folder):
+    subject = load_with_truth(npz(folder / "p.npz", logits=LOGITS, labels=changed(LABELS, slice(None), 1, 1)))
+    (remark,) = alignment.label_remarks(subject, Evaluation())
+    assert remark == "Labels without a negative, 1 of 3: column 1; their AP is 100 for any prediction."
+
+
 def test_without_names_and_ids_position_counts(folder):
     np.savetxt(folder / "p.txt", LOGITS, fmt="%.6f")
     np.savetxt(folder / "t.txt", LABELS, fmt="%d")
@@ -93,9 +126,7 @@ def test_the_card_gives_names_and_order_and_how_to_score(folder):
     same(subject)
     assert subject.dataset
     assert chosen_evaluation(subject, top3=None, unspecified=None) == Evaluation(top3="forced")
-    assert chosen_evaluation(subject, top3="none", unspecified="excluded") == Evaluation(
-        unspecified="excluded"
-    )
+    assert chosen_evaluation(subject, top3="none", unspecified="none") == Evaluation()
     assert (
         chosen_evaluation(replace(subject, evaluation=Evaluation()), top3=None, unspecified=None)
         == Evaluation()

@@ -171,7 +171,9 @@ def test_damaged_files_are_refused_with_the_reason_and_nothing_is_executed(name,
 
 @pytest.mark.parametrize("suffix", ["npz", "npy", "csv", "txt"])
 def test_a_file_that_is_not_there_is_named(suffix, tmp_path):
-    with pytest.raises(InputError, match=f"p.{suffix} cannot be read: No such file or directory"):
+    with pytest.raises(
+        InputError, match=rf"p.{suffix}(:| cannot be read:) (there is no such file|No such file or directory)"
+    ):
         prediction_files.read_matrix_file(tmp_path / f"p.{suffix}", "logits")
 
 
@@ -189,3 +191,74 @@ def test_a_npy_file_whose_header_is_damaged_is_refused_in_a_line(tmp_path):
     path.write_bytes(whole.replace(b")", b" ", 1))
     with pytest.raises(InputError, match=r"p.npy is not a readable .npy file"):
         prediction_files.read_matrix_file(path, "logits")
+
+
+@pytest.mark.parametrize(
+    "name", ["ID", "image", "Image_ID", "file name", "filename", "", "Unnamed: 0", "path"]
+)
+def test_a_column_with_a_usual_name_of_ids_or_an_index_holds_ids(name, tmp_path):
+    (tmp_path / "p.csv").write_text(f"{name},cat,dog\nx.jpg,1,2\ny.jpg,3,4\n", encoding="utf-8")
+    found = prediction_files.read_matrix_file(tmp_path / "p.csv", "logits")
+    assert (found.names, found.ids) == (("cat", "dog"), ("x.jpg", "y.jpg"))
+
+
+def test_a_label_with_such_a_name_stays_a_label_as_its_values_show(tmp_path):
+    (tmp_path / "p.csv").write_text("path,dog\n0,1\n0,1\n", encoding="utf-8")
+    assert prediction_files.read_matrix_file(tmp_path / "p.csv", "labels").names == ("path", "dog")
+    (tmp_path / "p.csv").write_text("path,dog\n0.5,1\n-2,1\n", encoding="utf-8")
+    assert prediction_files.read_matrix_file(tmp_path / "p.csv", "logits").names == ("path", "dog")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "notes"),
+    [
+        ("p.csv", "id;cat;dog\na;1.5;0\nb;-2;3\n", ["columns are separated by ';'."]),
+        (
+            "p.csv",
+            "id;cat;dog\na;1,5;0\nb;-2;3\n",
+            ["columns are separated by ';'.", "numbers have decimal commas."],
+        ),
+        ("p.csv", "id\tcat\tdog\na\t1.5\t0\nb\t-2\t3\n", ["columns are separated by tabs."]),
+        ("p.tsv", "id\tcat\tdog\na\t1,5\t0\nb\t-2\t3\n", None),
+        ("p.csv", 'id,cat,dog\na,"1.5",0\nb,-2,3\n', []),
+    ],
+)
+def test_other_separators_and_decimal_commas_are_read_and_said(name, content, notes, tmp_path):
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    found = prediction_files.read_matrix_file(tmp_path / name, "logits")
+    assert found.matrices["logits"].tolist() == [[1.5, 0], [-2, 3]]
+    assert (found.names, found.ids) == (("cat", "dog"), ("a", "b"))
+    assert notes is None or list(found.notes) == [f"{name}: {note}" for note in notes]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        (
+            "p.csv.gz",
+            b"\x1f\x8b\x08\0",
+            "p.csv.gz is compressed by gzip, which is not read; unpack it with gunzip",
+        ),
+        ("p.csv", b"\x1f\x8b\x08\0", "p.csv is compressed by gzip"),
+        ("p.parquet", b"PAR1\0\0", "p.parquet is a Parquet file, which is not read; write it as CSV"),
+        ("p.xlsx", b"PK\x03\x04\0", "p.xlsx is a zip archive or a spreadsheet, .* save the sheet as CSV"),
+        ("p.csv", "a,b\n1,2\n".encode("utf-16"), "p.csv is UTF-16 text, which is not read; save it as UTF-8"),
+        ("p.pkl", pickle.dumps(Trap()), "p.pkl is a pickle"),
+        ("p.csv", b"cat;dog\n1.5;0,5\n", "'0,5' is not a number; write numbers with decimal points"),
+        (
+            "p.csv",
+            b"picture,dog\nx.jpg,1\n",
+            "'x.jpg' is not a number; if the column names the images, call it id",
+        ),
+        ("p.txt", b"1;2\n3;4\n", "'1;2' is not a number; save a file whose columns .* as .csv"),
+    ],
+)
+def test_what_is_not_read_is_named_with_a_remedy(name, content, message, tmp_path):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        prediction_files.read_matrix_file(tmp_path / name, "logits")
+
+
+def test_a_folder_in_place_of_a_file_is_named(tmp_path):
+    with pytest.raises(InputError, match="is a folder, a pipe or a device; give a file"):
+        prediction_files.read_matrix_file(tmp_path, "logits")

@@ -74,3 +74,27 @@ def test_a_truncated_file_is_refused(tmp_path):
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(InputError, match="nowhere is not a predictions file: .*No such file"):
         predictions.read_predictions(tmp_path / "nowhere")
+
+
+def test_a_change_of_any_byte_of_the_content_is_refused(tmp_path):
+    """Of the header too: no damaged name of the checksum makes it a file of an older version, without one."""
+    path = tmp_path / "p.safetensors"
+    facts = {"dataset": "demo", "label_names": ["a", "b", "c"], "ids": ["1", "2"]}
+    predictions.write_predictions(path, Predictions(LOGITS, LABELS, facts))
+    whole = path.read_bytes()
+    for place in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1
+        path.write_bytes(damaged)
+        with pytest.raises(InputError, match="is not a predictions file"):
+            predictions.read_predictions(path)
+    path.write_bytes(whole[:-1] + b"\x00")
+    with pytest.raises(
+        InputError, match="its checksum does not fit its content: .*copy it again, or make it"
+    ):
+        predictions.read_predictions(path)
+
+
+def test_a_file_of_an_older_version_without_a_checksum_is_read(tmp_path):
+    save(tmp_path / "p.safetensors")
+    assert predictions.read_predictions(tmp_path / "p.safetensors").facts == {"ids": ["a", "b"]}

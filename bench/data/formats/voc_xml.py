@@ -73,6 +73,11 @@ def _from_list(path: Path, ids: list[str]) -> list[int]:
         if len(words) != 2 or words[0] != image or words[1] not in VALUES:
             raise InputError(f"{path}: line {number} is {line!r}; it must be {image} and 1, 0 or -1")
         values.append(VALUES[words[1]])
+    if 0 in values and -1 not in values:
+        raise InputError(
+            f"{path}: holds 1 and 0 but no -1; in these lists 0 means that all objects are difficult, and is "
+            "not evaluated: write -1 for images without the class"
+        )
     return values
 
 

@@ -29,6 +29,7 @@ def read(card: Card, split: str, source: Path | None) -> Iterator[Sample]:
     folder = _source.find(card, root, "Image")
     content = _source.read_json(path)
     _same_attributes(card, content, path)
+    values: set[int] = set()
     for image in _source.entries(content, "images", {"file_name": str, "targets": list}, path=path):
         photograph = image["file_name"]
         if photograph.partition("/")[0] not in parts:
@@ -36,8 +37,14 @@ def read(card: Card, split: str, source: Path | None) -> Iterator[Sample]:
         for index, person in enumerate(image["targets"]):
             where = f"{path}: person {index} of {photograph}"
             labels_C = _labels(person, len(card.labels), where)
+            values.update(labels_C.tolist())
             box = _source.box(person.get("bbox"), where=where)
             yield Sample(f"{photograph}#{index}", folder / photograph, labels_C, group=photograph, box=box)
+    if 0 in values and -1 not in values:
+        raise InputError(
+            f"{path}: attributes are 1 and 0, none is -1; 0 means unspecified, and is not evaluated: write -1"
+            " for attributes that a person has not"
+        )
 
 
 def _same_attributes(card: Card, content: Any, path: Path) -> None:
