@@ -13,7 +13,7 @@ from pathlib import Path
 from bench.base.cli import Parser, add_output, deliver, run_command
 from bench.base.errors import InputError
 from bench.base.protocol import ALL, TOP3, Column, Evaluation
-from bench.results import ground_truth, output
+from bench.results import ground_truth, output, row_marks
 from bench.results.table_model import Table, TableRow
 from bench.scoring import alignment, bootstrap, doubts, metrics, profiles
 from bench.scoring.alignment import AlignedPredictions
@@ -103,8 +103,7 @@ def _row(subject: AlignedPredictions, line: ProfileRow, evaluation: Evaluation, 
     APs = zip(subject.names, AP_C.tolist(), strict=True)
     harmonic = {column: output.HARMONIC for column in values if column[1] == "F1-C"}
     counts = doubts.empty_classes(subject.logits_NC, subject.labels_NC, line.rules, evaluation)
-    empty = doubts.empty_class_remarks({**counts}, len(subject.names))
-    ties = doubts.tie_remark(subject.logits_NC, subject.labels_NC, line.rules, evaluation)
+    empty = row_marks.empty_class_remarks(counts, len(subject.names))
     threshold = {"threshold": line.rules.positive[1]} if line.rules.positive else {}
     return TableRow(
         source="scored",
@@ -113,9 +112,7 @@ def _row(subject: AlignedPredictions, line: ProfileRow, evaluation: Evaluation, 
         values=values,
         lines=_interval(subject, line, evaluation, replicates) if replicates else {},
         marks={"oracle": ORACLE} if line.is_oracle else {},
-        remarks=(harmonic if line.rules.f1_c == "harmonic" else {})
-        | empty
-        | ({("all", "mAP"): ties} if ties else {}),
+        remarks=(harmonic if line.rules.f1_c == "harmonic" else {}) | empty,
         facts={
             "profile": line.profile,
             **threshold,
@@ -159,17 +156,21 @@ def _notes(
     replicates: int,
 ) -> Iterator[str]:
     yield from (f"{name}: {profiles.describe(profiles.get_profile(name))}." for name in wanted)
-    yield from _warnings(subject, evaluation)
+    yield from _warnings(subject, wanted, evaluation)
     if oracle:
         yield f"oracle: {ORACLE}."
     if replicates:
         yield f"2.5 %, 97.5 %: {LEVEL} % interval from {replicates:,} bootstrap replicates."
 
 
-def _warnings(subject: AlignedPredictions, evaluation: Evaluation) -> Iterator[str]:
+def _warnings(subject: AlignedPredictions, wanted: Sequence[str], evaluation: Evaluation) -> Iterator[str]:
     """What a reader of the numbers must know about the files."""
     yield from alignment.label_remarks(subject, evaluation)
     yield from subject.notes
+    for name in wanted:
+        rules = profiles.get_profile(name)
+        if remark := doubts.tie_remark(subject.logits_NC, subject.labels_NC, rules, evaluation):
+            yield f"{name}: {remark}."
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -186,15 +187,16 @@ def main(argv: list[str] | None = None) -> int:
         data=args.data,
     )
     evaluation = ground_truth.chosen_evaluation(subject, top3=args.top3, unspecified=args.unspecified)
+    wanted = _profiles(args.profile or evaluation.profile)
     table = build(
         subject,
-        _profiles(args.profile or evaluation.profile),
+        wanted,
         evaluation=evaluation,
         oracle=args.oracle_thresholds,
         replicates=args.bootstrap,
     )
     if args.format in ("csv", "json"):  # formats for programs, whose reader may look at the numbers alone
-        for warning in _warnings(subject, evaluation):
+        for warning in _warnings(subject, wanted, evaluation):
             print(f"warning: {warning}", file=sys.stderr)
         for remark in table.letters.keys() - {output.HARMONIC}:
             print(f"warning: {remark}", file=sys.stderr)

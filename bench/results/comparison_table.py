@@ -26,7 +26,7 @@ from bench.results.record import (
     values_by_column,
 )
 from bench.results.table_model import Table, TableRow
-from bench.scoring import doubts, profiles
+from bench.scoring import profiles
 
 SD_NOTE = "sd: standard deviation of the n seeds (n - 1 in the denominator); the line above it is their mean."
 DIFFERENCE_NOTE = (
@@ -191,7 +191,7 @@ def _empty_remarks(members: list[Record], profile: str) -> dict[Column, str]:
     groups = {group for counts in by_seed for group in counts if group in ("all", "top3")}
     means = {group: statistics.fmean(counts.get(group, 0) for counts in by_seed) for group in sorted(groups)}
     classes = len(members[0]["metrics"][profile].get("AP", ()))
-    return doubts.empty_class_remarks(means, classes) if classes else {}
+    return row_marks.empty_class_remarks(means, classes) if classes else {}
 
 
 def _published_row_of(record: Record, paper: PublishedTable | None) -> published.PublishedRow | None:

@@ -7,10 +7,11 @@ marks prevent a verdict (`INCOMPARABLE` in `bench/results/agreement.py`).
 from collections import defaultdict
 from collections.abc import Mapping
 
-from bench.base.protocol import Evaluation
+from bench.base.protocol import Column, Evaluation
 from bench.results.record import Group, Record, is_edited, record_name
 
 PARTIAL = "the data set was incomplete; do not compare with published numbers"
+CLASS_MEANS = ("F1-C", "P-C", "R-C")
 EDITED = "edited by hand"
 EDITED_MEANING = (
     "changed after being written, as the checksum does not fit; the numbers are not those of the run: make "
@@ -80,3 +81,16 @@ def _differing(members: list[Record]) -> list[str]:
         for member in members
     ]
     return [name for name in aspects[0] if any(aspect[name] != aspects[0][name] for aspect in aspects)]
+
+
+def empty_class_remarks(counts: Mapping[str, float], classes: int) -> dict[Column, str]:
+    """A remark on each mean over classes that empty classes are part of; counts: by group of columns."""
+    return {
+        (
+            group,
+            name,
+        ): f"{count:g} of {classes} classes have no positive and are never predicted; they count as "
+        f"100, which is {100 * count / classes:.1f} points of this mean"
+        for group, count in counts.items()
+        for name in CLASS_MEANS
+    }

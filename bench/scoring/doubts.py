@@ -8,13 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from bench.base.protocol import Column, Evaluation, Top3
+from bench.base.protocol import Evaluation, Top3
 from bench.scoring.average_precision import as_floats, average_precision
 from bench.scoring.matrices import Array
 from bench.scoring.metrics import count_outcomes, mean_ap, percent, prediction_rule
 from bench.scoring.profiles import Profile
-
-CLASS_MEANS = ("F1-C", "P-C", "R-C")
 
 
 def empty_classes(logits_NC: Any, labels_NC: Any, rules: Profile, evaluation: Evaluation) -> dict[str, int]:
@@ -31,19 +29,6 @@ def empty_classes(logits_NC: Any, labels_NC: Any, rules: Profile, evaluation: Ev
             _, pp_C, gp_C = count_outcomes(logits_NC, labels_NC, is_predicted, excluded=excluded)
             counts[group] = int(((pp_C == 0) & (gp_C == 0)).sum())
     return {group: count for group, count in counts.items() if count}
-
-
-def empty_class_remarks(counts: dict[str, float], classes: int) -> dict[Column, str]:
-    """A remark on each mean over classes that empty classes are part of; counts: from `empty_classes`."""
-    return {
-        (
-            group,
-            name,
-        ): f"{count:g} of {classes} classes have no positive and are never predicted; they count as "
-        f"100, which is {100 * count / classes:.1f} points of this mean"
-        for group, count in counts.items()
-        for name in CLASS_MEANS
-    }
 
 
 def range_of_ties(logits_NC: Array, labels_NC: Array, rules: Profile, evaluation: Evaluation) -> Array:

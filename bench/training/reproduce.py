@@ -79,9 +79,7 @@ def reproduce(run: Run, context: StageContext, folder: RunFolder, *, tensorboard
     recorded = processes.broadcast(record.read_record(path) if is_recorded else {"key": None})
     if recorded["key"] == key and not record.is_edited(recorded):
         return f"{run.title}: unchanged, nothing to train; {_headline(recorded, path)}"
-    if not card.evaluation.result_files:
-        labels_NC, unspecified = context.store.test.labels_NC, card.evaluation.unspecified
-        label_checks.check_label_classes(labels_NC, unspecified, where=f"test set of {card.name}")
+    _check_test_labels(card, context)
     model = method.build(module, config, method.labels_of(context.store), run.seed)
     model.to(context.device).to(memory_format=torch.channels_last)
     plan = list(zip(module.stages(config), keys, strict=True))
@@ -103,6 +101,13 @@ def reproduce(run: Run, context: StageContext, folder: RunFolder, *, tensorboard
     result |= {"metrics": scores, "key": key, **_timing(context, stages, time.monotonic() - began)}
     record.write_record(result, folder.path)
     return f"{run.title}: recorded, {_headline(result, path)}"
+
+
+def _check_test_labels(card: Card, context: StageContext) -> None:
+    """InputError, before anything is trained, if any prediction of the test labels scores alike."""
+    if not card.evaluation.result_files:
+        labels_NC, unspecified = context.store.test.labels_NC, card.evaluation.unspecified
+        label_checks.check_label_classes(labels_NC, unspecified, where=f"test set of {card.name}")
 
 
 def _identity(run: Run, module: method.Method, context: StageContext) -> dict[str, Any]:

@@ -190,10 +190,10 @@ def test_what_empty_classes_add_to_a_mean_is_said(tmp_path, capsys):
 
 def test_how_much_the_order_of_ties_decides_is_said(tmp_path, capsys):
     np.savez(tmp_path / "q.npz", logits=np.zeros((4, 1)), labels=[[1], [0], [0], [0]])
-    row = rows(capsys, "--predictions", str(tmp_path / "q.npz"))["srn2017"]
-    assert "25.00 with the positives among them last, 100.00 with them first" in row["remarks"]["all"]["mAP"]
-    grouped = rows(capsys, "--predictions", str(tmp_path / "q.npz"), "--profile", "sklearn")
-    assert not grouped["sklearn"]["remarks"]["all"]
+    words = ["--predictions", str(tmp_path / "q.npz")]
+    text = " ".join(shown(capsys, *words).split())
+    assert "mAP: 25.00 with the positives among them last, 100.00 with them first" in text
+    assert "Equal logits" not in shown(capsys, *words, "--profile", "sklearn")
 
 
 @pytest.mark.parametrize("form", ["csv", "json"])
