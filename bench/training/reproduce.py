@@ -45,6 +45,11 @@ class Run:
         recipe = method.recipe(method.load_method(self.name), self.card.name, self.changes)
         return cards.at(self.card, recipe.input_size)
 
+    def record_name(self, context: StageContext) -> str:
+        """The name of the run's record without `.json`, and of its other files."""
+        identity = _identity(self, method.load_method(self.name), context)
+        return Path(record.file_name(identity)).stem
+
 
 def reproduce_all(
     runs: Iterable[Run], contexts: dict[str, StageContext], folder: RunFolder, *, tensorboard: bool = False
@@ -72,7 +77,7 @@ def reproduce(run: Run, context: StageContext, folder: RunFolder, *, tensorboard
     identity = _identity(run, module, context)
     code = code_digest.digest("bench.training.inference", "bench.scoring.metrics", module.Model.__module__)
     key = stage_cache.content_digest(keys[-1], code, _protocol(card))
-    name = Path(record.file_name(identity)).stem
+    name = run.record_name(context)
     path = folder.record(name)
     is_recorded = processes.is_main and path.exists() and not context.fresh
     recorded = processes.broadcast(record.read_record(path) if is_recorded else {"key": None})

@@ -52,6 +52,9 @@ def parser(description: str | None) -> argparse.ArgumentParser:
         "--set", action="append", default=[], metavar="FIELD=VALUE", help="change a field of the recipe"
     )
     options.add_argument(
+        "--name", metavar="NAME", help="a name of your own for the run, as in bench.predict --run NAME"
+    )
+    options.add_argument(
         "--fresh", action="store_true", help="train everything again, whatever stages and records there are"
     )
     options.add_argument(
@@ -60,6 +63,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
         metavar="N",
         help="train N runs at the same time (default: one per CPU core; one in all where there is a GPU)",
     )
+    options.add_argument("--is-job", action="store_true", help=argparse.SUPPRESS)  # started by --jobs
     options.add_argument(
         "--threads",
         type=int,
