@@ -56,8 +56,8 @@ def run(args: argparse.Namespace, words: list[str]) -> int:
         commands = [_command(name, own, seed, words) for name, own in wanted for seed in seeds]
         if not (status := jobs.run(commands, jobs=number, after_each=show_table)):
             store = stores[runs[-1].data.name]
-            context = StageContext(store, device.choose(args.device), folder.stages, compiled=args.compile)
-            _say_what_next(runs[-1], context, folder, args)
+            last = StageContext(store, device.choose(args.device), folder.stages, compiled=args.compile)
+            _say_what_next(runs[-1], last, folder, args)
         return status
     with distributed.process_group(args.device, threads=args.threads) as (processes, on):
         with processes.main_first():

@@ -17,7 +17,7 @@ from bench.base.errors import InputError
 from bench.base.paths import DATA
 from bench.base.processes import cores, map_unordered
 from bench.base.progress import Meter, say
-from bench.data import assembly, cards, shards
+from bench.data import assembly, cards, held_out, shards
 from bench.data.assembly import ShardSet
 from bench.data.cards import Card
 from bench.data.formats import MISSING, PLACEHOLDER, _source
@@ -27,6 +27,7 @@ from bench.data.store import LAYOUT, MANIFEST, SPLITS, Store, open_store, read_m
 from bench.data.survey import SplitSurvey, differences, items, store_bytes, survey
 
 SAME = "the test set has the same picture"
+FEW_HELD_OUT = 20  # images
 MAY_ARRIVE = {MISSING, PLACEHOLDER}  # reasons for leaving out images that the source may have later
 
 
@@ -121,6 +122,15 @@ def _make(task: Task) -> None:
     write_atomically(staging.unfinished / MANIFEST, json.dumps(manifest, indent=1) + "\n")
     staging.finish()
     shutil.rmtree(staging.folder / shards.FACTS)
+    _say_if_few_are_held_out(card, assembled["counts"]["train"])
+
+
+def _say_if_few_are_held_out(card: Card, counts: Mapping[str, int]) -> None:
+    if counts["held_out"] < FEW_HELD_OUT:
+        say(
+            f"{card.name}: {counts['held_out']} of {counts['images']:,} training images are held out: nothing"
+            " is trained on them, they decide when the learning rate falls; with so few, much of it is chance"
+        )
 
 
 def _make_usable_shards(task: Task, surveys: Mapping[str, SplitSurvey]) -> tuple[ShardSet, bool]:
@@ -152,17 +162,22 @@ def _make_shards(task: Task, surveys: Mapping[str, SplitSurvey], excluded: Mappi
     numbers = {split: -(-counts.items // size) for split, counts in surveys.items()}
     processes = min(cores(), sum(counts.files for counts in surveys.values()) // size + 1)
     total = sum(counts.items for counts in surveys.values())
+    further: frozenset[str] = frozenset()
+    if surveys["train"].images < held_out.SMALL:
+        further = held_out.further_groups(items(task.card, "train", task.source, excluded))
     with Meter(f"prepare {task.card.name}", total=total, unit="images") as meter:
-        for done in map_unordered(shards.make, _shards(task, size, excluded), processes=processes):
+        for done in map_unordered(shards.make, _shards(task, size, excluded, further), processes=processes):
             meter.add(done)
     return ShardSet(task.staging.unfinished, numbers)
 
 
-def _shards(task: Task, size: int, excluded: Mapping[str, str]) -> Iterator[Shard]:
-    """The shards to make, of `size` consecutive items of a split each."""
+def _shards(task: Task, size: int, excluded: Mapping[str, str], further: frozenset[str]) -> Iterator[Shard]:
+    """The shards to make, of `size` consecutive items of a split each; further: groups to hold out."""
     for split in SPLITS:
         remaining = items(task.card, split, task.source, excluded if split == "train" else {})
         number = 0
         while chunk := tuple(islice(remaining, size)):
-            yield Shard(task.staging.unfinished, split, number, chunk, task.card.sizes, len(task.card.labels))
+            held = further if split == "train" else frozenset[str]()
+            card, folder = task.card, task.staging.unfinished
+            yield Shard(folder, split, number, chunk, card.sizes, len(card.labels), held)
             number += 1

@@ -28,7 +28,10 @@ MAX_BYTES = 512 * 256 * 256 * 3  # 100 MB; making a shard takes about a second
 
 @dataclass(frozen=True)
 class Shard:
-    """What a process needs to make a shard; items: in the reader's order; labels: their number."""
+    """What a process needs to make a shard; items: in the reader's order; labels: their number.
+
+    held_out: groups to hold out besides those that `is_held_out` chooses.
+    """
 
     folder: Path
     split: str
@@ -36,6 +39,7 @@ class Shard:
     items: tuple[Sample | LeftOut, ...]
     sizes: Sizes
     labels: int
+    held_out: frozenset[str] = frozenset()
 
     @property
     def files(self) -> dict[str, Path]:
@@ -120,6 +124,7 @@ def _is_made(shard: Shard, key: str) -> bool:
 def _key(shard: Shard) -> str:
     """SHA-256 of what determines the shard; for image files, size and time stand for the content."""
     parts: list[object] = [LAYOUT, dataclasses.asdict(shard.sizes), shard.labels]
+    parts += [sorted(shard.held_out)] if shard.held_out else []
     for item in shard.items:
         if isinstance(item, LeftOut):
             parts.append([item.id, item.reason])
@@ -147,7 +152,8 @@ def _rows(shard: Shard, facts: ShardFacts, held_out: list[ImageRow]) -> Iterator
     """The rows of the view named like the split; adds the held-out images, at test size, to `held_out`."""
     for sample, pixels in _pictures(shard.items, facts):
         labels = sample.labels_C.astype(np.int8).tobytes()
-        validates = shard.split == "train" and is_held_out(sample.group or sample.id)
+        group = sample.group or sample.id
+        validates = shard.split == "train" and (is_held_out(group) or group in shard.held_out)
         if validates:
             image = resize(pixels, shard.sizes.test).tobytes()
             held_out.append(ImageRow(sample.id, image, labels, validates))

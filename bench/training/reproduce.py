@@ -13,14 +13,14 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from bench.base import code_digest, method_names
+from bench.base import code_digest, method_names, progress
 from bench.base.provenance import provenance
 from bench.base.run_folder import RunFolder
 from bench.data import cards
 from bench.data.cards import Card
 from bench.results import record
 from bench.scoring import metrics, predictions, profiles
-from bench.training import device, inference, method, stage_cache, submission
+from bench.training import device, few_images, inference, method, stage_cache, submission
 from bench.training.log import Log
 from bench.training.method import File
 from bench.training.stage_cache import StageContext
@@ -72,7 +72,7 @@ def reproduce(run: Run, context: StageContext, folder: RunFolder, *, tensorboard
     files for the evaluation server are written instead of scores and a record.
     """
     module, card, processes = method.load_method(run.name), run.card, context.processes
-    config = method.recipe(module, card.name, run.changes)
+    config = _fitting_recipe(run, module, context)
     keys = stage_cache.stage_keys(module, config, context, run.seed)
     identity = _identity(run, module, context)
     code = code_digest.digest("bench.training.inference", "bench.scoring.metrics", module.Model.__module__)
@@ -83,6 +83,8 @@ def reproduce(run: Run, context: StageContext, folder: RunFolder, *, tensorboard
     recorded = processes.broadcast(record.read_record(path) if is_recorded else {"key": None})
     if recorded["key"] == key:
         return f"{run.title}: unchanged, nothing to train; {_headline(recorded, path)}"
+    if processes.is_main and (few := _smaller_batches(run, module, config)):
+        progress.say(few)
     model = method.build(module, config, method.labels_of(context.store), run.seed)
     model.to(context.device).to(memory_format=torch.channels_last)
     plan = list(zip(module.stages(config), keys, strict=True))
@@ -104,6 +106,24 @@ def reproduce(run: Run, context: StageContext, folder: RunFolder, *, tensorboard
     result |= {"metrics": scores, "key": key, **_timing(context, stages, time.monotonic() - began)}
     record.write_record(result, folder.path)
     return f"{run.title}: recorded, {_headline(result, path)}"
+
+
+def _fitting_recipe(run: Run, module: method.Method, context: StageContext, *, without: str = "") -> Any:
+    """The recipe with batches that the training images fill; without: a changed field to leave unchanged."""
+    changes = {name: value for name, value in run.changes.items() if name != without}
+    config = method.recipe(module, run.card.name, changes)
+    return few_images.fitting_recipe(config, changes, context.store)
+
+
+def _smaller_batches(run: Run, module: method.Method, config: Any) -> str:
+    """A line on a batch size that was lowered; empty if it was not."""
+    usual = method.recipe(module, run.card.name, run.changes).batch_size
+    if usual == config.batch_size:
+        return ""
+    return (
+        f"{run.title}: {config.batch_size} images to train on do not fill a batch of {usual}: a batch is all"
+        f" {config.batch_size} of them (batch_size in the record)"
+    )
 
 
 def _identity(run: Run, module: method.Method, context: StageContext) -> dict[str, Any]:
@@ -205,16 +225,14 @@ def _recipe(config: Any) -> dict[str, Any]:
 
 def _variant(run: Run, module: method.Method, context: StageContext) -> str:
     """The changed fields that make a difference, as `epochs=8,lr=0.01`: without them the keys are others."""
-    changes, card = run.changes, run.card.name
-    recipe = {name: _with_digest(value) for name, value in vars(method.recipe(module, card, changes)).items()}
 
     def keys(without: str = "") -> list[str]:
-        config = method.recipe(module, card, {name: changes[name] for name in changes if name != without})
+        config = _fitting_recipe(run, module, context, without=without)
         return stage_cache.stage_keys(module, config, context, run.seed)
 
-    all_keys = keys()
-    different = [name for name in changes if keys(without=name) != all_keys]
-    return ",".join(f"{name}={recipe[name]}" for name in sorted(different))
+    all_keys, recipe = keys(), _fitting_recipe(run, module, context)
+    different = [name for name in run.changes if keys(without=name) != all_keys]
+    return ",".join(f"{name}={_with_digest(getattr(recipe, name))}" for name in sorted(different))
 
 
 def _with_digest(value: Any) -> Any:
