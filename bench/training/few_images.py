@@ -30,6 +30,6 @@ def require_images(store: Store, batch_size: int) -> None:
         )
     if not held_out:
         raise InputError(
-            f"too few images: none of the {fitted} training images in {store.folder} is held out, and held-out"
+            f"none of the {fitted} training images in {store.folder} is held out, but held-out"
             f" ones decide when the learning rate falls; to hold some out, {how_to_replace(store.folder)}"
         )

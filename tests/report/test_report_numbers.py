@@ -151,6 +151,40 @@ def replicate(number: int, logits: Any, labels_NC: Any) -> float:
     return float(np.mean([mAP("srn", seed) - mAP("resnet101", seed) for seed in (0, 1)]))
 
 
+class TestTheBaseline:
+    def of_size(self, method: str, variant: str, size: int, **changes: Any) -> Record:
+        return records.fake(method, variant=variant, recipe={"input_size": size, "trunk": "t"}, **changes)
+
+    def chosen(self, *members: Record) -> Any:
+        grouped = evidence.groups(members)
+        subject = evidence._default_subject(grouped)
+        return subject, evidence._default_baseline(subject, grouped)
+
+    def test_is_the_variant_of_the_same_input_size_trunk_and_data(self):
+        subject = self.of_size("srn", "input_size=64", 64)
+        small = self.of_size("resnet101", "", 32)
+        equal = self.of_size("resnet101", "budget=equal,input_size=64", 64)
+        alike = self.of_size("resnet101", "input_size=64", 64)
+        other_data = self.of_size("resnet101", "a=1,input_size=64", 64, data={"fingerprint": "0" * 64})
+        for members in ((small, equal, alike, other_data), (alike, small)):
+            assert self.chosen(subject, *members)[1] == ("resnet101", "input_size=64")
+        assert self.chosen(subject, small)[1] == ("resnet101", "")
+
+    def test_that_differs_from_the_subject_is_said(self):
+        members = self.of_size("srn", "", 64), self.of_size("resnet101", "", 32)
+        (said,) = headline.unequal_terms(evidence_of(*members), PAIR)
+        assert said.startswith(
+            "Equal terms? No: SRN and ResNet-101 also differ in input size (64, against 32), so"
+        )
+        members = (
+            self.of_size("srn", "", 64),
+            self.of_size("resnet101", "", 64, data={"fingerprint": "0" * 64}),
+        )
+        (said,) = headline.unequal_terms(evidence_of(*members), PAIR)
+        assert "also differ in data (other images or labels), so" in said
+        assert not headline.unequal_terms(evidence_of(members[0], self.of_size("resnet101", "", 64)), PAIR)
+
+
 def test_labels_are_sorted_by_their_gain_and_correlated_with_their_companions():
     gain = Gain(1.0, np.array([1.0, np.nan, 3.0]))
     rows = gain_rows(evidence_of(), gain, np.array([2.0, np.nan, 1.0]))
