@@ -25,7 +25,7 @@ from bench.report.label_relations import lift, relation
 from bench.report.model_outputs import ModelOutputs, box_centres, centres_of_mass
 from bench.report.neurons import correlations, means, position_neurons
 from bench.report.top_images import likeness, top_images
-from bench.results.record import Record
+from bench.results.record import Record, group_records
 from bench.scoring import metrics, predictions
 from bench.scoring.average_precision import average_precision
 from bench.scoring.predictions import Predictions
@@ -48,7 +48,7 @@ def rng() -> np.random.Generator:
 
 def evidence_of(*members: Record, folder: Path = Path("none")) -> Evidence:
     """Evidence of made-up records."""
-    return Evidence(CARD, RunFolder(folder), "here", evidence.groups(members), *PAIR)
+    return Evidence(CARD, RunFolder(folder), "here", group_records(members), *PAIR)
 
 
 def small_outputs(**changes: Any) -> ModelOutputs:
@@ -156,7 +156,7 @@ class TestTheBaseline:
         return records.fake(method, variant=variant, recipe={"input_size": size, "trunk": "t"}, **changes)
 
     def chosen(self, *members: Record) -> Any:
-        grouped = evidence.groups(members)
+        grouped = group_records(members)
         subject = evidence._default_subject(grouped)
         return subject, evidence._default_baseline(subject, grouped)
 
