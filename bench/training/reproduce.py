@@ -83,13 +83,12 @@ def reproduce(run: Run, context: StageContext, folder: RunFolder, *, tensorboard
     recorded = processes.broadcast(record.read_record(path) if is_recorded else {"key": None})
     if recorded["key"] == key:
         return f"{run.title}: unchanged, nothing to train; {_headline(recorded, path)}"
-    if processes.is_main and (few := _smaller_batches(run, module, config)):
-        progress.say(few)
     model = method.build(module, config, method.labels_of(context.store), run.seed)
     model.to(context.device).to(memory_format=torch.channels_last)
     plan = list(zip(module.stages(config), keys, strict=True))
     log = None
     if processes.is_main:
+        _say_if_batches_are_smaller(run, module, config)
         log = Log(folder.log(name), tensorboard=folder.tensorboard(name) if tensorboard else None)
     stages = list(stage_cache.run_stages(model, plan, context, seed=run.seed, title=run.title, log=log))
     began = time.monotonic()
@@ -115,15 +114,13 @@ def _fitting_recipe(run: Run, module: method.Method, context: StageContext, *, w
     return few_images.fitting_recipe(config, changes, context.store)
 
 
-def _smaller_batches(run: Run, module: method.Method, config: Any) -> str:
-    """A line on a batch size that was lowered; empty if it was not."""
-    usual = method.recipe(module, run.card.name, run.changes).batch_size
-    if usual == config.batch_size:
-        return ""
-    return (
-        f"{run.title}: {config.batch_size} images to train on do not fill a batch of {usual}: a batch is all"
-        f" {config.batch_size} of them (batch_size in the record)"
-    )
+def _say_if_batches_are_smaller(run: Run, module: method.Method, config: Any) -> None:
+    usual, size = method.recipe(module, run.card.name, run.changes).batch_size, config.batch_size
+    if usual != size:
+        progress.say(
+            f"{run.title}: {size} images to train on do not fill a batch of {usual}: a batch is all {size} of"
+            " them (batch_size in the record)"
+        )
 
 
 def _identity(run: Run, module: method.Method, context: StageContext) -> dict[str, Any]:

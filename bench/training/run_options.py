@@ -52,9 +52,6 @@ def parser(description: str | None) -> argparse.ArgumentParser:
         "--set", action="append", default=[], metavar="FIELD=VALUE", help="change a field of the recipe"
     )
     options.add_argument(
-        "--name", metavar="NAME", help="a name of your own for the run, as in bench.predict --run NAME"
-    )
-    options.add_argument(
         "--fresh", action="store_true", help="train everything again, whatever stages and records there are"
     )
     options.add_argument(
@@ -63,7 +60,6 @@ def parser(description: str | None) -> argparse.ArgumentParser:
         metavar="N",
         help="train N runs at the same time (default: one per CPU core; one in all where there is a GPU)",
     )
-    options.add_argument("--is-job", action="store_true", help=argparse.SUPPRESS)  # started by --jobs
     options.add_argument(
         "--threads",
         type=int,
@@ -88,8 +84,16 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     )
     add_data(options)
     add_runs(options)
+    _add_name(options)
     _add_recipe_fields(options)
     return options
+
+
+def _add_name(options: argparse.ArgumentParser) -> None:
+    """Add `--name NAME`, and `--is-job`, with which `--jobs` starts its processes."""
+    text = "a name of your own for the run, as in bench.predict --run NAME"
+    options.add_argument("--name", metavar="NAME", help=text)
+    options.add_argument("--is-job", action="store_true", help=argparse.SUPPRESS)
 
 
 def _add_recipe_fields(options: argparse.ArgumentParser) -> None:
