@@ -54,7 +54,7 @@ def trial(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (folder / "cards" / "demo.toml").write_text(text, encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cards, "CARDS", folder / "cards")
-        words = ["--dataset", "demo", "--method", "resnet101,srn", *FEW, *places(folder)]
+        words = ["--dataset", "demo", "--method", "resnet101,srn", "--jobs", "1", *FEW, *places(folder)]
         assert run.main(words) == 0
         assert report.main(command(folder)) == 0
         yield folder
