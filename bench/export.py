@@ -10,6 +10,7 @@ import argparse
 from pathlib import Path
 
 from bench.base.cli import Parser, add_runs, run_command, written
+from bench.deploy.find_run import find_run
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -18,7 +19,7 @@ def main(argv: list[str] | None = None) -> int:
 
     from bench.deploy import hub_folder, load_model  # noqa: PLC0415 (torch)
 
-    loaded = load_model.load_model(load_model.find_run(args.run, args.runs), torch.device("cpu"))
+    loaded = load_model.load_model(find_run(args.run, args.runs), torch.device("cpu"))
     for path in hub_folder.write_folder(loaded, args.output, onnx=args.onnx):
         print(f"{written(path)} ({path.stat().st_size:,} bytes)")
     return 0

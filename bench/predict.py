@@ -2,9 +2,9 @@
 
 `python -m bench.predict --run demo/srn-seed0 --images PATH...`
 
---run takes the name of a run, the path of its record, or a folder that bench.export wrote. Folders of images
-are searched at any depth. A file that is not a usable image is reported and skipped; the exit status is then
-1.
+--run takes the name of a run (`python -m bench.runs` lists them), the path of its record, or a folder that
+bench.export wrote. Folders of images are searched at any depth. A file that is not a usable image is reported
+and skipped; the exit status is then 1.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from bench.base import progress
 from bench.base.cli import Parser, add_device, add_output, add_runs, deliver, run_command
 from bench.base.errors import InputError
 from bench.deploy.answers import DEFAULT_TOP, FORMATS, Answer, Choice
+from bench.deploy.find_run import find_run
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -30,7 +31,7 @@ def main(argv: list[str] | None = None) -> int:
     from bench.training import device  # noqa: PLC0415 (torch)
 
     paths = image_files.list_images(args.images)
-    loaded = load_model.load_model(load_model.find_run(args.run, args.runs), device.choose(args.device))
+    loaded = load_model.load_model(find_run(args.run, args.runs), device.choose(args.device))
     if args.maps:
         attention_maps.require_maps(loaded)
     answers = predict_images.predict_images(loaded, paths, choice, batch_size=args.batch_size, maps=args.maps)

@@ -7,15 +7,25 @@ Stages that are stored are not trained again, and a run whose record is up to da
 
 import argparse
 import dataclasses
+import shlex
 import sys
 from functools import partial
+from typing import TYPE_CHECKING
 
 from bench.base import signals
 from bench.base.cli import run_command
+from bench.base.errors import InputError
+from bench.base.paths import RUNS
 from bench.base.run_folder import RunFolder
 from bench.data import cards, preparation
-from bench.results import comparison_table, typeset
+from bench.data.store import Store
+from bench.deploy import find_run
+from bench.results import comparison_table, record, typeset
 from bench.training import run_options
+
+if TYPE_CHECKING:
+    from bench.training.reproduce import Run
+    from bench.training.stage_cache import StageContext
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -27,7 +37,8 @@ def run(args: argparse.Namespace, words: list[str]) -> int:
     """Run every method with every seed: here one after the other, or with `--jobs` in several processes."""
     card, changes = cards.load_card(args.dataset), run_options.changes(args)
     wanted, seeds = run_options.methods(args.method), run_options.seeds(args.seeds)
-    from bench.training import distributed, jobs, reproduce  # noqa: PLC0415 (--help needs no torch)
+    _check_name(args.name, len(wanted) * len(seeds))
+    from bench.training import device, distributed, jobs, reproduce  # noqa: PLC0415 (--help needs no torch)
     from bench.training.stage_cache import StageContext  # noqa: PLC0415 (as above)
 
     runs = [
@@ -41,10 +52,13 @@ def run(args: argparse.Namespace, words: list[str]) -> int:
     show_table = partial(_print_table, card.name, folder) if args.table else _print_nothing
     number = args.jobs or jobs.usual_number(args.device, threads=args.threads)
     if number > 1 and len(runs) > 1:
-        for data in needed.values():
-            prepare(data)
+        stores = {name: prepare(data) for name, data in needed.items()}
         commands = [_command(name, own, seed, words) for name, own in wanted for seed in seeds]
-        return jobs.run(commands, jobs=number, after_each=show_table)
+        if not (status := jobs.run(commands, jobs=number, after_each=show_table)):
+            store = stores[runs[-1].data.name]
+            last = StageContext(store, device.choose(args.device), folder.stages, compiled=args.compile)
+            _say_what_next(runs[-1], last, folder, args)
+        return status
     with distributed.process_group(args.device, threads=args.threads) as (processes, target):
         with processes.main_first():
             stores = {name: prepare(data) for name, data in needed.items()}
@@ -53,7 +67,50 @@ def run(args: argparse.Namespace, words: list[str]) -> int:
         for line in reproduce.reproduce_all(runs, contexts, folder, tensorboard=args.tensorboard):
             print(line, flush=True)
             show_table()
+        if processes.is_main and not args.is_job:
+            _say_what_next(runs[-1], contexts[runs[-1].data.name], folder, args)
     return 0
+
+
+def _check_name(name: str | None, runs: int) -> None:
+    """InputError where `--name` is no name, or there are several runs that it could mean."""
+    if name is not None:
+        find_run.check_name(name)
+        if runs > 1:
+            raise InputError(
+                f"--name {name}: a name is for one run; give one method and one seed, not {runs} runs"
+            )
+
+
+def _say_what_next(run: "Run", context: "StageContext", folder: RunFolder, args: argparse.Namespace) -> None:
+    """Give the run its name; print what its mAP means, and the command that labels images with it."""
+    path = folder.record(run.record_name(context))
+    if not path.exists():  # the data set's owner keeps the test labels, so there is no record
+        return
+    called = f"{run.card.name}/{path.stem}"
+    if args.name is not None:
+        find_run.give_name(args.name, called, args.runs)
+        called = args.name
+    print(_meaning(record.read_record(path), context.store))
+    where = [] if args.runs == RUNS else ["--runs", str(args.runs)]
+    words = ["python", "-m", "bench.predict", "--run", called, *where, "--images"]
+    print(f"label your own images: {shlex.join(words)} PATH...", flush=True)
+
+
+def _meaning(facts: record.Record, store: Store) -> str:
+    """One sentence on the record's mAP."""
+    import numpy as np  # noqa: PLC0415 (--help needs no numpy)
+
+    labels_NC, protocol = store.test.labels_NC, facts["protocol"]
+    known_NC = labels_NC != 0 if protocol["unspecified"] else np.ones_like(labels_NC, dtype=bool)
+    positive_C, known_C = (labels_NC == 1).sum(axis=0), known_NC.sum(axis=0)
+    chance = 100 * float((positive_C / known_C.clip(1))[positive_C > 0].mean())
+    mean_ap = facts["metrics"][protocol["profile"]]["mAP"]
+    return (
+        f"mAP {mean_ap:.2f}: for each of {labels_NC.shape[1]} labels the {len(labels_NC):,} test images are"
+        " ranked by confidence; 100 means that all images with the label come first, a random order gives"
+        f" about {chance:.0f}"
+    )
 
 
 def _command(name: str, changes: dict[str, str], seed: int, words: list[str]) -> list[str]:
@@ -62,7 +119,8 @@ def _command(name: str, changes: dict[str, str], seed: int, words: list[str]) ->
         f"{name}@" + ",".join(f"{field}={value}" for field, value in changes.items()) if changes else name
     )
     single = [word for word in words if word != "--table"]
-    return ["-m", "bench.run", *single, "--method", method, "--seeds", str(seed), "--jobs", "1"]
+    own = ["--method", method, "--seeds", str(seed), "--jobs", "1", "--is-job"]
+    return ["-m", "bench.run", *single, *own]
 
 
 def _print_table(dataset: str, folder: RunFolder) -> None:

@@ -18,7 +18,7 @@ from bench.base.errors import InputError
 from bench.base.paths import DATA
 from bench.base.processes import cores, map_unordered
 from bench.base.progress import Meter, say
-from bench.data import assembly, cards, libraries, overlap, remarks, shards
+from bench.data import assembly, cards, held_out, libraries, overlap, remarks, shards
 from bench.data.assembly import ShardSet
 from bench.data.cards import Card
 from bench.data.formats import MISSING, PLACEHOLDER, LeftOut, Sample, _source
@@ -30,6 +30,7 @@ from bench.data.survey import SplitSurvey, differences, items, listing_digest, s
 SAME = {"train": "the test set has the same picture", "test": "the training set has the same picture"}
 OVERLAP = ("drop-train", "drop-test")
 RULE = "Pillow's antialiased BILINEAR, the aspect ratio not kept"
+FEW_HELD_OUT = 20  # images
 MAY_ARRIVE = {MISSING, PLACEHOLDER}  # reasons for leaving out images that the source may have later
 
 
@@ -158,6 +159,15 @@ def _make(task: Task) -> None:
     write_atomically(staging.unfinished / MANIFEST, json.dumps(manifest, indent=1) + "\n")
     staging.finish()
     shutil.rmtree(staging.folder / shards.FACTS)
+    _say_if_few_are_held_out(card, assembled["counts"]["train"])
+
+
+def _say_if_few_are_held_out(card: Card, counts: Mapping[str, int]) -> None:
+    if counts["held_out"] < FEW_HELD_OUT:
+        say(
+            f"{card.name}: {counts['held_out']} of {counts['images']:,} training images are held out: nothing"
+            " is trained on them, they decide when the learning rate falls; with so few, much of it is chance"
+        )
 
 
 def _digest(*parts: str) -> str:
@@ -215,19 +225,25 @@ def _make_shards(
     numbers = {split: -(-counts.items // size) for split, counts in surveys.items()}
     processes = min(cores(), sum(counts.files for counts in surveys.values()) // size + 1)
     total = sum(counts.items for counts in surveys.values())
+    further: frozenset[str] = frozenset()
+    if surveys["train"].images < held_out.SMALL:
+        left_out = dropped.get("train", {})
+        train = (item for item in items(task.card, "train", task.source) if _file(item) not in left_out)
+        further = held_out.further_groups(train)
     with Meter(f"prepare {task.card.name}", total=total, unit="images") as meter:
-        for done in map_unordered(shards.make, _shards(task, size, dropped), processes=processes):
+        for done in map_unordered(shards.make, _shards(task, size, dropped, further), processes=processes):
             meter.add(done)
     return ShardSet(task.staging.unfinished, numbers)
 
 
-def _shards(task: Task, size: int, dropped: Mapping[str, Mapping[str, str]]) -> Iterator[Shard]:
-    """The shards to make, of `size` consecutive items of a split each."""
+def _shards(
+    task: Task, size: int, dropped: Mapping[str, Mapping[str, str]], further: frozenset[str]
+) -> Iterator[Shard]:
+    """The shards to make, of `size` consecutive items of a split each; further: groups to hold out."""
     card = task.card
     for split in SPLITS:
         remaining, number, files = items(card, split, task.source), 0, dropped.get(split, {})
         while chunk := tuple(islice(remaining, size)):
-            mine = {file: files[file] for item in chunk if (file := _file(item)) in files}
             yield Shard(
                 task.staging.unfinished,
                 split,
@@ -236,7 +252,8 @@ def _shards(task: Task, size: int, dropped: Mapping[str, Mapping[str, str]]) -> 
                 card.sizes,
                 len(card.labels),
                 exif=card.exif,
-                dropped=mine,
+                dropped={file: files[file] for item in chunk if (file := _file(item)) in files},
+                held_out=further if split == "train" else frozenset(),
             )
             number += 1
 

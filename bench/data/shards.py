@@ -35,7 +35,7 @@ class Shard:
     """What a process needs to make a shard.
 
     items: in the reader's order. labels: their number. exif: the card's rule. dropped: the files to leave
-    out, each with the reason.
+    out, each with the reason. held_out: groups to hold out besides those that `is_held_out` chooses.
     """
 
     folder: Path
@@ -46,6 +46,7 @@ class Shard:
     labels: int
     exif: str = "ignore"
     dropped: Mapping[str, str] = field(default_factory=dict)
+    held_out: frozenset[str] = frozenset()
 
     @property
     def kept(self) -> tuple[Sample | LeftOut, ...]:
@@ -174,6 +175,7 @@ def _key(shard: Shard, items: Iterable[Sample | LeftOut]) -> str:
     code = code_digest.digest("bench.data.decode", "bench.data.orientation")
     parts: list[object] = [LAYOUT, dataclasses.asdict(shard.sizes), shard.labels, shard.exif]
     parts += [code, libraries.versions()]
+    parts += [sorted(shard.held_out)] if shard.held_out else []
     for item in items:
         if isinstance(item, LeftOut):
             parts.append([item.id, item.reason])
@@ -201,7 +203,8 @@ def _rows(shard: Shard, facts: ShardFacts, held_out: list[ImageRow]) -> Iterator
     """The rows of the view named like the split; adds the held-out images, at test size, to `held_out`."""
     for sample, pixels, source in _pictures(shard, facts):
         labels = sample.labels_C.astype(np.int8).tobytes()
-        validates = shard.split == "train" and is_held_out(sample.group or sample.id)
+        group = sample.group or sample.id
+        validates = shard.split == "train" and (is_held_out(group) or group in shard.held_out)
         facts.rows.append((file_of(sample), source_digest(sample, source), validates))
         if validates:
             image = resize(pixels, shard.sizes.test).tobytes()

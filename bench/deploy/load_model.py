@@ -16,7 +16,6 @@ from torch import Tensor, nn
 
 from bench.base import checksums
 from bench.base.errors import InputError
-from bench.base.paths import RUNS
 from bench.base.run_folder import RunFolder
 from bench.results import record as records
 from bench.results.record import Record
@@ -62,30 +61,6 @@ class LoadedModel:
         with device.autocast(self.transform.device):
             logits_BC: Tensor = self.model.logits(self.prepare(images_BHWC))  # type: ignore[operator]
         return logits_BC.float().cpu().numpy()
-
-
-def find_run(run: str, runs: Path = RUNS) -> Path:
-    """The record of a run, given by its path or by its name, `srn-seed0` or `demo/srn-seed0`.
-
-    An existing path of any kind is returned as it is. InputError: no such run, or runs of several data sets
-    have this name; the message lists the names to choose from.
-    """
-    if (path := Path(run)).exists():
-        return path
-    records_by_name = {f"{path.parent.name}/{path.stem}": path for path in sorted(runs.glob("*/*.json"))}
-    matches = [name for name, path in records_by_name.items() if run in (name, path.stem, path.name)]
-    if len(matches) > 1:
-        raise InputError(
-            f"--run {run}: runs of several data sets have this name; choose from: {', '.join(matches)}"
-        )
-    if not matches:
-        remedy = (
-            f"choose from: {', '.join(records_by_name)}"
-            if records_by_name
-            else "train one with python -m bench.run"
-        )
-        raise InputError(f"--run {run}: neither a path nor a run in {records.shown(runs)}; {remedy}")
-    return records_by_name[matches[0]]
 
 
 def load_model(path: Path, target: torch.device) -> LoadedModel:

@@ -23,6 +23,7 @@ from bench.scoring.predictions import Predictions
 from bench.training import method
 
 ROUNDING = 1e-6  # points of mAP by which a record and its predictions may differ
+EQUAL = "budget=equal"  # in the variant of a method that was trained for as many epochs as SRN
 Pair = tuple[Group, Group]  # subject and baseline
 
 
@@ -65,10 +66,19 @@ class Evidence:
         """The baseline trained for as many epochs as the subject, if there are such records."""
         if self.pair is None:
             return None
-        control = self.pair[1][0], "budget=equal"
-        compared = [*self.members[self.pair[0]], *self.members.get(control, ())]
-        is_equally_long = control in self.members and len({record["epochs"] for record in compared}) == 1
-        return control if is_equally_long else None
+        subject, (name, _) = self.pair
+        for group in sorted(self.members):
+            compared = [*self.members[subject], *self.members[group]]
+            is_as_long = len({record["epochs"] for record in compared}) == 1
+            is_control = group[0] == name and EQUAL in group[1].split(",") and is_as_long
+            if is_control and not differences(self.members[subject], self.members[group]):
+                return group
+        return None
+
+    @property
+    def differences(self) -> list[str]:
+        """In what, besides the method, the baseline differs from the subject, in words; see `differences`."""
+        return differences(*(self.members[group] for group in self.pair)) if self.pair else []
 
     def predictions(self, group: Group) -> dict[int, Predictions]:
         """The predictions by seed, of the records whose file exists and scores what the record states."""
@@ -114,8 +124,27 @@ def gather(dataset: str, runs: RunFolder, *, subject: str = "", baseline: str = 
         _ap(record, card)
     members = group_records(records)
     chosen = _find(subject, members) if subject else _default_subject(members)
-    compared = _find(baseline, members) if baseline else _default_baseline(chosen, members)
+    compared = _find(baseline, members, like=chosen) if baseline else _default_baseline(chosen, members)
     return Evidence(card, runs, origin, members, chosen, compared)
+
+
+def differences(records: Sequence[Record], others: Sequence[Record]) -> list[str]:
+    """In what the runs differ that makes a comparison unequal: trunk, input size, and data; in words.
+
+    Of runs with images of different sizes, which have different stores, only the numbers of images tell
+    whether they are of the same data.
+    """
+    words = []
+    for text, field_name in (("trunk", "trunk"), ("input size", "input_size")):
+        values = [
+            sorted({str(record["recipe"].get(field_name)) for record in of}) for of in (records, others)
+        ]
+        if values[0] != values[1]:
+            words.append(f"{text} ({' and '.join(values[0])}, against {' and '.join(values[1])})")
+    facts = [record["data"]["fingerprint"] for record in (*records, *others)]
+    if any(text.startswith("input size") for text in words):
+        facts = [str(sorted(record["images"].items())) for record in (*records, *others)]
+    return words + (["data (other images or labels)"] if len(set(facts)) > 1 else [])
 
 
 def run_name(group: Group) -> str:
@@ -129,9 +158,9 @@ def run_id(record: Record) -> str:
     return Path(file_name(record)).stem
 
 
-def _find(name: str, members: Mapping[Group, Sequence[Record]]) -> Group:
+def _find(name: str, members: Mapping[Group, Sequence[Record]], *, like: Group | None = None) -> Group:
     module = method_names.find_method(name)
-    if group := _group(module, members):
+    if group := _group(module, members, like=like):
         return group
     methods = ", ".join(sorted({method for method, _ in members}))
     raise InputError(f"there is no record of {module}; there are records of: {methods}")
@@ -147,12 +176,27 @@ def _default_subject(members: Mapping[Group, Sequence[Record]]) -> Group | None:
 
 
 def _default_baseline(subject: Group | None, members: Mapping[Group, Sequence[Record]]) -> Group | None:
-    return _group(getattr(method.load_method(subject[0]), "BASELINE", ""), members) if subject else None
+    if subject is None:
+        return None
+    return _group(getattr(method.load_method(subject[0]), "BASELINE", ""), members, like=subject)
 
 
-def _group(name: str, members: Mapping[Group, Sequence[Record]]) -> Group | None:
-    """A method with its unchanged recipe if it has records, else its first variant."""
-    return min((group for group in members if group[0] == name), default=None)
+def _group(
+    name: str, members: Mapping[Group, Sequence[Record]], *, like: Group | None = None
+) -> Group | None:
+    """A method with its unchanged recipe if it has records, else its first variant.
+
+    like: of the variants, those that differ the least from this one in trunk, input size and data come first,
+    then those with the usual number of epochs, then the one with the same changes.
+    """
+
+    def rank(group: Group) -> tuple[object, ...]:
+        if like is None:
+            return (group,)
+        unequal = len(differences(members[like], members[group]))
+        return unequal, EQUAL in group[1].split(","), group[1] != like[1], group
+
+    return min((group for group in members if group[0] == name), key=rank, default=None)
 
 
 def _ap(record: Record, card: Card) -> Array:

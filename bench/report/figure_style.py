@@ -28,6 +28,7 @@ STYLE: dict[str, Any] = {
     "figure.facecolor": BACKGROUND,
     "axes.facecolor": BACKGROUND,
     "svg.fonttype": "none",
+    "text.parse_math": False,  # a label with `$` is text, never mathematics
 } | dict.fromkeys(
     ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), FOREGROUND
 )

@@ -33,6 +33,15 @@ def does_it_help(evidence: Evidence, pair: Pair, gain: Gain, control_gain: Gain 
     return f"{text}."
 
 
+def unequal_terms(evidence: Evidence, pair: Pair) -> list[str]:
+    """A sentence on what, besides the method, differs between the two; none where nothing does."""
+    if not (found := evidence.differences):
+        return []
+    names = " and ".join(map(run_name, pair))
+    reason = f"{names} also differ in {', '.join(found)}, so that the gain is not the method's alone"
+    return [f"Equal terms? No: {reason}; train both with the same settings for a fair comparison."]
+
+
 def _verdict(subject_mAPs: Sequence[float], baseline_mAPs: Sequence[float], gain: Gain) -> str:
     """Yes, no, or undecided.
 

@@ -13,7 +13,15 @@ SUFFIXES = (".pdf", ".png", ".svg")
 
 def draw(runs: dict[str, list[EpochRow]], *, title: str) -> Any:
     """A matplotlib figure with one colour per run; dotted lines show where a stage begins."""
-    from matplotlib.figure import Figure  # noqa: PLC0415 (slow to import, and not needed for an error message)
+    from matplotlib import rc_context  # noqa: PLC0415 (slow to import, and not needed for an error message)
+
+    with rc_context({"text.parse_math": False}):  # a name with `$` is text, never mathematics
+        return _draw(runs, title)
+
+
+def _draw(runs: dict[str, list[EpochRow]], title: str) -> Any:
+    from matplotlib.figure import Figure  # noqa: PLC0415 (as above)
+    from matplotlib.ticker import LogFormatter  # noqa: PLC0415 (as above)
 
     figure = Figure(figsize=(9, 8), layout="constrained")
     loss_axis, mAP_axis = figure.subplots(2, 1, sharex=True)
@@ -25,6 +33,8 @@ def draw(runs: dict[str, list[EpochRow]], *, title: str) -> Any:
         for start in starts(rows):
             mAP_axis.axvline(start, color=colour, linestyle=":", linewidth=0.8)
     loss_axis.set(title=title, ylabel="loss per image [unit of its stage]\n(dashed: held out)", yscale="log")
+    loss_axis.yaxis.set_major_formatter(LogFormatter())  # the usual ones write powers as mathematics
+    loss_axis.yaxis.set_minor_formatter(LogFormatter(labelOnlyBase=True))
     mAP_axis.set(xlabel="epoch, over all stages", ylabel="held-out mAP [%]")
     mAP_axis.legend(fontsize="small")
     return figure

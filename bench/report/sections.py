@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.base.errors import InputError
-from bench.data import preparation
+from bench.data import cards, preparation
 from bench.data.store import Store, open_store
 from bench.deploy import load_model
 from bench.report import headline, model_outputs
@@ -25,7 +25,7 @@ from bench.report.label_relations import relations_figure
 from bench.report.model_outputs import ModelOutputs
 from bench.report.neurons import position_figure
 from bench.report.top_images import top_images_figure
-from bench.results.record import Group, Record, shown
+from bench.results.record import Record, shown
 from bench.scoring.matrices import Array
 from bench.training import device, method
 
@@ -55,16 +55,17 @@ class Sections:
 def collect(evidence: Evidence, sources: Sources) -> Sections:
     """Everything that the evidence allows."""
     content = Sections()
+    record = evidence.members[evidence.subject][0] if evidence.subject else None  # whose weights are used
+    store = None
     try:
-        store = _store(evidence, sources)
+        store = _store(evidence, record, sources) if record else None
     except InputError as mistake:
-        store = None
         content.missing.append(_no_model_figures(mistake))
     gain = _add_comparison(content, evidence, store)
     content.figures += [ap_figure(evidence), training_figure(evidence)]
-    if store and evidence.subject:
+    if store and record:
         try:
-            content.figures += _model_figures(evidence, evidence.subject, store, gain, sources)
+            content.figures += _model_figures(content, evidence, record, store, gain, sources)
         except InputError as mistake:
             content.missing.append(_no_model_figures(mistake))
     content.headline += headline.why({figure.name: figure.facts for figure in content.figures})
@@ -79,16 +80,23 @@ def _no_model_figures(mistake: InputError) -> str:
     return f"Attention, neurons and label relations: {mistake}"
 
 
-def _store(evidence: Evidence, sources: Sources) -> Store:
-    """The store that the records were made with.
+def _store(evidence: Evidence, record: Record, sources: Sources) -> Store:
+    """The store that a record was made with, with images of its input size.
 
-    A missing store is prepared if this needs no original files. InputError: no store, or one of other images.
+    A missing store is prepared if this needs no original files, or if they are here. InputError: no store, or
+    one of other images.
     """
-    card, data = evidence.card, sources.data
-    store = open_store(data / card.name) if card.obtain else preparation.prepare(card, data=data)
-    records = [record for members in evidence.members.values() for record in members]
-    if any(record["data"]["fingerprint"] != store.fingerprint for record in records):
-        raise InputError(f"{store.folder} holds other images than the records were made with")
+    usual, data = evidence.card, sources.data
+    card = cards.at(usual, record["recipe"].get("input_size", usual.sizes.test))
+    if card.obtain and sources.source is None:
+        store = open_store(data / card.name)
+    else:
+        store = preparation.prepare(card, source=sources.source, data=data)
+    if record["data"]["fingerprint"] != store.fingerprint:
+        raise InputError(
+            f"{store.folder} holds other images than the record of {run_id(record)} was made with; to train"
+            f" it again, run: python -m bench.run --dataset {usual.name} --method {record['method']}"
+        )
     return store
 
 
@@ -105,6 +113,7 @@ def _add_comparison(content: Sections, evidence: Evidence, store: Store | None) 
     precision_recall = pr_figure(evidence, pair, choose_labels(gain.AP_C.tolist()))
     content.figures += [gains, *([precision_recall] if precision_recall else [])]
     content.headline.append(headline.does_it_help(evidence, pair, gain, control_gain))
+    content.headline += headline.unequal_terms(evidence, pair)
     content.headline.append(headline.where_does_it_help(gains.rows))
     if not precision_recall:
         command = f"python -m bench.run --dataset {evidence.card.name} --method {baseline[0]},{subject[0]}"
@@ -122,16 +131,25 @@ def _companions(evidence: Evidence, store: Store | None) -> Array | None:
 
 
 def _model_figures(
-    evidence: Evidence, subject: Group, store: Store, gain: Gain | None, sources: Sources
+    content: Sections,
+    evidence: Evidence,
+    record: Record,
+    store: Store,
+    gain: Gain | None,
+    sources: Sources,
 ) -> Iterator[ReportFigure]:
-    """The figures made with the weights of the subject's first seed."""
-    record = evidence.members[subject][0]
+    """The figures made with the weights of the record's run; adds to `content` what they lack."""
     loaded = load_model.load_model(_record_path(evidence, record), device.choose())
     if not model_outputs.can_explain(loaded):
         raise InputError(f"the method {record['method']} has no attention maps and neurons to show")
-    card, names, run = evidence.card, evidence.card.labels, f"{run_name(subject)} seed {record['seed']}"
+    card, names = evidence.card, evidence.card.labels
+    run = f"{run_name((record['method'], record['variant']))} seed {record['seed']}"
     outputs = model_outputs.collect_outputs(loaded, store.test, images=sources.images)
-    boxes = model_outputs.boxes(card, sources.source, outputs.ids)
+    try:
+        boxes = model_outputs.boxes(card, sources.source, outputs.ids)
+    except InputError as mistake:
+        boxes = None
+        content.missing.append(f"Boxes of objects: {mistake}")
     labels = choose_labels(gain.AP_C.tolist(), len(names))[:4] if gain else list(range(min(4, len(names))))
     images = images_to_show(outputs, _baseline_logits(evidence, record, outputs), labels)
     yield maps_figure(outputs, names, images, boxes, run)

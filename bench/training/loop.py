@@ -18,7 +18,7 @@ from bench.base.errors import InputError
 from bench.base.progress import Progress
 from bench.data.store import Store
 from bench.scoring import metrics
-from bench.training import batches, device, stage_checkpoint, stages
+from bench.training import batches, device, few_images, stage_checkpoint, stages
 from bench.training.batches import Batch, InputTransform
 from bench.training.distributed import SINGLE_PROCESS, Processes, build_stage_loss, synchronise_statistics
 from bench.training.stage_checkpoint import Checkpointer
@@ -59,13 +59,7 @@ def train(model: nn.Module, stage_run: StageRun) -> list[dict[str, Any]]:
     where there are too few images for a batch or for validation, too little memory on the GPU, no compiler
     for `--compile`, and where a loss or a gradient is not finite.
     """
-    fitted, held_out = len(stage_run.store.fitted), len(stage_run.store.held_out)
-    if not stage_run.steps or not held_out:
-        batch_size = stage_run.stage.batch_size
-        raise InputError(
-            f"too few images: {fitted} to train on in batches of {batch_size}, {held_out} held out;"
-            " lower batch_size (--set batch_size=...) or prepare more images"
-        )
+    few_images.require_images(stage_run.store, stage_run.stage.batch_size)
     try:
         with signals.Stop(again=stage_run.processes.size == 1) as stop:
             return _StageTrainer(model, stage_run, stop).run()

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from bench.base import code_digest, method_names
+from bench.base import code_digest, method_names, progress
 from bench.base.provenance import provenance
 from bench.base.run_folder import RunFolder
 from bench.data import cards
@@ -21,7 +21,7 @@ from bench.data.cards import Card
 from bench.data.store import IDENTITY
 from bench.results import record
 from bench.scoring import doubts, label_checks, metrics, predictions, profiles
-from bench.training import device, inference, method, stage_cache, submission
+from bench.training import device, few_images, inference, method, stage_cache, submission
 from bench.training.log import Log
 from bench.training.method import File
 from bench.training.stage_cache import StageContext
@@ -46,6 +46,11 @@ class Run:
         recipe = method.recipe(method.load_method(self.name), self.card.name, self.changes)
         return cards.at(self.card, recipe.input_size)
 
+    def record_name(self, context: StageContext) -> str:
+        """The name of the run's record without `.json`, and of its other files."""
+        identity = _identity(self, method.load_method(self.name), context)
+        return Path(record.file_name(identity)).stem
+
 
 def reproduce_all(
     runs: Iterable[Run], contexts: dict[str, StageContext], folder: RunFolder, *, tensorboard: bool = False
@@ -68,12 +73,12 @@ def reproduce(run: Run, context: StageContext, folder: RunFolder, *, tensorboard
     files for the evaluation server are written instead of scores and a record.
     """
     module, card, processes = method.load_method(run.name), run.card, context.processes
-    config = method.recipe(module, card.name, run.changes)
+    config = _fitting_recipe(run, module, context)
     keys = stage_cache.stage_keys(module, config, context, run.seed)
     identity = _identity(run, module, context)
     code = code_digest.digest("bench.training.inference", "bench.scoring.metrics", module.Model.__module__)
     key = stage_cache.content_digest(keys[-1], code, _protocol(card))
-    name = Path(record.file_name(identity)).stem
+    name = run.record_name(context)
     path = folder.record(name)
     is_recorded = processes.is_main and path.exists() and not context.fresh
     recorded = processes.broadcast(record.read_record(path) if is_recorded else {"key": None})
@@ -85,6 +90,7 @@ def reproduce(run: Run, context: StageContext, folder: RunFolder, *, tensorboard
     plan = list(zip(module.stages(config), keys, strict=True))
     log = None
     if processes.is_main:
+        _say_if_batches_are_smaller(run, module, config)
         log = Log(folder.log(name), tensorboard=folder.tensorboard(name) if tensorboard else None)
     stages = list(stage_cache.run_stages(model, plan, context, seed=run.seed, title=run.title, log=log))
     began = time.monotonic()
@@ -108,6 +114,22 @@ def _check_test_labels(card: Card, context: StageContext) -> None:
     if not card.evaluation.result_files:
         labels_NC, unspecified = context.store.test.labels_NC, card.evaluation.unspecified
         label_checks.check_label_classes(labels_NC, unspecified, where=f"test set of {card.name}")
+
+
+def _fitting_recipe(run: Run, module: method.Method, context: StageContext, *, without: str = "") -> Any:
+    """The recipe with batches that the training images fill; without: a changed field to leave unchanged."""
+    changes = {name: value for name, value in run.changes.items() if name != without}
+    config = method.recipe(module, run.card.name, changes)
+    return few_images.fitting_recipe(config, changes, context.store)
+
+
+def _say_if_batches_are_smaller(run: Run, module: method.Method, config: Any) -> None:
+    usual, size = method.recipe(module, run.card.name, run.changes).batch_size, config.batch_size
+    if usual != size:
+        progress.say(
+            f"{run.title}: {size} images to train on do not fill a batch of {usual}: a batch is all {size} of"
+            " them (batch_size in the record)"
+        )
 
 
 def _identity(run: Run, module: method.Method, context: StageContext) -> dict[str, Any]:
@@ -213,16 +235,14 @@ def _recipe(config: Any) -> dict[str, Any]:
 
 def _variant(run: Run, module: method.Method, context: StageContext) -> str:
     """The changed fields on which the stages' keys depend, as `epochs=8,lr=0.01`."""
-    changes, card = run.changes, run.card.name
-    recipe = {name: _with_digest(value) for name, value in vars(method.recipe(module, card, changes)).items()}
 
     def keys(without: str = "") -> list[str]:
-        config = method.recipe(module, card, {name: changes[name] for name in changes if name != without})
+        config = _fitting_recipe(run, module, context, without=without)
         return stage_cache.stage_keys(module, config, context, run.seed)
 
-    all_keys = keys()
-    different = [name for name in changes if keys(without=name) != all_keys]
-    return ",".join(f"{name}={recipe[name]}" for name in sorted(different))
+    all_keys, recipe = keys(), _fitting_recipe(run, module, context)
+    different = [name for name in run.changes if keys(without=name) != all_keys]
+    return ",".join(f"{name}={_with_digest(getattr(recipe, name))}" for name in sorted(different))
 
 
 def _with_digest(value: Any) -> Any:

@@ -58,6 +58,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     )
     add_data(options)
     add_runs(options)
+    _add_name(options)
     _add_recipe_fields(options)
     return options
 
@@ -91,6 +92,13 @@ def _add_execution(options: argparse.ArgumentParser) -> None:
     options.add_argument(
         "--compile", action="store_true", help="compile the training step with torch.compile"
     )
+
+
+def _add_name(options: argparse.ArgumentParser) -> None:
+    """Add `--name NAME`, and `--is-job`, with which `--jobs` starts its processes."""
+    text = "a name of your own for the run, as in bench.predict --run NAME"
+    options.add_argument("--name", metavar="NAME", help=text)
+    options.add_argument("--is-job", action="store_true", help=argparse.SUPPRESS)
 
 
 def _add_recipe_fields(options: argparse.ArgumentParser) -> None:

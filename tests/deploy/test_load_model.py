@@ -19,7 +19,6 @@ from bench.data.store import Store
 from bench.deploy import hub_folder, load_model
 from bench.scoring import predictions
 from bench.training import inference, method, tensor_file
-from tests.records import fake, write_all
 from tests.runs import finished
 
 CPU = torch.device("cpu")
@@ -142,32 +141,3 @@ def test_a_recipe_of_other_code_is_refused(run: Path):
 def test_a_file_that_is_no_record_is_refused(tmp_path: Path):
     safetensors.torch.save_file({"a": torch.zeros(1)}, tmp_path / "weights.safetensors")
     assert re.search("weights.safetensors: not a record", refusal(tmp_path / "weights.safetensors"))
-
-
-class TestFindRun:
-    def test_a_run_is_found_by_path_and_by_name(self, tmp_path: Path):
-        write_all(tmp_path / "demo", fake("srn"), fake("srn_att", variant="budget=equal"))
-        path = tmp_path / "demo" / "srn-seed0.json"
-        for name in ("srn-seed0", "demo/srn-seed0", "srn-seed0.json", str(path)):
-            assert load_model.find_run(name, tmp_path) == path
-        assert (
-            load_model.find_run("srn_att@budget=equal-seed0", tmp_path).name
-            == "srn_att@budget=equal-seed0.json"
-        )
-
-    def test_an_unknown_name_lists_the_runs(self, tmp_path: Path):
-        write_all(tmp_path / "demo", fake("srn"), fake("srn", seed=1))
-        with pytest.raises(InputError, match=r"--run snr: .*choose from: demo/srn-seed0, demo/srn-seed1$"):
-            load_model.find_run("snr", tmp_path)
-
-    def test_without_runs_the_command_that_trains_is_named(self, tmp_path: Path):
-        with pytest.raises(InputError, match="--run srn-seed0: .*; train one with python -m bench.run$"):
-            load_model.find_run("srn-seed0", tmp_path)
-
-    def test_a_name_in_two_data_sets_lists_both(self, tmp_path: Path):
-        for dataset in ("demo", "coco"):
-            write_all(tmp_path / dataset, fake("srn", dataset=dataset))
-        with pytest.raises(
-            InputError, match="several data sets have this name; choose from: coco/srn-seed0, demo/srn-seed0"
-        ):
-            load_model.find_run("srn-seed0", tmp_path)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -53,7 +54,7 @@ def trial(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (folder / "cards" / "demo.toml").write_text(text, encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cards, "CARDS", folder / "cards")
-        words = ["--dataset", "demo", "--method", "resnet101,srn", *FEW, *places(folder)]
+        words = ["--dataset", "demo", "--method", "resnet101,srn", "--jobs", "1", *FEW, *places(folder)]
         assert run.main(words) == 0
         assert report.main(command(folder)) == 0
         yield folder
@@ -295,7 +296,31 @@ class TestWithoutSomeFiles:
             text = path.read_text(encoding="utf-8")
             path.write_text(re.sub(r'"fingerprint": "\w+"', '"fingerprint": "0"', text), encoding="utf-8")
         (missing,) = contents(trial, runs=tmp_path / "runs").missing
-        assert missing.endswith("holds other images than the records were made with")
+        assert " holds other images than the record of srn@" in missing
+        assert missing.endswith("to train it again, run: python -m bench.run --dataset demo --method srn")
+
+    def test_a_record_of_another_input_size_takes_nothing_from_the_page(self, trial: Path, tmp_path: Path):
+        shutil.copytree(trial / "runs", tmp_path / "runs")
+        other = record_of(trial, "resnet101")
+        other = {**other, "variant": "input_size=32", "recipe": {**other["recipe"], "input_size": 32}}
+        other |= {"data": {**other["data"], "fingerprint": "0" * 64}}
+        records.write_all(tmp_path / "runs" / "demo", other)
+        content = contents(trial, runs=tmp_path / "runs")
+        assert not content.missing
+        assert {"fig3-attention", "branches", "relations"} <= {one.name for one in content.figures}
+        assert "input_size=32" not in content.headline[0]
+
+    def test_labels_are_text_and_neither_mathematics_nor_html(self, trial: Path):
+        names = ("$\\frac{$", "<script>x</script>", "a$b$c", "100 %_^{")
+        found = gather("demo", RunFolder.of("demo", trial / "runs"))
+        labels = (*names, *found.card.labels[len(names) :])
+        named = replace(
+            found, card=replace(found.card, labels=labels), members=renamed(found.members, labels)
+        )
+        content = collect(named, Sources(trial / "data", None, 64))
+        drawn = [figure.draw(one) for one in content.figures]
+        assert any("$\\frac{$" in one.wide for one in drawn)
+        assert not any("<script" in one.wide + one.narrow for one in drawn)
 
     def test_predictions_of_another_run_are_left_out_and_named(self, trial: Path, tmp_path: Path):
         shutil.copytree(trial / "runs", tmp_path / "runs")
@@ -317,6 +342,19 @@ class TestWithoutSomeFiles:
             "per-class-ap",
             "training-curves",
         ]
+
+
+def renamed(members: Any, labels: tuple[str, ...]) -> Any:
+    """The same records with other names of the labels."""
+
+    def rename(one: record.Record) -> record.Record:
+        scores = {
+            profile: {**values, "AP": dict(zip(labels, values["AP"].values(), strict=True))}
+            for profile, values in one["metrics"].items()
+        }
+        return {**one, "metrics": scores}
+
+    return {group: [rename(one) for one in of] for group, of in members.items()}
 
 
 def record_of(trial: Path, method: str) -> record.Record:

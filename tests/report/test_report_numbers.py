@@ -25,7 +25,7 @@ from bench.report.label_relations import lift, relation
 from bench.report.model_outputs import ModelOutputs, box_centres, centres_of_mass
 from bench.report.neurons import correlations, means, position_neurons
 from bench.report.top_images import likeness, top_images
-from bench.results.record import Record
+from bench.results.record import Record, group_records
 from bench.scoring import metrics, predictions
 from bench.scoring.average_precision import average_precision
 from bench.scoring.predictions import Predictions
@@ -48,7 +48,7 @@ def rng() -> np.random.Generator:
 
 def evidence_of(*members: Record, folder: Path = Path("none")) -> Evidence:
     """Evidence of made-up records."""
-    return Evidence(CARD, RunFolder(folder), "here", evidence.groups(members), *PAIR)
+    return Evidence(CARD, RunFolder(folder), "here", group_records(members), *PAIR)
 
 
 def small_outputs(**changes: Any) -> ModelOutputs:
@@ -149,6 +149,40 @@ def replicate(number: int, logits: Any, labels_NC: Any) -> float:
         return metrics.evaluate(logits[name, seed][drawn], labels_NC[drawn])["mAP"]
 
     return float(np.mean([mAP("srn", seed) - mAP("resnet101", seed) for seed in (0, 1)]))
+
+
+class TestTheBaseline:
+    def of_size(self, method: str, variant: str, size: int, **changes: Any) -> Record:
+        return records.fake(method, variant=variant, recipe={"input_size": size, "trunk": "t"}, **changes)
+
+    def chosen(self, *members: Record) -> Any:
+        grouped = group_records(members)
+        subject = evidence._default_subject(grouped)
+        return subject, evidence._default_baseline(subject, grouped)
+
+    def test_is_the_variant_of_the_same_input_size_trunk_and_data(self):
+        subject = self.of_size("srn", "input_size=64", 64)
+        small = self.of_size("resnet101", "", 32)
+        equal = self.of_size("resnet101", "budget=equal,input_size=64", 64)
+        alike = self.of_size("resnet101", "input_size=64", 64)
+        other_data = self.of_size("resnet101", "a=1,input_size=64", 64, data={"fingerprint": "0" * 64})
+        for members in ((small, equal, alike, other_data), (alike, small)):
+            assert self.chosen(subject, *members)[1] == ("resnet101", "input_size=64")
+        assert self.chosen(subject, small)[1] == ("resnet101", "")
+
+    def test_that_differs_from_the_subject_is_said(self):
+        members = self.of_size("srn", "", 64), self.of_size("resnet101", "", 32)
+        (said,) = headline.unequal_terms(evidence_of(*members), PAIR)
+        assert said.startswith(
+            "Equal terms? No: SRN and ResNet-101 also differ in input size (64, against 32), so"
+        )
+        members = (
+            self.of_size("srn", "", 64),
+            self.of_size("resnet101", "", 64, data={"fingerprint": "0" * 64}),
+        )
+        (said,) = headline.unequal_terms(evidence_of(*members), PAIR)
+        assert "also differ in data (other images or labels), so" in said
+        assert not headline.unequal_terms(evidence_of(members[0], self.of_size("resnet101", "", 64)), PAIR)
 
 
 def test_labels_are_sorted_by_their_gain_and_correlated_with_their_companions():

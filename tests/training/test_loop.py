@@ -131,7 +131,12 @@ def test_any_other_fault_of_torchs_is_not_dressed_up(store: Store, tmp_path: Pat
 
 def test_fewer_images_than_a_batch_are_an_error_and_not_an_empty_training(store: Store, tmp_path: Path):
     model, large = stage_run(store, tmp_path / "c", batch_size=1000)
-    with pytest.raises(InputError, match=r"too few images: \d+ to train on in batches of 1000, \d+ held out"):
+    few = len(store.fitted)
+    message = (
+        rf"too few images: {few} to train on in batches of 1000 \(\d+ more are held out\);"
+        f" give --batch-size {few} or less$"
+    )
+    with pytest.raises(InputError, match=message):
         loop.train(model, large)
 
 

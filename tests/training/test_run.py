@@ -14,6 +14,7 @@ from bench import run
 from bench.base.errors import InputError
 from bench.base.paths import ROOT
 from bench.data import cards, store
+from bench.deploy.find_run import find_run
 from bench.results import record
 from bench.scoring import metrics, predictions
 
@@ -224,3 +225,45 @@ def test_the_list_names_every_command_method_and_card(capsys: pytest.CaptureFixt
     for name in ("bench.run", "bench.table", "bench.check", "bench.prepare", "srn_att", "resnet107", "demo"):
         assert f"  {name} " in printed
     assert all(len(line) <= 150 for line in printed.splitlines())
+
+
+class TestAtTheEnd:
+    def test_the_command_that_labels_images_and_the_meaning_of_the_number_are_printed(
+        self, command: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ):
+        (facts,) = command("--method", "resnet101", "--name", "mine")
+        path = tmp_path / "runs" / "demo" / record.file_name(facts)
+        meaning, copy = capsys.readouterr().out.splitlines()[-2:]
+        mean_ap = facts["metrics"][facts["protocol"]["profile"]]["mAP"]
+        assert meaning.startswith(f"mAP {mean_ap:.2f}: for each of 10 labels the ")
+        runs = tmp_path / "runs"
+        assert (
+            copy
+            == f"label your own images: python -m bench.predict --run mine --runs {runs} --images PATH..."
+        )
+        assert find_run("mine", runs) == path
+
+    def test_a_run_without_a_name_is_called_by_data_set_and_record(
+        self, command: Any, capsys: pytest.CaptureFixture[str]
+    ):
+        command("--method", "resnet101", "--seeds", "0,1", "--jobs", "1")
+        last = capsys.readouterr().out.splitlines()[-1]
+        assert re.search(r" --run '?demo/resnet101@\S+-seed1'? ", last)
+
+    @pytest.mark.parametrize(
+        ("words", "message"),
+        [
+            (
+                ["--seeds", "0,1", "--name", "mine"],
+                "--name mine: a name is for one run; give one method and one",
+            ),
+            (["--name", "a/b"], "--name 'a/b': give a short name without slashes"),
+        ],
+    )
+    def test_a_name_that_fits_no_run_is_refused_before_any_work(
+        self, words: list[str], message: str, tmp_path: Path
+    ):
+        places = ["--data", str(tmp_path / "data"), "--runs", str(tmp_path / "runs")]
+        with pytest.raises(InputError, match=f"^{re.escape(message)}"):
+            run.main(["--dataset", "demo", "--method", "resnet101", *places, *words])
+        assert not list(tmp_path.iterdir())
