@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from bench.base import code_digest
+from bench.base import code_digest, lists
 from bench.base.atomic_files import write_atomically
 from bench.base.errors import InputError
 from bench.base.paths import DATA
@@ -39,11 +39,11 @@ class Task:
     staging: StagingFolder
     allow_partial: bool
 
-    def refuse_or_warn(self, problem: str) -> None:
-        """Raise InputError with the problem, or only print it if allow_partial is set."""
+    def refuse_or_warn(self, problem: str, listed: str) -> None:
+        """Raise InputError with the problem, or only print it if allow_partial is set; listed: its lines."""
         if not self.allow_partial:
-            raise InputError(f"{problem}; to prepare what is usable, run bench.prepare with --allow-partial")
-        say(problem)
+            raise InputError(f"{problem}; to prepare what is usable, add --allow-partial{listed}")
+        say(f"{problem}:{listed}")
 
 
 def prepare(
@@ -103,7 +103,7 @@ def _make(task: Task) -> None:
     surveys = survey(card, task.source)
     wrong, approximate = differences(card, surveys)
     if wrong:
-        task.refuse_or_warn(f"the files of {card.name} are not what its card says: {'; '.join(wrong)}")
+        task.refuse_or_warn(f"the files of {card.name} are not what its card says", lists.as_lines(wrong))
     images = f"{surveys['train'].images:,} images for training and {surveys['test'].images:,} for testing"
     staging.begin(store_bytes(surveys, card.sizes), f"{card.title}: {images}")
     shard_set, excluded = _make_usable_shards(task, surveys)
@@ -133,11 +133,11 @@ def _make_usable_shards(task: Task, surveys: Mapping[str, SplitSurvey]) -> tuple
     shard_set = _make_shards(task, surveys, {})
     if unusable := [f"{file} ({reason})" for file, reason in shard_set.unusable().items()]:
         listed = staging.list_or_file(unusable, "unusable")
-        task.refuse_or_warn(f"{len(unusable):,} images of {name} cannot be used: {listed}")
+        task.refuse_or_warn(f"{len(unusable):,} images of {name} cannot be used", listed)
     if duplicates := shard_set.in_both():
         pairs = staging.list_or_file([f"{train} = {test}" for train, test in duplicates.items()], "in_both")
         task.refuse_or_warn(
-            f"{len(duplicates):,} images of {name} are both in the training and in the test set: {pairs}"
+            f"{len(duplicates):,} images of {name} are both in the training and in the test set", pairs
         )
         shard_set = _make_shards(task, surveys, dict.fromkeys(duplicates, SAME))
     return shard_set, bool(unusable or duplicates)

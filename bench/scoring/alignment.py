@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.base import lists
 from bench.base.errors import InputError, unknown
 from bench.base.protocol import ALL, Column, Evaluation
 from bench.scoring import metrics
@@ -127,7 +128,7 @@ def _columns(file: MatrixFile, role: Role, names: Sequence[str]) -> Array:
         if name not in names:
             raise InputError(f"{file.heading(column)}: {unknown('label', name, names)}")
     if missing := [name for name in names if name not in file.names]:
-        raise InputError(f"{file.path}: no {role} of: {', '.join(missing)}")
+        raise InputError(f"{file.path}: no {role} of: {lists.in_line(missing)}")
     if file.names == tuple(names):
         return matrix
     return matrix[:, [file.names.index(name) for name in names]]
@@ -147,7 +148,7 @@ def _matched(given: MatrixFile, truth: MatrixFile) -> list[int]:
     mine, theirs = _row_of(given), _row_of(truth)
     for file, own, others in ((given, mine, theirs), (truth, theirs, mine)):
         if alone := [id_ for id_ in own if id_ not in others]:
-            raise InputError(f"{file.path}: {len(alone)} images have no counterpart, the first: {alone[0]!r}")
+            raise InputError(f"{file.path}: {len(alone)} images have no counterpart:{lists.as_lines(alone)}")
     return [theirs[id_] for id_ in given.ids]
 
 

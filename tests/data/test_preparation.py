@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bench.base import lists
 from bench.base.errors import InputError
-from bench.data import formats, preparation, shards, staging
+from bench.data import formats, preparation, shards
 from bench.data.cards import Split
 from bench.data.formats import Sample
 from tests import trees
@@ -83,8 +84,8 @@ class TestCounts:
         with pytest.raises(InputError) as caught:
             go(coco(train=Split(5, positives=5), test=Split(2, positives=2)), source, tmp_path)
         assert str(caught.value) == (
-            "the files of coco are not what its card says: train: 5 images expected, 4 found; test: 2"
-            " positives expected, 1 found; to prepare what is usable, run bench.prepare with --allow-partial"
+            "the files of coco are not what its card says; to prepare what is usable, add --allow-partial"
+            "\n  train: 5 images expected, 4 found\n  test: 2 positives expected, 1 found"
         )
 
     def test_that_differ_are_partial_data_if_allowed(self, source: Path, tmp_path: Path, capsys: Any):
@@ -92,7 +93,7 @@ class TestCounts:
         assert made.manifest["partial"] is True
         assert made.manifest["differences"] == ["train: 5 images expected, 4 found"]
         assert (
-            "the files of coco are not what its card says: train: 5 images expected, 4 found\n"
+            "the files of coco are not what its card says:\n  train: 5 images expected, 4 found\n"
             in capsys.readouterr().err
         )
 
@@ -140,9 +141,9 @@ class TestFilesThatCannotBeUsed:
             go(coco(), damaged, tmp_path)
         train, val = damaged / "train2014" / "COCO_train2014_", damaged / "val2014" / "COCO_val2014_"
         assert str(caught.value) == (
-            f"3 images of coco cannot be used: {train}000000000009.jpg (cut short or damaged);"
-            f" {train}000000000030.jpg (image missing); {val}000000000073.jpg (empty file);"
-            " to prepare what is usable, run bench.prepare with --allow-partial"
+            "3 images of coco cannot be used; to prepare what is usable, add --allow-partial"
+            f"\n  {train}000000000009.jpg (cut short or damaged)"
+            f"\n  {train}000000000030.jpg (image missing)\n  {val}000000000073.jpg (empty file)"
         )
         assert not (tmp_path / "data" / "coco").exists()
 
@@ -170,9 +171,9 @@ class TestFilesThatCannotBeUsed:
     def test_are_listed_in_a_file_if_there_are_many(
         self, damaged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ):
-        monkeypatch.setattr(staging, "MAX_LISTED", 2)
+        monkeypatch.setattr(lists, "FIRST", 2)
         with pytest.raises(
-            InputError, match=r"cannot be used: .*; .*; and 1 more, all listed in (.*);"
+            InputError, match=r"cannot be used; .*\n.*\n.*\n  and 1 more, all listed in "
         ) as caught:
             go(coco(), damaged, tmp_path)
         listed = tmp_path / "data" / "coco.unfinished" / "unusable.txt"
@@ -183,7 +184,7 @@ class TestFilesThatCannotBeUsed:
         root = trees.wider(tmp_path / "source")
         path = root / "Anno" / "wider_attribute_test.json"
         path.write_text(path.read_text().replace("[0, 0, 40, 30]", "[41, 0, 40, 30]"), encoding="utf-8")
-        with pytest.raises(InputError, match=r"0_Parade_c.jpg#0 \(box outside the image\);"):
+        with pytest.raises(InputError, match=r"0_Parade_c.jpg#0 \(box outside the image\)$"):
             go(trees.card("wider", sizes=SIZES), root, tmp_path)
 
     def test_an_empty_split_is_an_error_even_if_partial_data_is_allowed(self, source: Path, tmp_path: Path):
@@ -215,7 +216,8 @@ class TestOverlap:
             go(coco(), leaking, tmp_path)
         train, test = "train2014/COCO_train2014_000000000030.jpg", "val2014/COCO_val2014_000000000042.jpg"
         pair = f"{leaking}/{train} = {leaking}/{test}"
-        assert f"1 images of coco are both in the training and in the test set: {pair};" in str(caught.value)
+        assert str(caught.value).startswith("1 images of coco are both in the training and in the test set; ")
+        assert str(caught.value).endswith(f"\n  {pair}")
 
     def test_leaves_the_training_image_out_if_allowed(self, leaking: Path, tmp_path: Path):
         made = go(coco(), leaking, tmp_path, allow_partial=True)
@@ -228,7 +230,7 @@ class TestOverlap:
         photograph = root / "Image" / "test" / "0--Parade" / "0_Parade_c.jpg"
         shutil.copy(photograph, root / "Image" / "train" / "0--Parade" / "0_Parade_a.jpg")
         with pytest.raises(
-            InputError, match="1 images of wider are both in the training and in the test set: "
+            InputError, match="1 images of wider are both in the training and in the test set; "
         ):
             go(trees.card("wider", sizes=SIZES), root, tmp_path)
 
