@@ -7,7 +7,7 @@ from bench.base.atomic_files import write_atomically
 from bench.base.errors import InputError
 
 FIRST = 10  # entries in a message
-LONGEST = 200  # characters of an entry in a message
+LONGEST = 400  # characters of an entry in a message
 
 
 def as_lines(entries: Sequence[str], *, all_in: Path | None = None) -> str:

@@ -101,6 +101,11 @@ def _make(task: Task) -> None:
     """Make the store; raises InputError before the old store is touched."""
     card, staging = task.card, task.staging
     surveys = survey(card, task.source)
+    if faults := [fault for counts in surveys.values() for fault in counts.faults]:
+        listed = staging.list_or_file(faults, "faults")
+        task.refuse_or_warn(f"{len(faults):,} images of {card.name} cannot be used", listed)
+    if shared := [pair for counts in surveys.values() for pair in counts.shared]:
+        say(f"{len(shared):,} images of {card.name} are one file under two ids:{lists.as_lines(shared)}")
     wrong, approximate = differences(card, surveys)
     if wrong:
         task.refuse_or_warn(f"the files of {card.name} are not what its card says", lists.as_lines(wrong))
@@ -113,7 +118,11 @@ def _make(task: Task) -> None:
             f"{card.name} has no usable image for {' and '.join(empty)}; complete the source folder"
         )
     assembly.remove_leftovers(shard_set)
-    manifest = {"dataset": card.name, "made_from": _made_from(card), "partial": bool(wrong or excluded)}
+    manifest = {
+        "dataset": card.name,
+        "made_from": _made_from(card),
+        "partial": bool(faults or wrong or excluded),
+    }
     manifest |= assembled
     manifest |= {"expected": {split: vars(getattr(card, split)) for split in surveys}}  # actual: "counts"
     manifest |= {"labels": list(card.labels), "differences": wrong + approximate}

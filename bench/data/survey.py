@@ -1,6 +1,7 @@
 """Count what is in the original files, before any image is opened, and compare it with the card."""
 
 import dataclasses
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,7 +21,8 @@ class SplitSurvey:
     """The counts of one split.
 
     positives: labels that are 1, of all images. files: images in files, not made in memory. held_out: images
-    for validation. left_out: items left out, by reason.
+    for validation. left_out: items left out, by reason. faults: those of them that must not be there.
+    shared: images of one file under two ids.
     """
 
     images: int = 0
@@ -28,6 +30,8 @@ class SplitSurvey:
     files: int = 0
     held_out: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
+    faults: list[str] = field(default_factory=list)
+    shared: list[str] = field(default_factory=list)
 
     @property
     def items(self) -> int:
@@ -48,10 +52,17 @@ def survey(card: Card, source: Path | None) -> dict[str, SplitSurvey]:
     """The counts of each split; raises the reader's InputError."""
     surveys = {split: SplitSurvey() for split in SPLITS}
     for split, counts in surveys.items():
+        ids: dict[str, str] = {}  # of the files that are whole images
         for item in items(card, split, source):
             if isinstance(item, LeftOut):
                 counts.left_out[item.reason] += 1
+                if item.reason in formats.FAULTS:
+                    counts.faults.append(f"{split}: {item.id} ({item.reason})")
             else:
+                if isinstance(item.image, Path) and not item.box:
+                    first = ids.setdefault(os.path.normpath(item.image), item.id)
+                    if first != item.id:
+                        counts.shared.append(f"{split}: {first} and {item.id}")
                 counts.images += 1
                 counts.positives += int((item.labels_C == 1).sum())
                 counts.files += isinstance(item.image, Path)

@@ -3,6 +3,7 @@
 Legend: B images of a batch, H = W = the side that the model takes.
 """
 
+import os
 import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,13 @@ from bench.data.decode import PixelArray, Unusable
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"}
 )
+# Images that may not be read: they are named with what would read them, not passed over.
+OTHERS = frozenset(
+    {".avif", ".heic", ".heif", ".hif", ".jxl", ".jp2", ".j2k", ".jpx", ".jpf", ".jpc", ".psd", ".svg"}
+)
+LINKED_FOLDER = "a link to a folder, which is not searched; give the folder itself to --images"
+NO_TARGET = "a link to nothing"
+CLOSED_FOLDER = "a folder that cannot be read"
 ORIENTATION = ExifTags.Base.Orientation
 TURNED = range(2, 9)  # orientations that are not as stored
 AHEAD = 2  # batches that are read while the model is at another
@@ -42,11 +50,12 @@ class ImageBatch:
 def list_images(given: Sequence[Path]) -> list[Path]:
     """The files that are given, and of a folder the image files at any depth by name; each once.
 
-    A file that is named itself is taken whatever its name ends in; hidden ones are passed over.
+    A file that is named itself is taken whatever its name ends in; hidden ones are passed over. What cannot be
+    read is in the list too: images of other formats, links to nothing or to a folder, folders that are closed.
     """
     found: dict[Path, None] = {}
     for path in given:
-        if not path.exists():
+        if not os.path.exists(path):  # noqa: PTH110 (Path raises where a name is too long)
             raise InputError(f"--images {path}: no such file or folder")
         inside = _inside(path) if path.is_dir() else [path]
         if not inside:
@@ -56,13 +65,20 @@ def list_images(given: Sequence[Path]) -> list[Path]:
 
 
 def _inside(folder: Path) -> list[Path]:
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES
-        and path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )
+    found: list[Path] = []
+    closed = lambda error: found.append(Path(error.filename))  # noqa: E731 (what os.walk calls)
+    for where, folders, files in os.walk(folder, onerror=closed):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        paths = [Path(where, name) for name in (*folders, *files) if not name.startswith(".")]
+        found += [path for path in paths if _is_wanted(path)]
+    return sorted(found)
+
+
+def _is_wanted(path: Path) -> bool:
+    """Whether an entry of a folder is an image, or may hide some."""
+    if path.is_symlink() and (path.is_dir() or not path.exists()):
+        return True
+    return not path.is_dir() and path.suffix.lower() in SUFFIXES | OTHERS
 
 
 def read_batches(paths: Sequence[Path], *, side: int, batch_size: int) -> Iterator[ImageBatch]:
@@ -81,11 +97,19 @@ def _read(paths: tuple[Path, ...], side: int) -> ImageBatch:
     images, reasons = [], {}
     for path in paths:
         try:
+            _refuse_links_and_folders(path)
             images.append(decode.resize(_upright(path), side))
         except Unusable as reason:
             reasons[path] = str(reason)
     empty = np.empty((0, side, side, 3), np.uint8)
     return ImageBatch(paths, np.stack(images) if images else empty, reasons)
+
+
+def _refuse_links_and_folders(path: Path) -> None:
+    if path.is_symlink() and not path.exists():
+        raise Unusable(NO_TARGET)
+    if path.is_dir():
+        raise Unusable(LINKED_FOLDER if path.is_symlink() else CLOSED_FOLDER)
 
 
 def _upright(path: Path) -> PixelArray:
