@@ -3,8 +3,8 @@
 `python -m bench.predict --run demo/srn-seed0 --images PATH...`
 
 The run is named, or given by the path of its record or of the folder that bench.export wrote. Folders of
-images are searched at any depth. A file that holds no image, an image that is not read, such as HEIC, and a link
-to nothing or to a folder are named, the others go on, and the exit status is 1.
+images are searched at any depth. A file that holds no image, an image that is not read, such as HEIC, and a
+link to nothing or to a folder are named, the others go on, and the exit status is 1.
 """
 
 import argparse

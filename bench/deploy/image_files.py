@@ -50,8 +50,8 @@ class ImageBatch:
 def list_images(given: Sequence[Path]) -> list[Path]:
     """The files that are given, and of a folder the image files at any depth by name; each once.
 
-    A file that is named itself is taken whatever its name ends in; hidden ones are passed over. What cannot be
-    read is in the list too: images of other formats, links to nothing or to a folder, folders that are closed.
+    A file that is named itself is taken whatever its name ends in; hidden ones are passed over. What cannot
+    be read is in the list too: images of other formats, links to nothing or to a folder, closed folders.
     """
     found: dict[Path, None] = {}
     for path in given:

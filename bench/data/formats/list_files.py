@@ -1,8 +1,9 @@
 """Format list-files: for each split a list of images and a matrix of labels, as users of SRN exchange them.
 
 A line of the list is a path, optionally followed by the number of labels. The same line of the matrix holds
-the image's labels, 1, 0 or -1 in the card's order, separated by spaces, tabs, commas or semicolons. With the
-option `line = "path-and-labels"` there is no matrix: the labels are behind the path, and a heading may name them.
+the image's labels, 1, 0 or -1 in the card's order, separated by spaces, tabs, commas or semicolons. With
+the option `line = "path-and-labels"` there is no matrix: the labels are behind the path, and a heading may
+name them.
 """
 
 import re
@@ -30,8 +31,8 @@ Line = Literal["any", "path", "path-and-count", "path-and-labels"]
 class Options:
     """The card's [options]: files in the source folder; root: the folder to which the listed paths belong.
 
-    line: what a line of the lists is; "any": a path, or a path and the number of its labels, unless that is in
-    doubt.
+    line: what a line of the lists is; "any": a path, or a path and the number of its labels, unless that is
+    in doubt.
     """
 
     train_list: str

@@ -131,7 +131,7 @@ def _numbers(name: str) -> list[str]:
     parts = name.lower().rpartition("/")[2].rpartition(".")[0].split("_")
     has_size = len(parts) > 1 and SIZE.fullmatch(parts[-1]) is not None
     parts = parts[:-1] if has_size else parts
-    # A number and ten digits without a size may be Flickr's number and secret, or a counter and Flickr's number.
+    # A number and ten digits may be Flickr's number and secret, or a counter and Flickr's number.
     is_secret = has_size or len(parts) > 2 or not parts[-1].isdecimal()
     if len(parts) > 1 and is_secret and SECRET.fullmatch(parts[-1]):
         return [parts[-2]] if parts[-2].isdecimal() else []
