@@ -93,10 +93,14 @@ def _members(archive: Path) -> Iterator[list[Member]]:
         raise InputError(f"{archive} is not a file")
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as zip_file:
-            yield [_zip_member(zip_file, info) for info in zip_file.infolist() if not info.is_dir()]
+            yield [_zip_member(zip_file, info) for info in zip_file.infolist() if not info.filename.endswith("/")]
     else:
         with tarfile.open(archive) as tar:
-            yield [_tar_member(tar, info) for info in tar if not info.isdir()]
+            members = [_tar_member(tar, info) for info in tar if not info.isdir()]
+            # A checksum of the compression is only compared at the end of the file, behind that of the archive.
+            while tar.fileobj and tar.fileobj.read(CHUNK):
+                pass
+            yield members
 
 
 def _zip_member(zip_file: zipfile.ZipFile, info: zipfile.ZipInfo) -> Member:

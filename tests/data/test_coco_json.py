@@ -76,7 +76,7 @@ def test_a_users_own_card_reads_its_own_files(tmp_path: Path):
     assert sample.labels_C.tolist() == [0, 1]
 
 
-def pets(root: Path, categories: list[tuple[int, str]], used: tuple[int, ...], **options: Any) -> Any:
+def pets(root: Path, categories: list[tuple[int, str]], used: tuple[int, ...], /, **options: Any) -> Any:
     """The labels of an image of two pets, of an export with these categories."""
     mine = trees.card("coco", labels=("cat", "dog"), options={**CARD.options, **options})
     content = {
