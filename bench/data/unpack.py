@@ -93,7 +93,9 @@ def _members(archive: Path) -> Iterator[list[Member]]:
         raise InputError(f"{archive} is not a file")
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as zip_file:
-            yield [_zip_member(zip_file, info) for info in zip_file.infolist() if not info.filename.endswith("/")]
+            yield [
+                _zip_member(zip_file, info) for info in zip_file.infolist() if not info.filename.endswith("/")
+            ]
     else:
         with tarfile.open(archive) as tar:
             members = [_tar_member(tar, info) for info in tar if not info.isdir()]

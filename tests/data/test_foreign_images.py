@@ -64,7 +64,3 @@ def test_a_pipe_a_device_and_a_folder_are_no_images(tmp_path: Path):
     os.mkfifo(tmp_path / "a.jpg")
     for path in (tmp_path / "a.jpg", tmp_path, Path("/dev/zero")):
         assert reason(path) == decode.NO_FILE
-
-
-def test_a_name_that_is_too_long_has_a_reason(tmp_path: Path):
-    assert reason(tmp_path / f"{'x' * 300}.jpg") == "cannot be read: File name too long"

@@ -14,7 +14,7 @@ from bench.data import formats, preparation, shards
 from bench.data.cards import Split
 from bench.data.formats import Sample
 from tests import trees
-from tests.prepared import SIZES, coco, go
+from tests.prepared import SIZES, coco, go, numbered, numbered_tree
 
 pytestmark = pytest.mark.usefixtures("alone")
 
@@ -179,6 +179,36 @@ class TestFilesThatCannotBeUsed:
         listed = tmp_path / "data" / "coco.unfinished" / "unusable.txt"
         assert str(listed) in str(caught.value)
         assert len(listed.read_text(encoding="utf-8").splitlines()) == 3
+
+    def test_an_annotation_file_that_is_missing_is_named_and_left_out_if_allowed(self, tmp_path: Path):
+        card, root = trees.card("voc2007", sizes=SIZES), trees.voc(tmp_path / "source", lists=False)
+        (root / "VOCdevkit/VOC2007/Annotations/000007.xml").unlink()
+        with pytest.raises(
+            InputError, match=r"1 images .*add --allow-partial\n  train: 000007 \(annotation file m"
+        ):
+            go(card, root, tmp_path)
+        made = go(card, root, tmp_path, allow_partial=True)
+        assert made.manifest["partial"] is True
+        assert made.manifest["left_out"]["train"] == {"annotation file missing": 1}
+
+    def test_an_image_listed_twice_is_named_and_left_out_if_allowed(self, tmp_path: Path):
+        root = numbered_tree(tmp_path / "source")
+        lines = (root / "train.txt").read_text(encoding="utf-8").splitlines()
+        trees.write(root / "train.txt", [lines[1], *lines[1:]])
+        with pytest.raises(
+            InputError, match=r"1 images .*\n  train: 1.jpg \(listed twice, with other labels\)$"
+        ):
+            go(numbered(), root, tmp_path)
+        made = go(numbered(), root, tmp_path, allow_partial=True)
+        assert (made.manifest["partial"], len(made.train)) == (True, 95)
+
+    def test_one_file_under_two_ids_is_said(self, tmp_path: Path, capsys: Any):
+        root = numbered_tree(tmp_path / "source")
+        lines = (root / "train.txt").read_text(encoding="utf-8").splitlines()
+        trees.write(root / "train.txt", ["./1.jpg", *lines[1:]])
+        go(numbered(), root, tmp_path)
+        said = capsys.readouterr().err
+        assert "1 images of own are one file under two ids:\n  train: ./1.jpg and 1.jpg\n" in said
 
     def test_a_box_outside_its_image_is_named_by_its_person(self, tmp_path: Path):
         root = trees.wider(tmp_path / "source")
