@@ -1,6 +1,7 @@
-"""Compare fresh records with the accepted ones and say what moved; `--accept` makes the fresh ones accepted.
+"""Compare fresh results with the accepted ones and report what moved; `--accept` accepts the fresh ones.
 
-What counts as a move is defined in `bench/results/drift.py`. This command alone writes `results/reproduced`.
+A result has moved if it differs by more than the spread between seeds explains (`bench/results/drift.py`).
+The exit status is then 1. Only this command writes `results/reproduced`.
 """
 
 import argparse
@@ -12,161 +13,172 @@ from tabulate import tabulate
 from bench.base import paths
 from bench.base.cli import Parser, add_dataset, add_runs, run_command
 from bench.base.errors import InputError
-from bench.base.protocol import Column
+from bench.base.protocol import column_name
 from bench.base.run_folder import RunFolder
 from bench.data import cards
 from bench.results import published
-from bench.results.drift import CONFIDENCE, LEAST, WITHOUT_SPREAD, Comparison, Groups, compare, samples
-from bench.results.record import VOLATILE, Record, groups, read_folder, record_name, shown, write
+from bench.results.drift import (
+    CONFIDENCE,
+    DEFAULT_TOLERANCE,
+    MIN_TOLERANCE,
+    Groups,
+    MetricDrift,
+    compare,
+    redefined_profiles,
+    seed_values,
+)
+from bench.results.record import (
+    VOLATILE,
+    Group,
+    Record,
+    group_records,
+    read_folder,
+    record_name,
+    shown,
+    write_record,
+)
 
 SEEDS = "fresh seeds : accepted seeds"
 
 
 def report(accepted: Groups, fresh: Groups, *, strict: bool) -> tuple[list[str], int]:
-    """(lines that say what was compared and what moved, exit status): 1 where something did, else 0.
+    """(the lines of the report, the exit status): 1 if something moved, else 0.
 
-    strict: what cannot be compared counts as moved.
+    strict: the status is also 1 if accepted records have no fresh counterpart, or if nothing was compared.
     """
     compared = list(compare(accepted, fresh))
-    alarms, remarks = list(_alarms(accepted, fresh)), list(_remarks(accepted, fresh))
+    incomparable, remarks = list(_incomparable(accepted, fresh)), list(_remarks(accepted, fresh))
     missing = list(_missing(accepted, fresh))
-    lines = [*alarms, *remarks, *(f"{name}: accepted, but there is no fresh record" for name in missing)]
+    lines = [
+        *incomparable,
+        *remarks,
+        *(f"{name}: accepted, but there is no fresh record" for name in missing),
+    ]
     lines += [*_tolerances(compared), *_verdict(compared)]
-    moved = alarms or any(one.share > 1 for one in compared)
+    moved = incomparable or any(drift.share > 1 for drift in compared)
     return lines, int(bool(moved or (strict and (missing or not compared))))
 
 
-def _alarms(accepted: Groups, fresh: Groups) -> Iterator[str]:
-    """What makes numbers incomparable, whatever they are."""
+def _incomparable(accepted: Groups, fresh: Groups) -> Iterator[str]:
+    """Changes of data, protocol or metrics, which count as moved whatever the numbers are."""
     for group in [group for group in accepted if group in fresh]:
         old, new = accepted[group], fresh[group]
         if _fingerprints(old) != _fingerprints(new):
-            were, are = (" and ".join(found) for found in (_fingerprints(old), _fingerprints(new)))
-            yield f"{_name(fresh, group)}: moved: the data, fingerprint {were} accepted, {are} fresh"
-        if any(one["protocol"] != old[0]["protocol"] for one in new):
-            yield f"{_name(fresh, group)}: moved: the protocol of evaluation"
-        if words := _redefined(old, new):
-            yield f"{_name(fresh, group)}: moved: {words}"
-        if gone := [_metric(column) for column in samples(old) if column not in samples(new)]:
-            yield f"{_name(fresh, group)}: moved: there is no {', '.join(gone)} any more"
-
-
-def _redefined(old: list[Record], new: list[Record]) -> str:
-    """Which metrics differ where a seed's main numbers are the same to the last bit: computed otherwise."""
-    known = {one["seed"]: one for one in old}
-    for record in new:
-        before = known.get(record["seed"])
-        if before and samples([before]) == samples([record]):
-            mine, theirs = record["metrics"], before["metrics"]
-            if differ := [name for name in theirs if mine.get(name) != theirs[name]]:
-                return f"metrics of profile {', '.join(differ)}, while the main numbers are the same"
-    return ""
+            before, after = (" and ".join(_fingerprints(members)) for members in (old, new))
+            yield f"{_name(fresh, group)}: moved: the data, fingerprint {before} accepted, {after} fresh"
+        if any(record["protocol"] != old[0]["protocol"] for record in new):
+            yield f"{_name(fresh, group)}: moved: the evaluation protocol"
+        if redefined := redefined_profiles(old, new):
+            profiles = f"metrics of profile {', '.join(redefined)}"
+            yield f"{_name(fresh, group)}: moved: {profiles}, while the main numbers are the same"
+        if missing := [column_name(column) for column in seed_values(old) if column not in seed_values(new)]:
+            yield f"{_name(fresh, group)}: moved: the fresh records have no {', '.join(missing)}"
 
 
 def _missing(accepted: Groups, fresh: Groups) -> Iterator[str]:
-    """Accepted methods and seeds that were not made again."""
+    """Accepted methods and seeds without a fresh record."""
     for group, members in accepted.items():
         if group not in fresh:
             yield _name(accepted, group)
             continue
-        made = {record["seed"] for record in fresh[group]}
-        if seeds := [record["seed"] for record in members if record["seed"] not in made]:
+        fresh_seeds = {record["seed"] for record in fresh[group]}
+        if seeds := [record["seed"] for record in members if record["seed"] not in fresh_seeds]:
             yield f"{_name(accepted, group)} seed {', '.join(map(str, sorted(seeds)))}"
 
 
 def _fingerprints(members: list[Record]) -> list[str]:
-    return sorted({one["data"]["fingerprint"][:12] for one in members})
+    return sorted({record["data"]["fingerprint"][:12] for record in members})
 
 
 def _remarks(accepted: Groups, fresh: Groups) -> Iterator[str]:
-    """What a reader should know beside the numbers."""
+    """Notes on differences that do not count as moved."""
     for group, new in fresh.items():
         name = _name(fresh, group)
         if group not in accepted:
             yield f"{name}: fresh, but nothing is accepted to compare it with"
             continue
-        pairs = [(one, old) for one in new for old in accepted[group]]
-        if any(one["data"]["card"] != old["data"]["card"] for one, old in pairs):
-            yield f"{name}: the data set's card is another than when the records were accepted"
+        pairs = [(record, old) for record in new for old in accepted[group]]
+        if any(record["data"]["card"] != old["data"]["card"] for record, old in pairs):
+            yield f"{name}: the data set's card has changed since the records were accepted"
         if any(
-            one["recipe"].get(field) != value for one, old in pairs for field, value in old["recipe"].items()
+            record["recipe"].get(field) != value
+            for record, old in pairs
+            for field, value in old["recipe"].items()
         ):
-            yield f"{name}: the recipe is another than the accepted one"
-        if any(one["data"]["partial"] for one in new):
+            yield f"{name}: the recipe differs from the accepted one"
+        if any(record["data"]["partial"] for record in new):
             yield f"{name}: made from partial data"
 
 
-def _name(found: Groups, group: tuple[str, str]) -> str:
-    return record_name(found[group][0], seed=False)
+def _name(groups: Groups, group: Group) -> str:
+    return record_name(groups[group][0], seed=False)
 
 
-def _tolerances(compared: Sequence[Comparison]) -> list[str]:
-    """The tolerance of each metric of each method that was compared."""
+def _tolerances(compared: Sequence[MetricDrift]) -> list[str]:
+    """A table with the tolerance of each metric of each method that was compared."""
     if not compared:
         return []
-    reason = f"{WITHOUT_SPREAD} where no method has two accepted seeds to show a spread"
-    if any(one.tolerance != WITHOUT_SPREAD for one in compared):
-        basis = "by the spread between accepted seeds, each method's moderated by that of all (Smyth 2004)"
-        reason = f"{CONFIDENCE:.1%} of chance differences {basis}, at least {LEAST}"
-    columns = list(dict.fromkeys(one.column for one in compared))
+    reason = f"{DEFAULT_TOLERANCE} where no method has two accepted seeds to show a spread"
+    if any(drift.tolerance != DEFAULT_TOLERANCE for drift in compared):
+        basis = "each method's spread between accepted seeds, shrunk towards the pooled value (Smyth 2004)"
+        reason = f"covers {CONFIDENCE:.1%} of chance differences, given {basis}; at least {MIN_TOLERANCE}"
+    columns = list(dict.fromkeys(drift.column for drift in compared))
     rows = []
-    for name, seeds in dict.fromkeys((one.name, one.seeds) for one in compared):
-        known = {one.column: f"{one.tolerance:.2f}" for one in compared if one.name == name}
-        rows.append([f"{name}, {seeds[0]}:{seeds[1]}", *(known.get(column, "") for column in columns)])
-    heads = [SEEDS, *map(_metric, columns)]
-    return [f"tolerance in points: {reason}", *_lines(rows, heads)]
+    for name, seeds in dict.fromkeys((drift.name, drift.seeds) for drift in compared):
+        tolerances = {drift.column: f"{drift.tolerance:.2f}" for drift in compared if drift.name == name}
+        rows.append([f"{name}, {seeds[0]}:{seeds[1]}", *(tolerances.get(column, "") for column in columns)])
+    headings = [SEEDS, *map(column_name, columns)]
+    return [f"tolerance in points: {reason}", *_table_lines(rows, headings)]
 
 
-def _verdict(compared: Sequence[Comparison]) -> list[str]:
-    """What moved, or how near to it the nearest is."""
+def _verdict(compared: Sequence[MetricDrift]) -> list[str]:
+    """A table of the numbers that moved; if none did, the one that comes closest."""
     if not compared:
         return ["nothing compared: fresh and accepted records have no method in common"]
-    moved = [one for one in compared if one.share > 1]
+    moved = [drift for drift in compared if drift.share > 1]
     if moved:
-        heads = ["moved", "metric", "accepted", "fresh", "difference", "tolerance"]
-        return [f"{len(moved)} of {len(compared)} numbers moved:", *_lines([*map(_moved, moved)], heads)]
-    top = max(compared, key=lambda one: one.share)
-    where = f"{top.name}, {_metric(top.column)} {top.accepted:.2f} -> {top.fresh:.2f}"
-    largest = f"the largest move is {top.share:.0%} of its tolerance ({where})"
-    return [f"no number moved: {len(compared)} compared, {largest}"]
+        headings = ["moved", "metric", "accepted", "fresh", "difference", "tolerance"]
+        return [
+            f"{len(moved)} of {len(compared)} numbers moved:",
+            *_table_lines([*map(_moved_row, moved)], headings),
+        ]
+    largest = max(compared, key=lambda drift: drift.share)
+    values = f"{column_name(largest.column)} {largest.accepted:.2f} -> {largest.fresh:.2f}"
+    closest = f"the largest move is {largest.share:.0%} of its tolerance ({largest.name}, {values})"
+    return [f"no number moved: {len(compared)} compared, {closest}"]
 
 
-def _moved(one: Comparison) -> list[str]:
-    means = [f"{one.accepted:.2f}", f"{one.fresh:.2f}"]
-    return [one.name, _metric(one.column), *means, f"{one.difference:+.2f}", f"{one.tolerance:.2f}"]
+def _moved_row(drift: MetricDrift) -> list[str]:
+    means = [f"{drift.accepted:.2f}", f"{drift.fresh:.2f}"]
+    points = [f"{drift.difference:+.2f}", f"{drift.tolerance:.2f}"]
+    return [drift.name, column_name(drift.column), *means, *points]
 
 
-def _metric(column: Column) -> str:
-    return column[1] if column[0] == "all" else f"top-3 {column[1]}"
-
-
-def _lines(rows: list[list[str]], heads: list[str]) -> list[str]:
-    align = ["left" if head in (SEEDS, "moved", "metric") else "right" for head in heads]
-    return str(tabulate(rows, heads, "simple", colalign=align, disable_numparse=True)).splitlines()
+def _table_lines(rows: list[list[str]], headings: list[str]) -> list[str]:
+    align = ["left" if heading in (SEEDS, "moved", "metric") else "right" for heading in headings]
+    return str(tabulate(rows, headings, "simple", colalign=align, disable_numparse=True)).splitlines()
 
 
 def accept(fresh: Sequence[Record], folder: Path, *, allow_partial: bool) -> list[str]:
-    """Make the fresh records the accepted ones of the folder; returns a line for each that says what changed.
+    """Write the fresh records into the folder of accepted ones; returns a line per record on what changed.
 
-    Accepted records without a fresh counterpart stay. InputError, and nothing written, where a record comes
-    from partial data and that is not allowed.
+    Accepted records without a fresh counterpart stay. InputError, before anything is written, if a record is
+    made from partial data and `allow_partial` is False.
     """
     partial = [record_name(record) for record in fresh if record["data"]["partial"]]
     if partial and not allow_partial:
-        raise InputError(
-            f"made from partial data: {', '.join(partial)}; --allow-partial accepts them all the same"
-        )
-    known = {record_name(record): record for record in read_folder(folder)}
-    changes = {record_name(record): _change(known.get(record_name(record)), record) for record in fresh}
+        raise InputError(f"made from partial data: {', '.join(partial)}; add --allow-partial to accept them")
+    accepted = {record_name(record): record for record in read_folder(folder)}
+    changes = {record_name(record): _change(accepted.get(record_name(record)), record) for record in fresh}
     for record in fresh:
         if changes[record_name(record)] != "unchanged":
-            write(record, folder)
-    kept = [f"{name}: kept, there is no fresh record" for name in known if name not in changes]
+            write_record(record, folder)
+    kept = [f"{name}: kept, there is no fresh record" for name in accepted if name not in changes]
     return [*(f"{name}: {change}" for name, change in changes.items()), *kept]
 
 
 def _change(old: Record | None, new: Record) -> str:
-    """What accepting changes, apart from what differs between any two runs."""
+    """What accepting the new record changes; keys that differ between any two runs do not count."""
     if old is None:
         return f"new, mAP {_mean_ap(new):.2f}"
     keys = [key for key in new if key not in VOLATILE and new[key] != old.get(key)]
@@ -181,22 +193,24 @@ def _mean_ap(record: Record) -> float:
 
 def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
-    dataset = published.full_name(args.dataset)
+    dataset = published.full_dataset_name(args.dataset)
     source = args.records or RunFolder.of(dataset, args.runs).path
     folder = paths.REPRODUCED / dataset
-    fresh, accepted = (read_folder(place, dataset=dataset) for place in (source, folder))
+    fresh, accepted = (read_folder(path, dataset=dataset) for path in (source, folder))
     if not fresh and (accepted or args.accept or args.records):
         command = f"python -m bench.run --dataset {dataset} --method all"
         if cards.base(dataset) in cards.names() and cards.load_card(dataset).evaluation.result_files:
-            raise InputError(f"{dataset} has no records: its owner's server scores runs/{dataset}/results")
+            raise InputError(
+                f"{dataset} has no records: submit runs/{dataset}/results to its evaluation server for scores"
+            )
         raise InputError(f"no fresh records in {shown(source)}; make them with: {command}")
     if args.accept:
         print("\n".join(accept(fresh, folder, allow_partial=args.allow_partial)))
         return 0
     if not accepted:
-        print(f"{dataset}: no accepted records in {shown(folder)} to compare with; --accept makes them")
+        print(f"{dataset}: no accepted records in {shown(folder)}; accept the fresh ones with --accept")
         return int(args.strict)
-    lines, status = report(groups(accepted), groups(fresh), strict=args.strict)
+    lines, status = report(group_records(accepted), group_records(fresh), strict=args.strict)
     counts = f"{len(fresh)} fresh records of {shown(source)}, {len(accepted)} accepted of {shown(folder)}"
     print("\n".join([f"{dataset}: {counts}", *lines]))
     return status
@@ -204,14 +218,23 @@ def main(argv: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="python -m bench.check", description=__doc__)
-    add_dataset(parser, published.datasets())
+    add_dataset(parser, published.known_datasets())
     add_runs(parser)
     parser.add_argument(
-        "--records", type=Path, metavar="DIR", help="records made elsewhere, to check instead"
+        "--records",
+        type=Path,
+        metavar="DIR",
+        help="folder of the fresh records (default: the data set's runs)",
     )
     parser.add_argument("--accept", action="store_true", help="make the fresh records the accepted ones")
-    parser.add_argument("--allow-partial", action="store_true", help="accept records of partial data too")
-    parser.add_argument("--strict", action="store_true", help="exit 1 too where something cannot be compared")
+    parser.add_argument(
+        "--allow-partial",
+        action="store_true",
+        help="with --accept: also accept records made from partial data",
+    )
+    parser.add_argument(
+        "--strict", action="store_true", help="exit status 1 also if something cannot be compared"
+    )
     return parser
 
 

@@ -1,9 +1,9 @@
-"""Compare two predictions of the same images: every metric's difference, with a paired bootstrap interval.
+"""Compare two predictions of the same images: difference of each metric with a paired bootstrap interval.
 
 `python -m bench.compare --predictions A B --labels FILE`
 
-Both are scored on the same replicates of the images, so what makes images hard for both cancels out. Below
-the metrics stand the labels, sorted by the difference of their average precision.
+Both are scored on the same bootstrap replicates of the images, so that images which are hard for both do not
+widen the interval. A second table lists the labels by the difference of their average precision (AP).
 """
 
 import argparse
@@ -19,7 +19,7 @@ from tabulate import tabulate
 
 from bench.base.cli import Parser, add_output, deliver, run_command
 from bench.base.errors import InputError
-from bench.base.protocol import GROUPS, Evaluation
+from bench.base.protocol import Evaluation, column_name
 from bench.results import ground_truth
 from bench.scoring import alignment, bootstrap, profiles
 from bench.scoring.alignment import AlignedPredictions
@@ -29,8 +29,8 @@ from bench.scoring.profiles import Profile
 
 
 @dataclass(frozen=True)
-class Line:
-    """A metric, or a label's AP: of A and of B in percent, their difference and its interval in points."""
+class MetricDifference:
+    """One metric, or the AP of one label: of A and B in percent, difference and its interval in points."""
 
     name: str
     a: float
@@ -38,90 +38,88 @@ class Line:
     difference: float
     low: float
     high: float
-    is_clear: bool  # the interval leaves out 0
+    is_clear: bool  # the interval does not contain 0
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What was compared, the metrics in the paper's order, and the labels, the best for B first."""
+    """Lines about what was compared; the metrics; the labels, those for which B gains most first."""
 
     about: Sequence[str]
-    metrics: Sequence[Line]
-    labels: Sequence[Line]
+    metrics: Sequence[MetricDifference]
+    labels: Sequence[MetricDifference]
 
 
 def compare(
     a: AlignedPredictions, b: AlignedPredictions, *, profile: str, evaluation: Evaluation, replicates: int
 ) -> Comparison:
-    """B against A by one profile; labels without positives and columns it does not define are left out."""
-    rules = profiles.find(profile)
-    (values_a, AP_a), (values_b, AP_b) = (alignment.scores(it, rules, evaluation) for it in (a, b))
-    drawn_a, drawn_b = (_replicates(it, rules, evaluation, replicates) for it in (a, b))
+    """B minus A by one profile, without labels that have no positives and columns it does not define."""
+    rules = profiles.get_profile(profile)
+    (values_a, AP_a), (values_b, AP_b) = (
+        alignment.score_predictions(subject, rules, evaluation) for subject in (a, b)
+    )
+    replicates_a, replicates_b = (_replicates(subject, rules, evaluation, replicates) for subject in (a, b))
     metrics = [
         _line(
-            _name(*column),
+            column_name(column),
             values_a[column],
             values_b[column],
-            drawn_b.values[column] - drawn_a.values[column],
+            replicates_b.values[column] - replicates_a.values[column],
         )
         for column in values_a
     ]
     labels = [
-        _line(name, float(AP_a[c]), float(AP_b[c]), drawn_b.AP_LC[:, c] - drawn_a.AP_LC[:, c])
+        _line(name, float(AP_a[c]), float(AP_b[c]), replicates_b.AP_LC[:, c] - replicates_a.AP_LC[:, c])
         for c, name in enumerate(b.names)
         if not math.isnan(AP_a[c])
     ]
     size = f"{len(a.logits_NC):,} images, {len(a.names)} labels; in percent, profile {profile}."
-    legend = f"2.5 %, 97.5 %: the {LEVEL} % interval of B - A, {replicates:,} paired bootstrap replicates"
+    legend = f"2.5 %, 97.5 %: {LEVEL} % interval of B - A from {replicates:,} paired bootstrap replicates"
     about = (
         f"A: {a.path}",
         f"B: {b.path}",
         size,
-        f"{legend}; *: it leaves out 0.",
+        f"{legend}; *: the interval does not contain 0.",
         *_notes(a, b, evaluation),
     )
     return Comparison(about, metrics, sorted(labels, key=lambda line: -line.difference))
 
 
 def _notes(a: AlignedPredictions, b: AlignedPredictions, evaluation: Evaluation) -> list[str]:
-    """What a reader should know of the labels, which both share, and of each file."""
-    own = [f"{letter}: {note}" for letter, subject in (("A", a), ("B", b)) for note in subject.notes]
-    return [*alignment.remarks(b, evaluation), *own]
+    """Remarks on the ground truth, which both share, and on each file."""
+    file_notes = [f"{letter}: {note}" for letter, subject in (("A", a), ("B", b)) for note in subject.notes]
+    return [*alignment.label_remarks(b, evaluation), *file_notes]
 
 
 def _replicates(
     subject: AlignedPredictions, rules: Profile, evaluation: Evaluation, replicates: int
 ) -> Replicates:
-    """The same draws for every subject."""
-    blocks = bootstrap.draws(len(subject.logits_NC), replicates)
-    weights = bootstrap.watched(blocks, subject.path.name, replicates)
+    """The replicates of one subject; the draws are the same for all subjects."""
+    blocks = bootstrap.draw_weights(len(subject.logits_NC), replicates)
+    weights = bootstrap.with_progress(blocks, subject.path.name, replicates)
     return bootstrap.resample(subject.logits_NC, subject.labels_NC, weights, rules=rules, protocol=evaluation)
 
 
-def _line(name: str, a: float, b: float, differences_L: Array) -> Line:
+def _line(name: str, a: float, b: float, differences_L: Array) -> MetricDifference:
     low, high = map(float, bootstrap.interval(differences_L))
-    return Line(name, a, b, b - a, low, high, low > 0 or high < 0)
+    return MetricDifference(name, a, b, b - a, low, high, low > 0 or high < 0)
 
 
-def _name(group: str, metric: str) -> str:
-    return metric if group == "all" else f"{GROUPS[group]} {metric}"
+def _as_text(comparison: Comparison) -> str:
+    return _typeset(comparison, "simple", line_end="\n")
 
 
-def _as_text(found: Comparison) -> str:
-    return _typeset(found, "simple", line_end="\n")
+def _as_markdown(comparison: Comparison) -> str:
+    return _typeset(comparison, "pipe", line_end="  \n")
 
 
-def _as_markdown(found: Comparison) -> str:
-    return _typeset(found, "pipe", line_end="  \n")
-
-
-def _typeset(found: Comparison, form: str, *, line_end: str) -> str:
-    parts = {"metric": found.metrics, "AP of label": found.labels}
+def _typeset(comparison: Comparison, form: str, *, line_end: str) -> str:
+    parts = {"metric": comparison.metrics, "AP of label": comparison.labels}
     tables = [_table(lines, head, form) for head, lines in parts.items()]
-    return "\n\n".join([line_end.join(found.about), *tables]) + "\n"
+    return "\n\n".join([line_end.join(comparison.about), *tables]) + "\n"
 
 
-def _table(lines: Sequence[Line], head: str, form: str) -> str:
+def _table(lines: Sequence[MetricDifference], head: str, form: str) -> str:
     cells = [
         [
             line.name,
@@ -136,17 +134,17 @@ def _table(lines: Sequence[Line], head: str, form: str) -> str:
     return str(tabulate(cells, heads, form, colalign=sides, disable_numparse=True))
 
 
-def _as_csv(found: Comparison) -> str:
+def _as_csv(comparison: Comparison) -> str:
     buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, ["kind", *Line.__dataclass_fields__], lineterminator="\n")
+    writer = csv.DictWriter(buffer, ["kind", *MetricDifference.__dataclass_fields__], lineterminator="\n")
     writer.writeheader()
-    for kind, lines in {"metric": found.metrics, "label": found.labels}.items():
+    for kind, lines in {"metric": comparison.metrics, "label": comparison.labels}.items():
         writer.writerows({"kind": kind, **asdict(line)} for line in lines)
     return buffer.getvalue()
 
 
-def _as_json(found: Comparison) -> str:
-    return json.dumps(asdict(found), indent=1, ensure_ascii=False) + "\n"
+def _as_json(comparison: Comparison) -> str:
+    return json.dumps(asdict(comparison), indent=1, ensure_ascii=False) + "\n"
 
 
 FORMATS: dict[str, Callable[[Comparison], str]] = {
@@ -159,12 +157,12 @@ FORMATS: dict[str, Callable[[Comparison], str]] = {
 
 def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
-    if args.bootstrap < bootstrap.FEWEST:
+    if args.bootstrap < bootstrap.MIN_REPLICATES:
         raise InputError(
-            f"--bootstrap {args.bootstrap}: give at least {bootstrap.FEWEST} replicates, best 1000"
+            f"--bootstrap {args.bootstrap} is too few; give at least {bootstrap.MIN_REPLICATES}, better 1000"
         )
     a, b = (
-        ground_truth.load(
+        ground_truth.load_with_truth(
             path,
             labels=args.labels,
             dataset=args.dataset,
@@ -173,33 +171,36 @@ def main(argv: list[str] | None = None) -> int:
         )
         for letter, path in zip("AB", args.predictions, strict=True)
     )
-    evaluation = ground_truth.protocol(a, top3=args.top3, unspecified=args.unspecified)
-    found = compare(
+    evaluation = ground_truth.chosen_evaluation(a, top3=args.top3, unspecified=args.unspecified)
+    comparison = compare(
         a,
-        alignment.beside(a, b),
+        alignment.align_with(a, b),
         profile=args.profile or evaluation.profile,
         evaluation=evaluation,
         replicates=args.bootstrap,
     )
-    text = FORMATS[args.format](found)
-    deliver(text, args.output)
+    deliver(FORMATS[args.format](comparison), args.output)
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="python -m bench.compare", description=__doc__)
-    parser.add_argument("--predictions", type=Path, nargs=2, required=True, metavar="FILE", help="A and B")
+    parser.add_argument(
+        "--predictions", type=Path, nargs=2, required=True, metavar="FILE", help="the files A and B"
+    )
     parser.add_argument(
         "--probabilities",
         nargs="?",
         const="both",
         choices=("A", "B", "both"),
-        help="these files hold probabilities, not logits (default without a word: both)",
+        help="which files hold probabilities instead of logits (without a value: both)",
     )
     ground_truth.add_options(parser)
-    known = ", ".join(profiles.PROFILES)
-    parser.add_argument("--profile", metavar="NAME", help=f"one of: {known} (default: the data set's)")
-    parser.add_argument("--bootstrap", type=int, default=1000, metavar="N", help="replicates (default: 1000)")
+    names = ", ".join(profiles.PROFILES)
+    parser.add_argument("--profile", metavar="NAME", help=f"one of: {names} (default: the data set's)")
+    parser.add_argument(
+        "--bootstrap", type=int, default=1000, metavar="N", help="number of replicates (default: 1000)"
+    )
     add_output(parser, FORMATS)
     return parser
 

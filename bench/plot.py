@@ -1,4 +1,4 @@
-"""Draw the curves of runs from their logs: loss and held-out mAP over the epochs of all stages.
+"""Draw the training curves of runs from their logs: loss and held-out mAP over the epochs of all stages.
 
 `python -m bench.plot --dataset demo --method srn --output curves.svg`
 """
@@ -36,8 +36,8 @@ def main(argv: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="python -m bench.plot", description=__doc__)
     add_dataset(parser, cards.names())
-    parser.add_argument("--method", default="all", metavar="NAME", help="default: all that have a log")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="default: runs/NAME/curves.png")
+    parser.add_argument("--method", default="all", metavar="NAME", help="default: all methods with a log")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="default: curves.png in the runs' folder")
     add_runs(parser)
     return parser
 

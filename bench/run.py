@@ -69,7 +69,7 @@ def _command(name: str, changes: dict[str, str], seed: int, words: list[str]) ->
 
 def _print_table(dataset: str, folder: RunFolder) -> None:
     """The rows that are recorded by now."""
-    table = comparison_table.build(dataset, folder.path)
+    table = comparison_table.build_table(dataset, folder.path)
     rows = tuple(row for row in table.rows if row.source == "reproduced" and row.n)
     print(typeset.as_text(dataclasses.replace(table, about=table.about[:1], rows=rows, notes=())), flush=True)
 

@@ -1,4 +1,4 @@
-"""Score anybody's predictions by one convention of published tables, or by all of them beside each other.
+"""Score predictions from any program by one evaluation profile, or by several for comparison.
 
 `python -m bench.score --predictions FILE --labels FILE --profile all`
 """
@@ -19,16 +19,18 @@ from bench.scoring.alignment import AlignedPredictions
 from bench.scoring.bootstrap import LEVEL
 from bench.scoring.profiles import Profile
 
-THRESHOLDS = tuple(hundredth / 100 for hundredth in range(1, 100))  # probabilities that an oracle tries
+THRESHOLDS = tuple(
+    hundredth / 100 for hundredth in range(1, 100)
+)  # probabilities that --oracle-thresholds tries
 ORACLE = (
-    "its threshold has the highest F1-C + F1-O of p = 0.01, 0.02, ..., 0.99 and the profile's own on the "
-    "very images that are scored; some papers print this, but it compares with no other row"
+    "the threshold, of p = 0.01, 0.02, ..., 0.99 and the profile's own, with the highest F1-C + F1-O on the "
+    "scored images themselves; some papers print this, but do not compare it with other rows"
 )
 
 
 @dataclass(frozen=True)
-class Line:
-    """One row to compute: a profile, or its oracle."""
+class ProfileRow:
+    """One row to compute: a profile, or the same profile at its best threshold (oracle)."""
 
     profile: str
     rules: Profile
@@ -36,8 +38,8 @@ class Line:
 
     @property
     def title(self) -> str:
-        cut = " ".join(map(str, self.rules.positive or ()))
-        return f"{self.profile}, p {cut}" if self.is_oracle else self.profile
+        threshold = " ".join(map(str, self.rules.positive or ()))
+        return f"{self.profile}, p {threshold}" if self.is_oracle else self.profile
 
 
 def build(
@@ -48,7 +50,7 @@ def build(
     oracle: bool = False,
     replicates: int = 0,
 ) -> Table:
-    """One row for each profile; with `oracle`, another at the best threshold; with replicates, intervals."""
+    """One row per profile; `oracle`: another at the best threshold; replicates > 0: bootstrap intervals."""
     rows = [
         _row(subject, line, evaluation, replicates) for line in _lines(subject, wanted, evaluation, oracle)
     ]
@@ -67,39 +69,39 @@ def build(
 
 def _lines(
     subject: AlignedPredictions, wanted: Sequence[str], evaluation: Evaluation, oracle: bool
-) -> Iterator[Line]:
+) -> Iterator[ProfileRow]:
     for name in wanted:
-        rules = profiles.find(name)
-        yield Line(name, rules)
+        rules = profiles.get_profile(name)
+        yield ProfileRow(name, rules)
         if oracle and rules.positive:
-            yield Line(name, at_best_threshold(subject, rules, evaluation), is_oracle=True)
+            yield ProfileRow(name, at_best_threshold(subject, rules, evaluation), is_oracle=True)
 
 
 def at_best_threshold(subject: AlignedPredictions, rules: Profile, evaluation: Evaluation) -> Profile:
-    """The profile at the threshold with the highest F1-C + F1-O on the subject; of equals, the lowest."""
+    """The profile with the threshold of the highest F1-C + F1-O on the subject; of equal ones the lowest."""
     if rules.positive is None:
         return rules
     compare, own = rules.positive
 
-    def gain(p: float) -> float:
+    def f1_sum(p: float) -> float:
         trial = replace(rules, positive=(compare, p))
-        counts_3C = metrics.count(
+        counts_3C = metrics.count_outcomes(
             subject.logits_NC,
             subject.labels_NC,
-            metrics.above(compare, p),
+            metrics.threshold_test(compare, p),
             excluded=evaluation.unspecified == "excluded",
         )
-        six = metrics.columns(counts_3C, trial)
-        return float(six["F1-C"] + six["F1-O"])
+        values = metrics.f1_columns(counts_3C, trial)
+        return float(values["F1-C"] + values["F1-O"])
 
-    return replace(rules, positive=(compare, max(sorted({own, *THRESHOLDS}), key=gain)))
+    return replace(rules, positive=(compare, max(sorted({own, *THRESHOLDS}), key=f1_sum)))
 
 
-def _row(subject: AlignedPredictions, line: Line, evaluation: Evaluation, replicates: int) -> TableRow:
-    values, AP_C = alignment.scores(subject, line.rules, evaluation)
+def _row(subject: AlignedPredictions, line: ProfileRow, evaluation: Evaluation, replicates: int) -> TableRow:
+    values, AP_C = alignment.score_predictions(subject, line.rules, evaluation)
     APs = zip(subject.names, AP_C.tolist(), strict=True)
     harmonic = {column: output.HARMONIC for column in values if column[1] == "F1-C"}
-    cut = {"threshold": line.rules.positive[1]} if line.rules.positive else {}
+    threshold = {"threshold": line.rules.positive[1]} if line.rules.positive else {}
     return TableRow(
         source="scored",
         method=subject.path.stem,
@@ -110,22 +112,22 @@ def _row(subject: AlignedPredictions, line: Line, evaluation: Evaluation, replic
         remarks=harmonic if line.rules.f1_c == "harmonic" else {},
         facts={
             "profile": line.profile,
-            **cut,
+            **threshold,
             "AP": {name: None if math.isnan(AP) else AP for name, AP in APs},
         },
     )
 
 
 def _interval(
-    subject: AlignedPredictions, line: Line, evaluation: Evaluation, replicates: int
+    subject: AlignedPredictions, line: ProfileRow, evaluation: Evaluation, replicates: int
 ) -> dict[str, dict[Column, float]]:
-    """Lower and upper ends of every column's bootstrap interval."""
-    blocks = bootstrap.draws(len(subject.logits_NC), replicates)
-    weights = bootstrap.watched(blocks, line.title, replicates)
-    found = bootstrap.resample(
+    """Lower and upper end ("low", "high") of the bootstrap interval of each column."""
+    blocks = bootstrap.draw_weights(len(subject.logits_NC), replicates)
+    weights = bootstrap.with_progress(blocks, line.title, replicates)
+    resampled = bootstrap.resample(
         subject.logits_NC, subject.labels_NC, weights, rules=line.rules, protocol=evaluation
     )
-    ends = {column: bootstrap.interval(values_L) for column, values_L in found.values.items()}
+    ends = {column: bootstrap.interval(values_L) for column, values_L in resampled.values.items()}
     return {
         name: {column: float(pair[end]) for column, pair in ends.items() if not math.isnan(pair[end])}
         for end, name in enumerate(("low", "high"))
@@ -150,29 +152,29 @@ def _notes(
     oracle: bool,
     replicates: int,
 ) -> Iterator[str]:
-    yield from (f"{name}: {profiles.in_words(profiles.find(name))}." for name in wanted)
-    yield from alignment.remarks(subject, evaluation)
+    yield from (f"{name}: {profiles.describe(profiles.get_profile(name))}." for name in wanted)
+    yield from alignment.label_remarks(subject, evaluation)
     yield from subject.notes
     if oracle:
         yield f"oracle: {ORACLE}."
     if replicates:
-        yield f"2.5 %, 97.5 %: ends of the {LEVEL} % interval of {replicates:,} bootstrap replicates."
+        yield f"2.5 %, 97.5 %: {LEVEL} % interval from {replicates:,} bootstrap replicates."
 
 
 def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
-    if args.bootstrap and args.bootstrap < bootstrap.FEWEST:
+    if args.bootstrap and args.bootstrap < bootstrap.MIN_REPLICATES:
         raise InputError(
-            f"--bootstrap {args.bootstrap}: give at least {bootstrap.FEWEST} replicates, best 1000"
+            f"--bootstrap {args.bootstrap} is too few; give at least {bootstrap.MIN_REPLICATES}, better 1000"
         )
-    subject = ground_truth.load(
+    subject = ground_truth.load_with_truth(
         args.predictions,
         labels=args.labels,
         dataset=args.dataset,
         probabilities=args.probabilities,
         data=args.data,
     )
-    evaluation = ground_truth.protocol(subject, top3=args.top3, unspecified=args.unspecified)
+    evaluation = ground_truth.chosen_evaluation(subject, top3=args.top3, unspecified=args.unspecified)
     table = build(
         subject,
         _profiles(args.profile or evaluation.profile),
@@ -186,7 +188,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _profiles(text: str) -> list[str]:
     names = list(profiles.PROFILES) if text == "all" else text.split(",")
-    return [name for name in names if profiles.find(name)]
+    return [name for name in names if profiles.get_profile(name)]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -196,16 +198,28 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         required=True,
         metavar="FILE",
-        help="the suite's .safetensors, .npz (logits, labels, label_names, ids), .npy, .csv with label names "
-        "in its first line, or text with one image a line",
+        help="the suite's .safetensors, .npz (arrays logits, labels, label_names, ids), .npy, .csv with "
+        "label names in its first line, or text with one image per line",
     )
-    parser.add_argument("--probabilities", action="store_true", help="the file holds these, not logits")
-    ground_truth.add_options(parser)
-    known = ", ".join(profiles.PROFILES)
-    parser.add_argument("--profile", metavar="NAME", help=f"all, or of: {known} (default: the data set's)")
-    parser.add_argument("--oracle-thresholds", action="store_true", help="a row at the best threshold, too")
     parser.add_argument(
-        "--bootstrap", type=int, default=0, metavar="N", help="intervals of N replicates: 1000"
+        "--probabilities", action="store_true", help="the file holds probabilities instead of logits"
+    )
+    ground_truth.add_options(parser)
+    names = ", ".join(profiles.PROFILES)
+    parser.add_argument(
+        "--profile",
+        metavar="NAME",
+        help=f"all, or one or more of: {names}, separated by commas (default: the data set's)",
+    )
+    parser.add_argument(
+        "--oracle-thresholds", action="store_true", help="add a row at the best threshold for each profile"
+    )
+    parser.add_argument(
+        "--bootstrap",
+        type=int,
+        default=0,
+        metavar="N",
+        help="add intervals from N bootstrap replicates, such as 1000",
     )
     add_output(parser, output.FORMATS)
     return parser

@@ -8,7 +8,7 @@ import pytest
 
 from bench.base import cli
 from bench.base.protocol import ALL, TOP3
-from bench.results.record import SCHEMA, Record, write
+from bench.results.record import SCHEMA, Record, write_record
 
 LABELS = ("zero", "größer", "two")
 
@@ -60,7 +60,7 @@ def write_card(folder: Path, name: str, *, evaluation: str = "") -> None:
 
 def write_all(folder: Path, *records: Record) -> None:
     for record in records:
-        write(record, folder)
+        write_record(record, folder)
 
 
 def refused(main: Callable[[list[str]], int], args: list[str], capsys: pytest.CaptureFixture[str]) -> str:

@@ -7,12 +7,22 @@ from typing import Literal
 Top3 = Literal["forced", "thresholded"]
 Unspecified = Literal["negative", "excluded"]
 
-Column = tuple[str, str]  # ("all", "mAP"), ("top3", "F1-C"): group and metric
+Column = tuple[str, str]  # group and metric: ("all", "mAP"), ("top3", "F1-C")
 Values = Mapping[Column, float]
 
-GROUPS = {"all": "All", "top3": "top-3"}
-ALL = ("mAP", "F1-C", "P-C", "R-C", "F1-O", "P-O", "R-O")  # the paper's columns, in its order
+GROUPS = {"all": "All", "top3": "top-3"}  # group -> its heading in tables
+ALL = ("mAP", "F1-C", "P-C", "R-C", "F1-O", "P-O", "R-O")  # in the order of the SRN paper
 TOP3 = ALL[1:]
+
+
+def column_name(column: Column, *, top3: str = GROUPS["top3"]) -> str:
+    """The name of a column in one piece; `top3` is the word before the metrics of that group.
+
+    >>> column_name(("all", "mAP")), column_name(("top3", "F1-C")), column_name(("top3", "F1-C"), top3="top3")
+    ('mAP', 'top-3 F1-C', 'top3 F1-C')
+    """
+    group, metric = column
+    return metric if group == "all" else f"{top3} {metric}"
 
 
 @dataclass(frozen=True)

@@ -99,7 +99,7 @@ def _members(archive: Path) -> Iterator[list[Member]]:
     else:
         with tarfile.open(archive) as tar:
             members = [_tar_member(tar, info) for info in tar if not info.isdir()]
-            # A checksum of the compression is only compared at the end of the file, behind that of the archive.
+            # The checksum of the compression is only compared at the end of the file.
             while tar.fileobj and tar.fileobj.read(CHUNK):
                 pass
             yield members

@@ -1,4 +1,4 @@
-"""What a model says of an image file, and the forms in which it is told: text, CSV and JSON.
+"""The labels that a model predicts for an image file, and their output as text, CSV or JSON.
 
 Legend: C labels.
 """
@@ -8,55 +8,64 @@ import io
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-from tabulate import tabulate
+if TYPE_CHECKING:  # bench.predict's help needs this file, and should not wait for numpy
+    import numpy as np
+    from numpy.typing import NDArray
 
-Labels = tuple[tuple[str, float], ...]  # names and confidences in 0..1, the most confident first
+RankedLabels = tuple[tuple[str, float], ...]  # (name, confidence in 0..1), the most confident first
 
-USUAL = 5  # labels of an image
+DEFAULT_TOP = 5  # labels per image
 
 
 @dataclass(frozen=True)
 class Answer:
-    """The labels of a file, or the reason why there are none; maps: the picture of the model's attention."""
+    """The labels of one image file, or the reason why there are none.
+
+    maps: the path of its attention maps, if they were drawn. error: why the file could not be used.
+    """
 
     image: str
-    labels: Labels = ()
+    labels: RankedLabels = ()
     maps: str = ""
     error: str = ""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Which labels are told: of the `top` most confident ones (None: of all) those of `threshold` or more."""
+    """Which labels of an image are reported.
 
-    top: int | None = USUAL
+    top: how many of the most confident ones (None: all of them). threshold: the lowest confidence of these.
+    """
+
+    top: int | None = DEFAULT_TOP
     threshold: float = 0.0
 
-    def of(self, names: Sequence[str], confidences_C: NDArray[np.float64]) -> Labels:
-        """The labels of an image; of equal confidences, that of the first label comes first."""
-        order = np.argsort(-confidences_C, kind="stable")[: self.top]
-        told = ((names[c], float(confidences_C[c])) for c in order)
-        return tuple((name, confidence) for name, confidence in told if confidence >= self.threshold)
+    def select(self, names: Sequence[str], confidences_C: "NDArray[np.float64]") -> RankedLabels:
+        """The labels of one image; labels of equal confidence keep the order of `names`."""
+        order = (-confidences_C).argsort(kind="stable")[: self.top]
+        ranked = ((names[c], float(confidences_C[c])) for c in order)
+        return tuple((name, confidence) for name, confidence in ranked if confidence >= self.threshold)
 
 
 def as_text(answers: Sequence[Answer]) -> str:
-    """A line an image: its labels from left to right, or in brackets why there are none."""
-    rows = [[answer.image, *_cells(answer)] for answer in answers]
-    heads = ["image", *range(1, max(map(len, rows), default=1))]
-    return tabulate(rows, heads, "simple", disable_numparse=True) + "\n"
+    """One line per image: its labels from left to right, or in brackets the reason why there are none."""
+    from tabulate import tabulate  # noqa: PLC0415 (see above)
+
+    rows = [[answer.image, *_text_cells(answer)] for answer in answers]
+    headers = ["image", *range(1, max(map(len, rows), default=1))]
+    return tabulate(rows, headers, "simple", disable_numparse=True) + "\n"
 
 
-def _cells(answer: Answer) -> list[str]:
+def _text_cells(answer: Answer) -> list[str]:
     if answer.labels:
         return [f"{name} {confidence:.3f}" for name, confidence in answer.labels]
     return [f"({answer.error or 'none'})"]
 
 
 def as_csv(answers: Sequence[Answer]) -> str:
-    """A line a label; an image without labels has one line, with its error if there is one."""
+    """One line per label; an image without labels has one line, with its error if there is one."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(["image", "rank", "label", "confidence", "maps", "error"])
@@ -69,14 +78,18 @@ def as_csv(answers: Sequence[Answer]) -> str:
 
 
 def as_json(answers: Sequence[Answer]) -> str:
-    """A list of `{image, labels: [{label, confidence}], maps, error}`; the last two where there are any."""
-    return json.dumps([_plain(answer) for answer in answers], indent=1, ensure_ascii=False) + "\n"
+    """A list of `{image, labels: [{label, confidence}], maps, error}`; empty maps and errors are left out."""
+    return json.dumps([_json_entry(answer) for answer in answers], indent=1, ensure_ascii=False) + "\n"
 
 
-def _plain(answer: Answer) -> dict[str, object]:
+def _json_entry(answer: Answer) -> dict[str, object]:
     labels = [{"label": name, "confidence": confidence} for name, confidence in answer.labels]
-    more = {"maps": answer.maps, "error": answer.error}
-    return {"image": answer.image, "labels": labels, **{name: text for name, text in more.items() if text}}
+    optional = {"maps": answer.maps, "error": answer.error}
+    return {
+        "image": answer.image,
+        "labels": labels,
+        **{name: text for name, text in optional.items() if text},
+    }
 
 
 FORMATS: dict[str, Callable[[Sequence[Answer]], str]] = {"text": as_text, "csv": as_csv, "json": as_json}

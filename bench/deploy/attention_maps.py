@@ -1,9 +1,10 @@
-"""Where a model looked: its attention for the labels it tells, enlarged over the image, as a PNG.
+"""Draw the attention maps of predicted labels over their image, as one PNG file per image.
 
-A row a label; from left to right the image, A (attention, 1 in sum over positions) and U (the same times the
-confidence at each place). Both are shown in shares of A's highest value, which stands above them.
+One row per label; from left to right the image, A (attention; its sum over all positions is 1) and U (A times
+the confidence at each position). Both maps are drawn as shares of the highest value of A, which is printed
+above them.
 
-Legend: B images, C labels, H = W positions along a side of the maps.
+Legend: B images, C labels, H = W positions along a side of the maps (pixels, for `image_HWC`).
 """
 
 import io
@@ -20,44 +21,48 @@ from bench.base import method_names
 from bench.base.atomic_files import write_atomically
 from bench.base.errors import InputError
 from bench.data.decode import PixelArray
-from bench.deploy.answers import Labels
+from bench.deploy.answers import RankedLabels
 from bench.deploy.load_model import LoadedModel
 from bench.training import device, method
 
-SIDE = 256  # pixels of each picture
-LINE = 20  # pixels of the words above it
-GAP = 4  # pixels between it and the next
-COLOURS = "inferno"  # dark to bright, so that it also tells without colour
-COVER = 0.65  # how much of the image the colours hide
+SIDE = 256  # pixels of each panel
+CAPTION_HEIGHT = 20  # pixels of the text above a panel
+GAP = 4  # pixels between a panel and the next one
+COLOUR_MAP = "inferno"  # from dark to bright, so that it can be read without colour
+OPACITY = 0.65  # of the colours over the image
 
 
-def require(found: LoadedModel) -> None:
-    """InputError unless the model can tell where it looked; lists the methods that can."""
-    if not isinstance(found.model, method.Explainable):
-        able = [
+def require_maps(loaded: LoadedModel) -> None:
+    """InputError unless the model has attention maps; the message lists the methods that have."""
+    if not isinstance(loaded.model, method.Explainable):
+        with_maps = [
             name
             for name in method_names.methods_in_order()
             if hasattr(method.load_method(name).Model, "explain")
         ]
-        mine, *theirs = map(method_names.display_name, [found.facts["method"], *able])
-        raise InputError(f"--maps: {mine} has no attention maps; methods that have: {', '.join(theirs)}")
+        refused, *others = map(method_names.display_name, [loaded.record["method"], *with_maps])
+        raise InputError(
+            f"--maps: {refused} has no attention maps; use a run of a method that has: {', '.join(others)}"
+        )
 
 
 @torch.no_grad()
-def write(told: Sequence[tuple[Path, Labels]], found: LoadedModel, images_BHWC: PixelArray) -> None:
-    """A picture for each image of a batch: its file, and the labels that it shows."""
-    with device.autocast(found.pixels.device):
-        explanation = found.model.explain(found.prepared(images_BHWC))  # type: ignore[operator]
+def write_maps(
+    drawings: Sequence[tuple[Path, RankedLabels]], loaded: LoadedModel, images_BHWC: PixelArray
+) -> None:
+    """Write one PNG file per image of a batch; drawings: for each image the file, and the labels to draw."""
+    with device.autocast(loaded.transform.device):
+        explanation = loaded.model.explain(loaded.prepare(images_BHWC))  # type: ignore[operator]
     attention_BCHW, weighted_BCHW = (
         maps.float().cpu().numpy() for maps in (explanation.attention_BCHW, explanation.weighted_BCHW)
     )
     for (path, labels), image_HWC, attention_CHW, weighted_CHW in zip(
-        told, images_BHWC, attention_BCHW, weighted_BCHW, strict=True
+        drawings, images_BHWC, attention_BCHW, weighted_BCHW, strict=True
     ):
-        places = [found.labels.index(name) for name, _ in labels]
+        indices = [loaded.labels.index(name) for name, _ in labels]
         rows = [
             _row(image_HWC, attention_CHW[c], weighted_CHW[c], label)
-            for c, label in zip(places, labels, strict=True)
+            for c, label in zip(indices, labels, strict=True)
         ]
         write_atomically(path, _png(np.concatenate(rows) if rows else enlarge(image_HWC)))
 
@@ -68,32 +73,33 @@ def _row(
     weighted_HW: NDArray[np.float32],
     label: tuple[str, float],
 ) -> PixelArray:
+    """The three panels of one label, side by side."""
     highest = float(attention_HW.max())
     name, confidence = label
-    captions = (f"{name} {confidence:.3f}", f"A, at most {highest:.3f}", "U = A x confidence there")
-    shown = (
+    captions = (f"{name} {confidence:.3f}", f"A, maximum {highest:.3f}", "U = A x local confidence")
+    panels = (
         enlarge(image_HWC),
         *(overlay(image_HWC, maps / highest) for maps in (attention_HW, weighted_HW)),
     )
-    return np.concatenate([_captioned(*pair) for pair in zip(shown, captions, strict=True)], axis=1)
+    return np.concatenate([_with_caption(*pair) for pair in zip(panels, captions, strict=True)], axis=1)
 
 
 def overlay(image_HWC: PixelArray, shares_HW: NDArray[np.float32]) -> PixelArray:
-    """Shares in 0..1 as colours over the image, each position a square of its own."""
-    colours_HW3 = (mpl.colormaps[COLOURS](shares_HW)[..., :3] * 255).astype(np.uint8)
-    blended = (1 - COVER) * enlarge(image_HWC) + COVER * enlarge(colours_HW3)
+    """Shares in 0..1 as colours over the image; each position of the map is one square."""
+    colours_HW3 = (mpl.colormaps[COLOUR_MAP](shares_HW)[..., :3] * 255).astype(np.uint8)
+    blended = (1 - OPACITY) * enlarge(image_HWC) + OPACITY * enlarge(colours_HW3)
     return np.rint(blended).astype(np.uint8)
 
 
 def enlarge(pixels_HWC: PixelArray) -> PixelArray:
-    """To SIDE x SIDE pixels by nearest neighbour."""
+    """The image at SIDE x SIDE pixels, by nearest neighbour."""
     return np.asarray(Image.fromarray(pixels_HWC).resize((SIDE, SIDE), Image.Resampling.NEAREST))
 
 
-def _captioned(picture_HWC: PixelArray, words: str) -> PixelArray:
-    canvas = Image.new("RGB", (SIDE + GAP, LINE + SIDE), "white")
-    ImageDraw.Draw(canvas).text((4, 4), words, fill="black", font_size=12)
-    canvas.paste(Image.fromarray(picture_HWC), (0, LINE))
+def _with_caption(panel_HWC: PixelArray, caption: str) -> PixelArray:
+    canvas = Image.new("RGB", (SIDE + GAP, CAPTION_HEIGHT + SIDE), "white")
+    ImageDraw.Draw(canvas).text((4, 4), caption, fill="black", font_size=12)
+    canvas.paste(Image.fromarray(panel_HWC), (0, CAPTION_HEIGHT))
     return np.asarray(canvas)
 
 

@@ -90,7 +90,7 @@ def _names(runs: Path) -> dict[str, str]:
 def _runs(folder: Path, names: dict[str, str]) -> Iterator[FoundRun]:
     for path in sorted(folder.glob("*/*.json")):
         if path.is_file() and not path.name.startswith("."):
-            facts = record.read(path)
+            facts = record.read_record(path)
             title = f"{facts['dataset']}/{path.stem}"
             yield FoundRun(path, facts, tuple(name for name, meant in names.items() if meant == title))
 

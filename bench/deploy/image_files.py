@@ -1,6 +1,6 @@
-"""Image files of one's own -> batches of pixels, read ahead; a file that gives none is kept with its reason.
+"""Find a user's image files and read them in batches, in a thread; a file that cannot be used gets a reason.
 
-Legend: B images of a batch, H = W = the side that the model takes.
+Legend: B images of a batch, H = W = the side in pixels that the model takes.
 """
 
 import os
@@ -21,21 +21,24 @@ from bench.data.decode import PixelArray, Unusable
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"}
 )
-# Images that may not be read: they are named with what would read them, not passed over.
-OTHERS = frozenset(
+# Formats that may not be readable: they are reported with the program that reads them, not skipped.
+OTHER_SUFFIXES = frozenset(
     {".avif", ".heic", ".heif", ".hif", ".jxl", ".jp2", ".j2k", ".jpx", ".jpf", ".jpc", ".psd", ".svg"}
 )
 LINKED_FOLDER = "a link to a folder, which is not searched; give the folder itself to --images"
-NO_TARGET = "a link to nothing"
-CLOSED_FOLDER = "a folder that cannot be read"
+BROKEN_LINK = "a link to nothing"
+UNREADABLE_FOLDER = "a folder that cannot be read"
 ORIENTATION = ExifTags.Base.Orientation
-TURNED = range(2, 9)  # orientations that are not as stored
-AHEAD = 2  # batches that are read while the model is at another
+TURNED = range(2, 9)  # EXIF orientations that differ from the stored one, which is 1
+BATCHES_AHEAD = 2  # read while the model works on another one
 
 
 @dataclass(frozen=True)
 class ImageBatch:
-    """Some files, the pixels (B, H, W, 3) of those that have any, in order, and of the others why not."""
+    """Some image files.
+
+    images_BHWC: the pixels of the usable ones, in order. reasons: why each of the others cannot be used.
+    """
 
     paths: tuple[Path, ...]
     images_BHWC: PixelArray
@@ -47,38 +50,40 @@ class ImageBatch:
         return [path for path in self.paths if path not in self.reasons]
 
 
-def list_images(given: Sequence[Path]) -> list[Path]:
-    """The files that are given, and of a folder the image files at any depth by name; each once.
+def list_images(files_and_folders: Sequence[Path]) -> list[Path]:
+    """The given files, and the image files at any depth in the given folders, sorted by name; each file once.
 
-    A file that is named itself is taken whatever its name ends in; hidden ones are passed over. What cannot
-    be read is in the list too: images of other formats, links to nothing or to a folder, closed folders.
+    A file that is given itself is taken whatever its name ends in. Hidden files and folders are skipped. What
+    cannot be read is in the list too: other formats, broken links, links to folders, closed folders.
+    InputError: a path does not exist, or a folder has no image file.
     """
-    found: dict[Path, None] = {}
-    for path in given:
-        if not os.path.exists(path):  # noqa: PTH110 (Path raises where a name is too long)
+    images: dict[Path, None] = {}  # a dict, not a set, to keep the order
+    for path in files_and_folders:
+        if not os.path.exists(path):  # noqa: PTH110 (Path.exists raises for a name that is too long)
             raise InputError(f"--images {path}: no such file or folder")
-        inside = _inside(path) if path.is_dir() else [path]
-        if not inside:
-            raise InputError(f"--images {path}: no image in this folder ({', '.join(sorted(SUFFIXES))})")
-        found |= dict.fromkeys(inside)
-    return list(found)
+        paths = _images_in(path) if path.is_dir() else [path]
+        if not paths:
+            suffixes = ", ".join(sorted(SUFFIXES))
+            raise InputError(f"--images {path}: no image in this folder; names must end in one of {suffixes}")
+        images |= dict.fromkeys(paths)
+    return list(images)
 
 
-def _inside(folder: Path) -> list[Path]:
-    found: list[Path] = []
-    closed = lambda error: found.append(Path(error.filename))  # noqa: E731 (what os.walk calls)
-    for where, folders, files in os.walk(folder, onerror=closed):
+def _images_in(folder: Path) -> list[Path]:
+    paths: list[Path] = []
+    add_unreadable = lambda error: paths.append(Path(error.filename))  # noqa: E731 (os.walk calls it)
+    for parent, folders, files in os.walk(folder, onerror=add_unreadable):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        paths = [Path(where, name) for name in (*folders, *files) if not name.startswith(".")]
-        found += [path for path in paths if _is_wanted(path)]
-    return sorted(found)
+        entries = [Path(parent, name) for name in (*folders, *files) if not name.startswith(".")]
+        paths += [path for path in entries if _is_image_or_link(path)]
+    return sorted(paths)
 
 
-def _is_wanted(path: Path) -> bool:
-    """Whether an entry of a folder is an image, or may hide some."""
+def _is_image_or_link(path: Path) -> bool:
+    """Whether an entry of a folder has the name of an image, or is a link to a folder or to nothing."""
     if path.is_symlink() and (path.is_dir() or not path.exists()):
         return True
-    return not path.is_dir() and path.suffix.lower() in SUFFIXES | OTHERS
+    return not path.is_dir() and path.suffix.lower() in SUFFIXES | OTHER_SUFFIXES
 
 
 def read_batches(paths: Sequence[Path], *, side: int, batch_size: int) -> Iterator[ImageBatch]:
@@ -87,7 +92,7 @@ def read_batches(paths: Sequence[Path], *, side: int, batch_size: int) -> Iterat
     with ThreadPoolExecutor(max_workers=1) as thread:
         for start in range(0, len(paths), batch_size):
             pending.append(thread.submit(_read, tuple(paths[start : start + batch_size]), side))
-            if len(pending) > AHEAD:
+            if len(pending) > BATCHES_AHEAD:
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
@@ -107,13 +112,16 @@ def _read(paths: tuple[Path, ...], side: int) -> ImageBatch:
 
 def _refuse_links_and_folders(path: Path) -> None:
     if path.is_symlink() and not path.exists():
-        raise Unusable(NO_TARGET)
+        raise Unusable(BROKEN_LINK)
     if path.is_dir():
-        raise Unusable(LINKED_FOLDER if path.is_symlink() else CLOSED_FOLDER)
+        raise Unusable(LINKED_FOLDER if path.is_symlink() else UNREADABLE_FOLDER)
 
 
 def _upright(path: Path) -> PixelArray:
-    """The pixels turned as EXIF says; a store keeps them as they lie, as boxes refer to that."""
+    """The pixels, turned as EXIF says.
+
+    A prepared store does not turn its images, because the boxes of annotations refer to the stored pixels.
+    """
     stored_HWC = decode.decode(path)
     if (orientation := _orientation(path)) not in TURNED:
         return stored_HWC
@@ -123,10 +131,10 @@ def _upright(path: Path) -> PixelArray:
 
 
 def _orientation(path: Path) -> object:
-    """What EXIF says, if it can be read: without it the pixels are there all the same."""
+    """The orientation in EXIF, or None; damaged EXIF data counts as none, as the pixels are usable anyway."""
     try:
         with warnings.catch_warnings(action="ignore"), Image.open(path, formats=decode.FORMATS) as image:
-            # Pillow turns a TIFF when it decodes it.
+            # Pillow has turned a TIFF already when it decodes it.
             return None if image.format == "TIFF" else image.getexif().get(ORIENTATION)
     except decode.DECODING_ERRORS:
         return None

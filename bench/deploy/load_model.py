@@ -1,6 +1,6 @@
-"""A finished run, or what bench.export made of it -> its model, without data, network or training.
+"""Load the model of a finished run, or one that bench.export wrote, without data, network or training.
 
-Legend: B images, H = W = the side that the model takes, C labels.
+Legend: B images, H = W = the side in pixels that the model takes, C labels.
 """
 
 import json
@@ -17,184 +17,209 @@ from torch import Tensor, nn
 from bench.base.errors import InputError
 from bench.base.paths import RUNS
 from bench.base.run_folder import RunFolder
-from bench.results import record
+from bench.results import record as records
 from bench.results.record import Record
 from bench.training import device, method, tensor_file
 from bench.training.batches import InputTransform
 from bench.training.method import File, Labels, Method
 from bench.training.stages import Collection
 
-# What an exported model's folder holds, and what the configuration in it calls itself.
+# The files of an exported model's folder, and the schema that its configuration names.
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
-MODEL = "multilabel-bench/model/1"
+SCHEMA = "multilabel-bench/model/1"
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model in evaluation mode, and what is to be known of it.
+    """A model in evaluation mode, with what is needed to use it.
 
-    tensors: all that it was made from. facts: its record. labels: their names, in the order of its logits.
-    pixels: how images become its input. input_size: their side.
+    tensors: everything that the model was built from. record: the record of its run. labels: their names, in
+    the order of the model's logits. transform: from pixels to the model's input. input_size: side in pixels.
     """
 
     model: nn.Module
     tensors: Mapping[str, Tensor]
-    facts: Mapping[str, Any]
+    record: Mapping[str, Any]
     labels: tuple[str, ...]
-    pixels: InputTransform
+    transform: InputTransform
     input_size: int
 
-    def prepared(self, images_BHWC: NDArray[np.uint8]) -> Tensor:
+    def prepare(self, images_BHWC: NDArray[np.uint8]) -> Tensor:
         """The model's input (B, 3, H, W) for images whose side is `input_size`."""
-        images = torch.from_numpy(images_BHWC).to(self.pixels.device)
-        return self.pixels.normalise(images.permute(0, 3, 1, 2).float())
+        images = torch.from_numpy(images_BHWC).to(self.transform.device)
+        return self.transform.normalise(images.permute(0, 3, 1, 2).float())
 
     @torch.no_grad()
     def logits(self, images_BHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The final logits (B, C)."""
-        with device.autocast(self.pixels.device):
-            logits_BC: Tensor = self.model.logits(self.prepared(images_BHWC))  # type: ignore[operator]
+        with device.autocast(self.transform.device):
+            logits_BC: Tensor = self.model.logits(self.prepare(images_BHWC))  # type: ignore[operator]
         return logits_BC.float().cpu().numpy()
 
 
 def find_run(run: str, runs: Path = RUNS) -> Path:
-    """The record that a user means by its path or its name, `srn-seed0` or `demo/srn-seed0`; InputError
-    lists the runs there are.
+    """The record of a run, given by its path or by its name, `srn-seed0` or `demo/srn-seed0`.
+
+    An existing path of any kind is returned as it is. InputError: no such run, or runs of several data sets
+    have this name; the message lists the names to choose from.
     """
     if (path := Path(run)).exists():
         return path
-    there = {f"{path.parent.name}/{path.stem}": path for path in sorted(runs.glob("*/*.json"))}
-    found = [name for name in there if run in (name, there[name].stem, there[name].name)]
-    if len(found) > 1:
-        raise InputError(f"--run {run}: which one? choose from: {', '.join(found)}")
-    if not found:
-        known = f"choose from: {', '.join(there)}" if there else "train one with python -m bench.run"
-        raise InputError(f"--run {run}: neither a path nor a run in {record.shown(runs)}; {known}")
-    return there[found[0]]
+    records_by_name = {f"{path.parent.name}/{path.stem}": path for path in sorted(runs.glob("*/*.json"))}
+    matches = [name for name, path in records_by_name.items() if run in (name, path.stem, path.name)]
+    if len(matches) > 1:
+        raise InputError(
+            f"--run {run}: runs of several data sets have this name; choose from: {', '.join(matches)}"
+        )
+    if not matches:
+        remedy = (
+            f"choose from: {', '.join(records_by_name)}"
+            if records_by_name
+            else "train one with python -m bench.run"
+        )
+        raise InputError(f"--run {run}: neither a path nor a run in {records.shown(runs)}; {remedy}")
+    return records_by_name[matches[0]]
 
 
-def load_model(path: Path, on: torch.device) -> LoadedModel:
-    """The model that a record's stages left behind, or that a folder holds; its logits are what they were.
+def load_model(path: Path, target: torch.device) -> LoadedModel:
+    """The model of a run (path: its record), or of an exported folder; its logits are those of the run.
 
-    InputError where something is missing, damaged, or of other code.
+    InputError: a file is missing or damaged, or was made by other code.
     """
     if path.is_dir():
-        facts, labels = _configured(path / CONFIG)
-        return build(facts, tensor_file.load(path / WEIGHTS)[0], on, labels=labels, source=path)
-    facts = record.read(path)
+        record, labels = _read_configuration(path / CONFIG)
+        return build(record, tensor_file.load(path / WEIGHTS)[0], target, labels=labels, source=path)
+    record = records.read_record(path)
     tensors: dict[str, Tensor] = {}
-    for stage in facts["stages"]:
-        tensors |= _result(path, facts, stage)
-    return build(facts, tensors, on, labels=label_names(facts), source=path)
+    for stage in record["stages"]:
+        tensors |= _read_stage(path, record, stage)
+    return build(record, tensors, target, labels=label_names(record), source=path)
 
 
-def label_names(facts: Record) -> tuple[str, ...]:
-    """The labels of a record in the order of the data set's card."""
-    profile = facts["protocol"]["profile"]
-    if not (labels := tuple(facts["metrics"][profile].get("AP", ()))):
+def label_names(record: Record) -> tuple[str, ...]:
+    """The labels of a record, in the order of the data set's card."""
+    profile = record["protocol"]["profile"]
+    if not (labels := tuple(record["metrics"][profile].get("AP", ()))):
         raise InputError(f"no metrics.{profile}.AP")
     return labels
 
 
 def build(
-    facts: Record, tensors: Mapping[str, Tensor], on: torch.device, *, labels: tuple[str, ...], source: Path
+    record: Record,
+    tensors: Mapping[str, Tensor],
+    target: torch.device,
+    *,
+    labels: tuple[str, ...],
+    source: Path,
 ) -> LoadedModel:
-    """The model that a record describes, every tensor of it taken from `tensors`.
+    """The model that a record describes, with all its tensors taken from `tensors`.
 
-    labels: their names, in the order of its logits. source: for messages.
+    labels: their names, in the order of the model's logits. source: the path that messages name.
     """
-    module = method.load_method(facts["method"])
-    config = _config(module, facts["recipe"], source)
-    # What a method takes of the co-occurrence it keeps in its state: here any matrix does.
-    unknown = Labels(labels, np.eye(len(labels), dtype=np.int64))
+    module = method.load_method(record["method"])
+    config = _config(module, record["recipe"], source)
+    # A method keeps what it uses of the label co-occurrence in its state, so any matrix does here.
+    label_facts = Labels(labels, np.eye(len(labels), dtype=np.int64))
     try:
-        model, stages = method.build(module, config, unknown, facts["seed"]), module.stages(config)
+        model = method.build(module, config, label_facts, record["seed"])
+        stages = module.stages(config)
         _fill(model, dict(tensors), [stage for stage in stages if isinstance(stage, Collection)])
     except (RuntimeError, KeyError) as fault:
         reason = " ".join(str(fault).split())[:300]
-        raise _of_other_code(source, facts, reason) from fault
-    model.to(on).to(memory_format=torch.channels_last).eval()
-    pixels = InputTransform(model.trunk.mean, model.trunk.std, on)  # type: ignore[arg-type]
-    return LoadedModel(model, tensors, facts, labels, pixels, stages[-1].input_size)
+        raise _tensors_do_not_fit(source, record, reason) from fault
+    model.to(target).to(memory_format=torch.channels_last).eval()
+    transform = InputTransform(model.trunk.mean, model.trunk.std, target)  # type: ignore[arg-type]
+    return LoadedModel(model, tensors, record, labels, transform, stages[-1].input_size)
 
 
 def _fill(model: nn.Module, tensors: dict[str, Tensor], collections: list[Collection]) -> None:
-    """Give the model its state and what it collected; RuntimeError where a tensor is missing, or one too
-    many.
+    """Give the model its state, and what its collections gathered; tensors is emptied of the latter.
+
+    RuntimeError: a tensor is missing, or there is one that the model does not have.
     """
-    outside = {name: buffer for name, buffer in model.named_buffers() if name not in model.state_dict()}
+    state = model.state_dict()
+    not_in_state = {name: buffer for name, buffer in model.named_buffers() if name not in state}
     for stage in collections:
         stage.keep(model, tensors.pop(stage.rows).float(), tensors.pop(stage.labels).float())
-    if lost := [name for name, buffer in outside.items() if model.get_buffer(name) is buffer]:
-        raise RuntimeError(f"made from data that its stages do not hold: {min(lost)}")
+    # A buffer outside the state that no collection replaced still holds what `build` made up.
+    if unfilled := [name for name, buffer in not_in_state.items() if model.get_buffer(name) is buffer]:
+        raise RuntimeError(f"made from data that its stages do not hold: {min(unfilled)}")
     model.load_state_dict(tensors)
 
 
-def _configured(path: Path) -> tuple[Record, tuple[str, ...]]:
+def _read_configuration(path: Path) -> tuple[Record, tuple[str, ...]]:
     """The record in the configuration of an exported model, and its labels in the order of its logits."""
     try:
-        table = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(table, dict) or table.get("schema") != MODEL:
-            raise InputError(f"its schema is not {MODEL!r}")
-        record.check(table.get("record"))
-        return dict(table["record"]), _numbered(table.get("id2label"), label_names(table["record"]))
+        configuration = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(configuration, dict) or configuration.get("schema") != SCHEMA:
+            raise InputError(f"its schema is not {SCHEMA!r}")
+        record: Any = configuration.get("record")
+        records.check_record(record)
+        return dict(record), _labels_by_number(configuration.get("id2label"), label_names(record))
     except OSError as fault:
         raise InputError(f"{path.parent}: not an exported model: no {path.name} in it") from fault
     except ValueError as mistake:
         raise InputError(f"{path}: not the configuration of an exported model: {mistake}") from mistake
 
 
-def _numbered(names: object, known: tuple[str, ...]) -> tuple[str, ...]:
-    """The labels by their numbers: the order of keys says nothing, as other programs may sort them."""
-    if not isinstance(names, dict) or names.keys() != {str(place) for place in range(len(known))}:
-        raise InputError(f"its id2label does not number {len(known)} labels from 0")
-    labels = tuple(names[str(place)] for place in range(len(known)))
-    if strange := [name for name in labels if name not in known] or sorted(set(known) - set(labels)):
-        raise InputError(f"label {strange[0]!r} is not in both id2label and the AP of its record")
+def _labels_by_number(id2label: object, record_labels: tuple[str, ...]) -> tuple[str, ...]:
+    """The labels by their numbers, not by the order of the keys, as other programs may sort these."""
+    numbers = [str(number) for number in range(len(record_labels))]
+    if not isinstance(id2label, dict) or id2label.keys() != set(numbers):
+        raise InputError(f"its id2label does not number {len(record_labels)} labels from 0")
+    labels = tuple(id2label[number] for number in numbers)
+    unknown = [name for name in labels if name not in record_labels]
+    if differing := unknown or sorted(set(record_labels) - set(labels)):
+        raise InputError(f"label {differing[0]!r} is not in both id2label and the AP of its record")
     return labels
 
 
-def _result(path: Path, facts: Record, stage: Mapping[str, Any]) -> dict[str, Tensor]:
+def _read_stage(path: Path, record: Record, stage: Mapping[str, Any]) -> dict[str, Tensor]:
     file = RunFolder(path.parent).stages / f"{stage['key']}.safetensors"
     if not file.exists():
-        command = f"python -m bench.run --dataset {facts['dataset']} --method {facts['method']}"
+        command = f"python -m bench.run --dataset {record['dataset']} --method {record['method']}"
         raise InputError(
-            f"{record.shown(path)}: its stage {stage['name']} is not there ({record.shown(file)}); "
-            f"train it again: {command} --seeds {facts['seed']}"
+            f"{records.shown(path)}: the weights of its stage {stage['name']} are missing "
+            f"({records.shown(file)}); train it again: {command} --seeds {record['seed']}"
         )
     return tensor_file.load(file)[0]
 
 
 def _config(module: Method, recipe: Mapping[str, Any], source: Path) -> Any:
-    """The recipe as the method has it; its files are not read, as the stages hold what became of them."""
-    if strange := sorted(recipe.keys() - method.fields(module).keys()):
-        raise InputError(f"{record.shown(source)}: made by other code: unknown recipe field {strange[0]!r}")
-    kinds = {name: kind for name, kind in method.fields(module).items() if kind is not File}
-    if wrong := [name for name in kinds.keys() & recipe.keys() if not _fits(recipe[name], kinds[name])]:
+    """The method's Config with the values of a recipe.
+
+    Fields that name files are left empty: the stages hold what was made from these files. The same holds for
+    pretrained weights (`from_scratch`).
+    """
+    fields = method.fields(module)
+    if unknown := sorted(recipe.keys() - fields.keys()):
+        raise InputError(f"{records.shown(source)}: made by other code: unknown recipe field {unknown[0]!r}")
+    types = {name: kind for name, kind in fields.items() if kind is not File}
+    if wrong := [name for name in types.keys() & recipe.keys() if not _has_type(recipe[name], types[name])]:
         given = f"{min(wrong)}={json.dumps(recipe[min(wrong)])[:40]}"
-        raise InputError(f"{record.shown(source)}: its recipe has a value of another type: {given}")
+        raise InputError(f"{records.shown(source)}: its recipe has a value of another type: {given}")
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in recipe.items()}
-    files = {name: File() for name, kind in method.fields(module).items() if kind is File}
+    files = {name: File() for name, kind in fields.items() if kind is File}
     try:
         return module.Config(**{**values, "from_scratch": True, **files})
     except InputError as mistake:
-        raise InputError(f"{record.shown(source)}: its recipe: {mistake}") from mistake
+        raise InputError(f"{records.shown(source)}: its recipe: {mistake}") from mistake
 
 
-def _fits(value: object, kind: Any) -> bool:
-    """Whether a value as JSON has it is of the type of a recipe's field."""
+def _has_type(value: object, kind: Any) -> bool:
+    """Whether a value read from JSON has the type of a recipe's field; JSON has lists for tuples."""
     parts = get_args(kind)
     if get_origin(kind) is Literal:
         return value in parts
     if get_origin(kind) is tuple:
-        return isinstance(value, list) and all(_fits(one, parts[0]) for one in value)
+        return isinstance(value, list) and all(_has_type(entry, parts[0]) for entry in value)
     if parts:
-        return any(_fits(value, part) for part in parts)
+        return any(_has_type(value, part) for part in parts)
     return type(value) is kind or (kind is float and type(value) is int)
 
 
-def _of_other_code(source: Path, facts: Record, reason: str) -> InputError:
-    commit = facts["provenance"].get("commit")
+def _tensors_do_not_fit(source: Path, record: Record, reason: str) -> InputError:
+    commit = record["provenance"].get("commit")
     remedy = f"check out {commit[:12]}" if commit else "use the code that made it"
-    return InputError(f"{record.shown(source)}: its tensors do not fit this code ({reason}); {remedy}")
+    return InputError(f"{records.shown(source)}: its tensors do not fit this code ({reason}); {remedy}")

@@ -1,4 +1,4 @@
-"""The model card of an exported model: README.md with the front matter that the Hugging Face Hub reads."""
+"""Write an exported model's card: README.md with the front matter that the Hugging Face Hub reads."""
 
 import huggingface_hub as hub
 from tabulate import tabulate
@@ -8,7 +8,7 @@ from bench.base.protocol import GROUPS
 from bench.data import cards
 from bench.data.cards import Card
 from bench.deploy.load_model import LoadedModel
-from bench.results import record
+from bench.results import record as records
 
 TASK = "image-classification"
 
@@ -18,16 +18,16 @@ LAYOUT = """---
 
 # {title} on {dataset}
 
-{what}
+{summary}
 
 Trained with seed {seed} on {images:,} images by multilabel-bench, the reproduction suite for multi-label
-image classification built around *Learning Spatial Regularization with Image-level Supervisions for
+image classification around *Learning Spatial Regularization with Image-level Supervisions for
 Multi-label Image Classification* (CVPR 2017). It has {parameters:,} parameters. `config.json` holds the
-whole record: recipe, stages, metrics of every convention, versions and hardware.
+complete record of the run: recipe, stages, metrics of every convention, versions and hardware.
 
 ## Scores
 
-On {tested:,} test images, in percent, convention `{profile}`:
+In percent, on {tested:,} test images, by the metric convention `{profile}`:
 
 {scores}
 
@@ -42,15 +42,15 @@ python -m bench.predict --run DIR --images PATH...
 ```python
 from pathlib import Path
 import torch
-from bench import trained
+from bench.deploy.load_model import load_model
 
-model = trained.load(Path("DIR"), torch.device("cpu"))
+model = load_model(Path("DIR"), torch.device("cpu"))
 logits_BC = model.logits(images_BHWC)  # uint8, {side} x {side} pixels, RGB
 ```
 
-An image is resized to {side} x {side} pixels whatever its shape (bilinear, antialiased) and divided by 255,
-then normalised by the mean {mean} and the standard deviation {std}. A label's
-confidence is the sigmoid of its logit.
+The model takes images of {side} x {side} pixels: resize an image of any shape to this size (bilinear,
+antialiased). It divides the pixels by 255, subtracts the mean {mean}
+and divides by the standard deviation {std}. A label's confidence is the sigmoid of its logit.
 {onnx}
 ## Labels
 
@@ -62,62 +62,62 @@ confidence is the sigmoid of its logit.
 """
 
 ONNX = """
-`model.onnx` takes the resized pixels as they are: its input `images` is uint8 (B, {side}, {side}, 3), its
-output `logits` is (B, {number}).
+`model.onnx` takes the resized pixels, neither scaled nor normalised: its input `images` is uint8
+(B, {side}, {side}, 3), its output `logits` is (B, {number}).
 """
 
 
-def text(found: LoadedModel, *, onnx: bool) -> str:
-    """The card's Markdown."""
-    facts, card = found.facts, cards.load_card(found.facts["dataset"])
+def text(loaded: LoadedModel, *, onnx: bool) -> str:
+    """The model card in Markdown."""
+    record, card = loaded.record, cards.load_card(loaded.record["dataset"])
     return LAYOUT.format(
-        front=_front(found, card),
-        title=method_names.display_name(facts["method"])
-        + (f" [{facts['variant']}]" if facts["variant"] else ""),
+        front=_front(loaded, card),
+        title=method_names.display_name(record["method"])
+        + (f" [{record['variant']}]" if record["variant"] else ""),
         dataset=card.title,
-        what=method_names.method_summaries()[facts["method"]],
-        seed=facts["seed"],
-        images=facts["images"]["train"],
-        tested=facts["images"]["test"],
-        parameters=facts["parameters"],
-        profile=facts["protocol"]["profile"],
-        scores=_scores(found),
-        side=found.input_size,
-        mean=found.pixels.mean,
-        std=found.pixels.std,
-        onnx=ONNX.format(side=found.input_size, number=len(found.labels)) if onnx else "",
-        labels=", ".join(found.labels),
+        summary=method_names.method_summaries()[record["method"]],
+        seed=record["seed"],
+        images=record["images"]["train"],
+        tested=record["images"]["test"],
+        parameters=record["parameters"],
+        profile=record["protocol"]["profile"],
+        scores=_scores(loaded),
+        side=loaded.input_size,
+        mean=loaded.transform.mean,
+        std=loaded.transform.std,
+        onnx=ONNX.format(side=loaded.input_size, number=len(loaded.labels)) if onnx else "",
+        labels=", ".join(loaded.labels),
         data=card.title,
         source=card.source,
         licence=card.licence,
     )
 
 
-def _front(found: LoadedModel, card: Card) -> str:
-    """What the Hub shows and searches, with the scores as its `model-index`."""
-    facts = found.facts
+def _front(loaded: LoadedModel, card: Card) -> str:
+    """The front matter: what the Hub shows and searches, with the scores as its `model-index`."""
+    record = loaded.record
     results = [
         hub.EvalResult(TASK, card.name, card.title, name, round(value, 4), dataset_split="test")
-        for name, value in _named_scores(found).items()
+        for name, value in _named_scores(loaded).items()
     ]
     front = hub.ModelCardData(
         library_name="multilabel-bench",
         pipeline_tag=TASK,
-        tags=["multi-label-image-classification", facts["recipe"]["trunk"]],
-        model_name=record.record_name(facts),
+        tags=["multi-label-image-classification", record["recipe"]["trunk"]],
+        model_name=records.record_name(record),
         eval_results=results,
     )
     return str(front.to_yaml()).rstrip()
 
 
-def _scores(found: LoadedModel) -> str:
-    scores = _named_scores(found)
+def _scores(loaded: LoadedModel) -> str:
+    scores = _named_scores(loaded)
     return tabulate([[f"{value:.2f}" for value in scores.values()]], [*scores], "pipe", disable_numparse=True)
 
 
-def _named_scores(found: LoadedModel) -> dict[str, float]:
-    """Of the data set's own convention: `mAP`, ..., `top-3 F1-C`, ..., in percent."""
-    scores = record.scores(dict(found.facts), found.facts["protocol"]["profile"])
+def _named_scores(loaded: LoadedModel) -> dict[str, float]:
+    """The scores by the data set's own convention, in percent: `mAP`, ..., `top-3 F1-C`, ..."""
+    scores = records.metric_values(dict(loaded.record), loaded.record["protocol"]["profile"])
     return {
         name if group == "all" else f"{GROUPS[group]} {name}": value
         for (group, name), value in scores.items()

@@ -1,6 +1,6 @@
-"""A model in ONNX: pixels as they are decoded -> logits; written only if onnxruntime finds the same logits.
+"""Write a model in ONNX, from uint8 pixels to logits, after a check that onnxruntime gives the same logits.
 
-Legend: B images of any number, H = W = the side that the model takes, C labels.
+Legend: B images (any number), H = W = the side in pixels that the model takes, C labels.
 """
 
 import importlib
@@ -23,53 +23,56 @@ from bench.deploy.load_model import LoadedModel
 from bench.training.batches import generator
 
 PACKAGES = ("onnx", "onnxruntime", "onnxscript")
-TOLERANCE = 1e-4  # on logits, absolute and relative: sums are taken in another order
+TOLERANCE = 1e-4  # on logits, absolute and relative: onnxruntime adds in another order
 
 
-class Whole(nn.Module):
-    """The model with what comes before it: images_BHWC, uint8, -> logits (B, C)."""
+class PixelsToLogits(nn.Module):
+    """The model with its input transform: images_BHWC, uint8, -> logits (B, C)."""
 
-    def __init__(self, found: LoadedModel) -> None:
+    def __init__(self, loaded: LoadedModel) -> None:
         super().__init__()
-        self.model = found.model
-        self.pixels = found.pixels
-        # What it keeps is made now: made while it is traced it would be no real tensor.
-        self.pixels.normalise(torch.zeros(1, 3, 1, 1))
+        self.model = loaded.model
+        self.transform = loaded.transform
+        # The transform keeps tensors after its first call. Call it here: made during tracing, they would be
+        # symbols of the trace instead of real tensors.
+        self.transform.normalise(torch.zeros(1, 3, 1, 1))
 
     def forward(self, images_BHWC: Tensor) -> Tensor:
-        images_BCHW = self.pixels.normalise(images_BHWC.permute(0, 3, 1, 2).float())
+        images_BCHW = self.transform.normalise(images_BHWC.permute(0, 3, 1, 2).float())
         return self.model.logits(images_BCHW)  # type: ignore[operator, no-any-return]
 
 
-def write(found: LoadedModel, path: Path) -> Path:
-    """Write the model; InputError where a package is missing, the exporter cannot express the model, or the
-    logits of drawn images differ.
+def write_onnx(loaded: LoadedModel, path: Path) -> Path:
+    """Write the model as an ONNX file.
+
+    InputError: a package is missing, ONNX cannot express the model, or the logits of random images differ
+    between onnxruntime and torch; nothing is written then.
     """
-    _require()
-    side = found.input_size
-    draw = generator("onnx", side)
-    images_BHWC = draw.integers(256, size=(3, side, side, 3), dtype=np.uint8)
-    with _quiet():
+    _require_packages()
+    side = loaded.input_size
+    rng = generator("onnx", side)
+    images_BHWC = rng.integers(256, size=(3, side, side, 3), dtype=np.uint8)
+    with _silenced():
         try:
-            content = _exported(Whole(found).eval(), torch.from_numpy(images_BHWC[:2]))
+            content = _export_bytes(PixelsToLogits(loaded).eval(), torch.from_numpy(images_BHWC[:2]))
         except RuntimeError as fault:  # the exporter's own errors are all of this kind
-            raise _inexpressible(found, _reason(fault)) from fault
-    _check(content, found, images_BHWC)
+            raise _inexpressible(loaded, _root_cause(fault)) from fault
+    _check_logits(content, loaded, images_BHWC)
     return write_atomically(path, content)
 
 
-def _require() -> None:
+def _require_packages() -> None:
     try:
         for package in PACKAGES:
             importlib.import_module(package)
     except ImportError as missing:
         command = f"pip install {' '.join(PACKAGES)}"
-        raise InputError(f"--onnx needs a package that is not there ({missing}): {command}") from missing
+        raise InputError(f"--onnx needs a package that is not installed ({missing}): {command}") from missing
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Without what the exporter warns and logs of itself; what it cannot do, it raises."""
+def _silenced() -> Iterator[None]:
+    """Without the exporter's warnings and log lines; what it cannot do, it raises as an error."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
@@ -79,19 +82,19 @@ def _quiet() -> Iterator[None]:
         logging.disable(before)
 
 
-def _inexpressible(found: LoadedModel, reason: str) -> InputError:
-    title = method_names.display_name(found.facts["method"])
+def _inexpressible(loaded: LoadedModel, reason: str) -> InputError:
+    title = method_names.display_name(loaded.record["method"])
     return InputError(f"ONNX cannot express {title} ({reason}); leave --onnx out")
 
 
-def _reason(fault: BaseException) -> str:
-    """The first of the faults that led to this one, in a line."""
+def _root_cause(fault: BaseException) -> str:
+    """The message of the first error in the chain that led to this one, on one line."""
     while fault.__cause__:
         fault = fault.__cause__
     return " ".join(str(fault).split())[:200].rstrip(".")
 
 
-def _exported(model: nn.Module, images_BHWC: Tensor) -> bytes:
+def _export_bytes(model: nn.Module, images_BHWC: Tensor) -> bytes:
     """The ONNX file's content, for any number of images."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
@@ -109,16 +112,19 @@ def _exported(model: nn.Module, images_BHWC: Tensor) -> bytes:
         return path.read_bytes()
 
 
-def _check(content: bytes, found: LoadedModel, images_BHWC: Any) -> None:
+def _check_logits(content: bytes, loaded: LoadedModel, images_BHWC: Any) -> None:
     """InputError unless onnxruntime gives the model's logits for one image and for several."""
-    import onnxruntime  # noqa: PLC0415 (see _require)
+    import onnxruntime  # noqa: PLC0415 (optional; see _require_packages)
 
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    if isinstance(session.get_inputs()[0].shape[0], int):  # else the dimension has a name
-        raise _inexpressible(found, "for any number of images")
+    if isinstance(session.get_inputs()[0].shape[0], int):  # a dimension of any size has a name instead
+        raise _inexpressible(loaded, "for any number of images")
     for images in (images_BHWC[:1], images_BHWC):
-        (theirs_BC,) = session.run(["logits"], {"images": images})
-        ours_BC = found.logits(images)
-        if not np.allclose(theirs_BC, ours_BC, rtol=TOLERANCE, atol=TOLERANCE):
-            worst = float(np.abs(theirs_BC - ours_BC).max())
-            raise InputError(f"ONNX: logits differ by {worst:.2g} from the model's; nothing was written")
+        (onnx_BC,) = session.run(["logits"], {"images": images})
+        torch_BC = loaded.logits(images)
+        if not np.allclose(onnx_BC, torch_BC, rtol=TOLERANCE, atol=TOLERANCE):
+            largest = float(np.abs(onnx_BC - torch_BC).max())
+            raise InputError(
+                f"ONNX: logits differ by up to {largest:.2g} from the model's, so nothing was written; "
+                "leave --onnx out"
+            )

@@ -1,1 +1,1 @@
-"""How fast the suite is: one measurement a file, with `main(argv)`, beside the obvious alternative."""
+"""Measurements of speed and memory: one file each, with a `main(argv)`, compared with a plain alternative."""

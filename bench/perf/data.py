@@ -1,8 +1,8 @@
-"""Images per second of preparing and reading a store, beside Pillow alone and Pillow in a DataLoader.
+"""Measure preparing and reading a store in images per second, beside Pillow, alone and in a DataLoader.
 
-`python -m bench.perf data` makes JPEG files of the size and weight of MS-COCO's, and from them a store, in a
-temporary folder. Everything is measured on one core, but for the DataLoader, whose worker processes have all
-of them; its figures are per core too.
+`python -m bench.perf data` makes JPEG files with the pixels and bytes of MS-COCO's, and a store of them, in a
+temporary folder. Everything runs on one core, except for the DataLoader, whose worker processes use all
+cores; its rate is also per core.
 """
 
 import json
@@ -29,7 +29,7 @@ from bench.data.cards import Sizes
 from bench.data.formats import Sample
 from bench.data.shards import Shard
 from bench.data.store import View
-from bench.perf.metrics import seconds
+from bench.perf.metrics import best_seconds
 from bench.training import batches
 from bench.training.stages import Augmentation
 
@@ -39,7 +39,10 @@ Files = list[Path]
 
 @dataclass(frozen=True)
 class Rate:
-    """Images per second per core, of this suite and of the alternative in the same run; goal 0: none."""
+    """Images per second per core: `rate` of this suite, and `alternative` in the same run.
+
+    what, beside: what the two rates are of. goal: the least rate (0: no goal).
+    """
 
     what: str
     rate: float
@@ -52,8 +55,8 @@ class Rate:
         return self.rate >= self.goal
 
 
-def photographs(folder: Path, number: int) -> Files:
-    """JPEG files like MS-COCO's: 640 x 480, 160 kB on average, coarse and fine structure."""
+def write_photographs(folder: Path, number: int) -> Files:
+    """Write JPEG files like MS-COCO's: 640 x 480 pixels, 160 kB on average, coarse and fine structure."""
     rng = np.random.default_rng(0)
     for name in range(number):
         pixels = np.zeros((480, 640, 3))
@@ -65,7 +68,7 @@ def photographs(folder: Path, number: int) -> Files:
 
 
 class PillowDataset(Dataset[Tensor]):
-    """The obvious way: every epoch opens, crops, resizes and mirrors the files with Pillow."""
+    """The plain alternative: each epoch opens, crops, resizes and mirrors the files with Pillow."""
 
     def __init__(self, files: Files) -> None:
         self.files = files
@@ -86,8 +89,8 @@ class PillowDataset(Dataset[Tensor]):
         return torch.from_numpy(np.array(image)).permute(2, 0, 1)
 
 
-def pillow(path: Path) -> bytes:
-    """The file at the store's size, by Pillow alone."""
+def resize_with_pillow(path: Path) -> bytes:
+    """The pixels of a file at the store's size, by Pillow alone."""
     with Image.open(path) as image:
         return image.convert("RGB").resize((STORED, STORED), Image.Resampling.BILINEAR).tobytes()
 
@@ -97,30 +100,32 @@ def _each(work: Callable[[Path], object], files: Files) -> None:
         work(path)
 
 
-def _saved_as_png(files: Files, folder: Path) -> None:
+def _save_as_png(files: Files, folder: Path) -> None:
     for path in files:
-        image = Image.frombytes("RGB", (STORED, STORED), pillow(path))
+        image = Image.frombytes("RGB", (STORED, STORED), resize_with_pillow(path))
         image.save(folder / f"{path.stem}.png", compress_level=1)
 
 
-def _made(files: Files, folder: Path) -> None:
-    """A shard of the files, from scratch."""
+def _make_shard(files: Files, folder: Path) -> None:
+    """Make a shard of the files, anew each time."""
     samples = tuple(Sample(path.name, path, np.ones(LABELS, np.int8)) for path in files)
     shard = Shard(folder, "train", 0, samples, Sizes(STORED, SIDE), LABELS)
     shard.facts.unlink(missing_ok=True)
     shards.make(shard)
 
 
-def _read(view: View, chosen: list[NDArray[np.int64]]) -> None:
-    for indices_B in chosen:
+def _read(view: View, batches_of_indices: list[NDArray[np.int64]]) -> None:
+    for indices_B in batches_of_indices:
         view.images(indices_B)
 
 
-def _cropped(view: View, chosen: list[NDArray[np.int64]]) -> None:
-    drawn = batches.draw(len(view), Augmentation(), seed=0, stage="main", epoch=1)
-    for indices_B in chosen:
+def _read_and_crop(view: View, batches_of_indices: list[NDArray[np.int64]]) -> None:
+    draws = batches.draw(len(view), Augmentation(), seed=0, stage="main", epoch=1)
+    for indices_B in batches_of_indices:
         images_BCHW = torch.from_numpy(view.images(indices_B)).permute(0, 3, 1, 2).float()
-        boxes_B4, mirrored_B = (torch.from_numpy(a[indices_B]) for a in (drawn.boxes_N4, drawn.mirrored_N))
+        boxes_B4, mirrored_B = (
+            torch.from_numpy(of_view[indices_B]) for of_view in (draws.boxes_N4, draws.mirrored_N)
+        )
         batches.crop(images_BCHW, boxes_B4, mirrored_B, SIDE)
 
 
@@ -130,7 +135,7 @@ def _epoch(loader: DataLoader[Tensor]) -> None:
 
 
 def _loader(files: Files, workers: int) -> DataLoader[Tensor]:
-    """Pillow in worker processes that stay from epoch to epoch."""
+    """Pillow in worker processes, which are kept from epoch to epoch."""
     return DataLoader(
         PillowDataset(files),
         batch_size=BATCH,
@@ -141,84 +146,92 @@ def _loader(files: Files, workers: int) -> DataLoader[Tensor]:
 
 
 def measure(images: int, *, repeat: int, workers: int) -> list[Rate]:
-    """All rates; the contenders take turns, and the best of `repeat` rounds counts."""
+    """All rates; the programs that are compared take turns, and the best of `repeat` rounds counts."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         with tempfile.TemporaryDirectory() as name:
-            files = photographs(Path(name), images)
-            taken = seconds(_contenders(files, workers), repeat=repeat)
+            files = write_photographs(Path(name), images)
+            spent = best_seconds(_programs(files, workers), repeat=repeat)
     finally:
         torch.set_num_threads(threads)
-    batches_of = BATCHES * min(BATCH, images)
-    counts = {"read": batches_of, "crops": batches_of, "loader": images / max(workers, 1)}
-    rate = {name: counts.get(name, images) / spent for name, spent in taken.items()}
+    images_in_batches = BATCHES * min(BATCH, images)
+    counts = {"read": images_in_batches, "crops": images_in_batches, "loader": images / max(workers, 1)}
+    rate = {name: counts.get(name, images) / seconds for name, seconds in spent.items()}
     loader = f"DataLoader, Pillow, {workers} workers"
     return [
         Rate("decode and resize a JPEG", rate["decode"], "Pillow", rate["pillow"]),
-        Rate("decode, resize, sum up, write", rate["shard"], "Pillow, a PNG each", rate["png"], goal=500),
-        Rate("of which sum up and write", rate["rows"], "Pillow, a PNG each", rate["png"], goal=500),
+        Rate("decode, resize, checksum, write", rate["shard"], "Pillow, a PNG each", rate["png"], goal=500),
+        Rate("of which checksum and write", rate["rows"], "Pillow, a PNG each", rate["png"], goal=500),
         Rate(f"read batches of {BATCH}", rate["read"], loader, rate["loader"], goal=50_000),
         Rate("read and crop them", rate["crops"], loader, rate["loader"]),
     ]
 
 
-def _contenders(files: Files, workers: int) -> dict[str, Callable[[], None]]:
-    """What is measured, by name; a shard of the files is made first, and the loader's workers are started."""
+def _programs(files: Files, workers: int) -> dict[str, Callable[[], None]]:
+    """The programs to measure, by name, after making a shard and starting the loader's workers."""
     folder = files[0].parent
-    _made(files, folder)
+    _make_shard(files, folder)
     view = View({folder / "train-00000.arrow": len(files)})
-    chosen = [np.random.default_rng(k).permutation(len(files))[:BATCH] for k in range(BATCHES)]
-    rows = [ImageRow(path.name, pillow(path), bytes(LABELS), held_out=False) for path in files]
+    batches_of_indices = [np.random.default_rng(k).permutation(len(files))[:BATCH] for k in range(BATCHES)]
+    rows = [ImageRow(path.name, resize_with_pillow(path), bytes(LABELS), held_out=False) for path in files]
     loader = _loader(files, workers)
     _epoch(loader)
     return {
         "decode": partial(_each, lambda path: decode.resize(decode.decode(path), STORED), files),
-        "pillow": partial(_each, pillow, files),
-        "shard": partial(_made, files, folder),
-        "png": partial(_saved_as_png, files, folder),
-        "rows": lambda: write_image_rows(folder / "rows.arrow", _summed(rows), side=STORED, labels=LABELS),
-        "read": partial(_read, view, chosen),
-        "crops": partial(_cropped, view, chosen),
+        "pillow": partial(_each, resize_with_pillow, files),
+        "shard": partial(_make_shard, files, folder),
+        "png": partial(_save_as_png, files, folder),
+        "rows": lambda: write_image_rows(
+            folder / "rows.arrow", _with_checksums(rows), side=STORED, labels=LABELS
+        ),
+        "read": partial(_read, view, batches_of_indices),
+        "crops": partial(_read_and_crop, view, batches_of_indices),
         "loader": partial(_epoch, loader),
     }
 
 
-def _summed(rows: list[ImageRow]) -> Iterator[ImageRow]:
+def _with_checksums(rows: list[ImageRow]) -> Iterator[ImageRow]:
     for row in rows:
-        row.checksum  # noqa: B018 (as a shard has it computed)
+        row.checksum  # noqa: B018 (computed on first use, as for a shard)
         yield row
 
 
 def as_text(rates: list[Rate]) -> str:
     lines = [
         [
-            one.what,
-            f"{one.rate:,.0f}",
-            one.beside,
-            f"{one.alternative:,.0f}",
-            f"{one.rate / one.alternative:.1f} x",
+            rate.what,
+            f"{rate.rate:,.0f}",
+            rate.beside,
+            f"{rate.alternative:,.0f}",
+            f"{rate.rate / rate.alternative:.1f} x",
         ]
-        + ([f">= {one.goal:,}", "met" if one.is_met else "missed"] if one.goal else ["", ""])
-        for one in rates
+        + ([f">= {rate.goal:,}", "met" if rate.is_met else "missed"] if rate.goal else ["", ""])
+        for rate in rates
     ]
-    heads = ["images per second per core", "", "beside", "", "ratio", "goal", ""]
-    sides = ("left", "right", "left", "right", "right", "right", "left")
-    return str(tabulate(lines, heads, "simple", colalign=sides, disable_numparse=True))
+    headers = ["images per second per core", "", "alternative", "", "ratio", "goal", ""]
+    alignment = ("left", "right", "left", "right", "right", "right", "left")
+    return str(tabulate(lines, headers, "simple", colalign=alignment, disable_numparse=True))
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = Parser(prog="python -m bench.perf data", description=__doc__)
-    parser.add_argument("--images", type=int, default=192, metavar="N", help="JPEG files (default: 192)")
-    parser.add_argument("--repeat", type=int, default=5, metavar="N", help="rounds, of which the best counts")
-    parser.add_argument("--workers", type=int, metavar="N", help="of the DataLoader (default: one per core)")
-    parser.add_argument("--json", action="store_true", help="every digit, for programs")
+    parser.add_argument(
+        "--images", type=int, default=192, metavar="N", help="number of JPEG files (default: 192)"
+    )
+    parser.add_argument(
+        "--repeat", type=int, default=5, metavar="N", help="rounds; the best one counts (default: 5)"
+    )
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="worker processes of the DataLoader (default: one per core)"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON with every digit, for programs")
     args = parser.parse_args(argv)
     if min(args.images, args.repeat) < 1:
         raise InputError("--images and --repeat must be at least 1")
     workers = cores() if args.workers is None else args.workers
     rates = measure(args.images, repeat=args.repeat, workers=workers)
-    print(json.dumps([asdict(one) for one in rates], indent=1) if args.json else as_text(rates))
+    print(json.dumps([asdict(rate) for rate in rates], indent=1) if args.json else as_text(rates))
     return 0
 
 

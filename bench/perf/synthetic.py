@@ -1,4 +1,4 @@
-"""What the measurement of training is fed: made-up images of the store's shape, in memory."""
+"""Random images in memory, in the form of a store, and the batches that measure training on them."""
 
 import time
 from collections.abc import Iterator
@@ -17,7 +17,10 @@ LABELS = 80
 
 @dataclass(frozen=True)
 class Size:
-    """What is measured: the trunk, sides of stored and test images, batches of so many, steps of an epoch."""
+    """The size of a measurement.
+
+    stored, side: of stored and of test images, in pixels. batch: images per batch. steps: per epoch.
+    """
 
     trunk: str
     stored: int
@@ -30,8 +33,11 @@ FULL = Size("resnet101", stored=256, side=224, batch=96, steps=50)
 SMALL = Size("resnet10_narrow", stored=80, side=64, batch=32, steps=6)
 
 
-class View:
-    """Images in memory, as the store's views give them; there are few, and every index stands for one."""
+class SyntheticView:
+    """Random images with the interface of a store's view; few are kept in memory, and indices share them.
+
+    number: of images. kept: of images in memory.
+    """
 
     def __init__(self, number: int, side: int, *, kept: int) -> None:
         rng = np.random.default_rng(0)
@@ -44,46 +50,50 @@ class View:
         return self.number
 
     def images(self, indices_B: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Pixels (B, S, S, 3), copied out as from a memory map."""
+        """Pixels (B, S, S, 3) of an image's side S, copied as from a memory map."""
         return self.kept_NHWC[indices_B % len(self.kept_NHWC)]
 
 
-class Made:
-    """A store of made-up images."""
+class SyntheticStore:
+    """Random images with the interface of a store."""
 
     def __init__(self, size: Size) -> None:
-        self.train = View(size.batch * size.steps, size.stored, kept=10 * size.batch)
-        self.held_out = View(size.batch, size.side, kept=size.batch)
-        self.test = View(size.batch * size.steps, size.side, kept=10 * size.batch)
+        self.train = SyntheticView(size.batch * size.steps, size.stored, kept=10 * size.batch)
+        self.held_out = SyntheticView(size.batch, size.side, kept=size.batch)
+        self.test = SyntheticView(size.batch * size.steps, size.side, kept=10 * size.batch)
         self.fitted = np.arange(len(self.train))
 
 
-class InTurn:
-    """Batches of the real pipeline in odd epochs; in even ones one batch, on the device, again and again.
+class AlternatingFeed:
+    """Batches of the real pipeline in odd epochs; in even epochs one batch, kept on the device, repeated.
 
-    first: seconds from the beginning to the end of the first step.
+    first_step_seconds: from the start to the end of the first training step.
     """
 
     def __init__(self) -> None:
-        self.began, self.first = time.monotonic(), 0.0
+        self.began, self.first_step_seconds = time.monotonic(), 0.0
         self.resident: Batch | None = None
 
     def __call__(
-        self, view: Any, chosen: list[NDArray[np.int64]], *, number: int = 0, **how: Any
+        self, view: Any, plan: list[NDArray[np.int64]], *, number: int = 0, **options: Any
     ) -> Iterator[Batch]:
-        """number: the epoch, where `how` has always the same one."""
-        if (number or how["epoch"]) % 2 == 0:
+        """plan: the indices of each batch. number: the epoch, if `options` does not have it.
+
+        options: those of `bench.training.batches.training`.
+        """
+        if (number or options["epoch"]) % 2 == 0:
             if self.resident is None:
-                (self.resident,) = batches.training(view, chosen[:1], **how)
-            yield from [self.resident] * len(chosen)
+                (self.resident,) = batches.training(view, plan[:1], **options)
+            yield from [self.resident] * len(plan)
             return
-        for step, batch in enumerate(batches.training(view, chosen, **how)):
-            if step == 1 and not self.first:
-                wait(how["pixels"].device)
-                self.first = time.monotonic() - self.began
+        for step, batch in enumerate(batches.training(view, plan, **options)):
+            if step == 1 and not self.first_step_seconds:
+                wait(options["pixels"].device)
+                self.first_step_seconds = time.monotonic() - self.began
             yield batch
 
 
-def wait(on: torch.device) -> None:
-    if on.type == "cuda":
-        torch.cuda.synchronize(on)
+def wait(target: torch.device) -> None:
+    """Wait until the device has done its work."""
+    if target.type == "cuda":
+        torch.cuda.synchronize(target)

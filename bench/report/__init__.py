@@ -1,6 +1,7 @@
-"""The report: the evidence of records, predictions and weights, in figures that say what to see.
+"""The report: what records, predictions and weights of a data set show, as one HTML page with figures.
 
-`evidence` finds what the records hold, `witness` what a trained model tells of test images. Each figure has a
-file of its own: functions that compute its numbers, one that draws them, and one that makes the `Exhibit` of
-both. `answer` puts the numbers into sentences, `page` everything into one HTML page.
+`evidence` reads the records, and `model_outputs` runs a trained model on test images. Each figure has a file
+of its own: functions that compute its numbers, one that draws them, and one that returns both as a
+`ReportFigure`. `headline` puts the main numbers into sentences, `sections` collects everything, `html_page`
+lays it out, and `report_folder` writes it.
 """

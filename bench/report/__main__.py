@@ -1,65 +1,48 @@
-"""Write the report of a data set: does it help, where, and why, as one page and its figures.
+"""Write the report of a data set: does a method help, where, and why? One HTML page with its figures.
 
 `python -m bench.report --dataset demo --output report`
 
-Records give the table, the curves and the gain of every label; predictions give intervals; the weights of a
-method that can tell how it came to its logits give the rest. What is missing is said with its remedy.
+Records give the table, the training curves and the gain of each label. Predictions add confidence intervals.
+The weights of a method with attention maps add the figures that explain it. The page lists what is missing,
+with the command that produces it.
 """
 
 import argparse
 from pathlib import Path
 
-from bench.base.atomic_files import write_atomically
 from bench.base.cli import Parser, add_data, add_dataset, add_runs, run_command, written
 from bench.base.errors import InputError
 from bench.base.run_folder import RunFolder
 from bench.data import cards
-from bench.report import figure, html_page, sections
-from bench.report.evidence import Evidence, gather, run_name
-from bench.report.sections import Places
-from bench.results import comparison_table
-from bench.results.table_model import as_csv, as_json
 
-FEWEST = 8  # images of which halves can be looked at
+FEWEST_IMAGES = 8  # some figures split the images into halves
 
 
 def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
-    if args.images < FEWEST:
-        raise InputError(f"--images {args.images}: give at least {FEWEST}")
+    if args.images < FEWEST_IMAGES:
+        raise InputError(f"--images {args.images}: give at least {FEWEST_IMAGES}")
     dataset = cards.load_card(args.dataset).name
-    runs, figures = RunFolder.of(dataset, args.runs), args.output / "figures"
-    evidence = gather(dataset, runs, subject=args.method, baseline=args.baseline)
-    rows = comparison_table.build(dataset, runs.path)
-    # Written first, so that a folder that refuses is told at once.
-    write_atomically(figures / "table.csv", as_csv(rows))
-    write_atomically(figures / "table.json", as_json(rows))
-    found = sections.collect(evidence, Places(args.data, args.source, args.images))
-    drawn = [figure.draw(one) for one in found.exhibits]
-    for one in drawn:
-        figure.write(one, figures)
-    text = html_page.build(
-        _title(evidence), answer=found.answer, table=rows, drawn=drawn, lacking=found.lacking
-    )
-    print(written(write_atomically(args.output / "index.html", text)))
+    # Late, as these import torch: help and a mistake in the options come without waiting for it.
+    from bench.report import report_folder  # noqa: PLC0415 (torch)
+    from bench.report.evidence import gather  # noqa: PLC0415 (torch)
+    from bench.report.sections import Sources  # noqa: PLC0415 (torch)
+
+    evidence = gather(dataset, RunFolder.of(dataset, args.runs), subject=args.method, baseline=args.baseline)
+    page = report_folder.write(evidence, Sources(args.data, args.source, args.images), args.output)
+    print(written(page))
     return 0
-
-
-def _title(evidence: Evidence) -> str:
-    if evidence.subject is None:
-        return f"{evidence.card.title}: what was trained"
-    return f"{evidence.card.title}: does {run_name(evidence.subject)} help, where, and why?"
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="python -m bench.report", description=__doc__)
     add = parser.add_argument
     add_dataset(parser, cards.names())
-    add("--output", required=True, type=Path, metavar="DIR", help="index.html and figures/ are written there")
-    add("--method", default="", metavar="NAME", help="what it is about (default: the first with a BASELINE)")
-    add("--baseline", default="", metavar="NAME", help="what it is compared with (default: its BASELINE)")
-    add("--images", type=int, default=2000, metavar="N", help="test images to look into (default: 2000)")
-    add("--source", type=Path, metavar="DIR", help="the owner's files, for the boxes of their annotations")
+    add("--output", required=True, type=Path, metavar="DIR", help="folder for index.html and figures/")
+    add("--method", default="", metavar="NAME", help="method to report on (default: first with a BASELINE)")
+    add("--baseline", default="", metavar="NAME", help="method to compare it with (default: its BASELINE)")
+    add("--images", type=int, default=2000, metavar="N", help="test images to run it on (default: 2000)")
+    add("--source", type=Path, metavar="DIR", help="the data set's original files, for the boxes of objects")
     add_data(parser)
     add_runs(parser)
     return parser

@@ -1,4 +1,4 @@
-"""The mAP of every branch of a model, each taken for the prediction: which of them brings the gain."""
+"""A figure of the mAP that each branch of a model would have if it alone made the prediction."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -12,47 +12,47 @@ from bench.report.model_outputs import ModelOutputs
 from bench.scoring import metrics
 
 
-def branch_mAP(statement: ModelOutputs, card: Card) -> dict[str, float]:
-    """Percent, over the images that were looked at."""
+def branch_mAP(outputs: ModelOutputs, card: Card) -> dict[str, float]:
+    """mAP of each branch in percent, over the images of the outputs; the last entry is the prediction."""
     rules = card.evaluation
-    found = {
+    scores = {
         name: metrics.evaluate(
-            logits_MC, statement.labels_MC, profile=rules.profile, unspecified=rules.unspecified
-        )["mAP"]
-        for name, logits_MC in statement.logits.items()
+            logits_MC, outputs.labels_MC, profile=rules.profile, unspecified=rules.unspecified
+        )
+        for name, logits_MC in outputs.logits.items()
     }
-    return {name: float(value) for name, value in found.items()}
+    return {name: float(values["mAP"]) for name, values in scores.items()}
 
 
-def branches_figure(statement: ModelOutputs, card: Card, run: str) -> ReportFigure:
-    """What each branch alone would score."""
-    found = branch_mAP(statement, card)
-    *alone, last = found
-    caption = f"The prediction of {run}, {last}, has {found[last]:.1f} %"
-    if alone:
-        best = max(alone, key=lambda name: found[name])
-        caption += f"; of the branches by themselves {best} is best, {found[best]:.1f} %"
+def branches_figure(outputs: ModelOutputs, card: Card, run: str) -> ReportFigure:
+    """The mAP of each branch, and of the prediction."""
+    mAPs = branch_mAP(outputs, card)
+    *branches, prediction = mAPs
+    caption = f"The prediction of {run}, {prediction}, has mAP {mAPs[prediction]:.1f} %"
+    if branches:
+        best = max(branches, key=lambda name: mAPs[name])
+        caption += f"; the best single branch is {best} with {mAPs[best]:.1f} %"
     return ReportFigure(
         "branches",
         QUESTIONS[1],
-        "What each branch alone would score",
+        "mAP of each branch used alone",
         f"{caption}.",
-        "Points: mAP of each branch of the network, and of the prediction.",
-        partial(_draw, found),
-        {"run": run, "images": len(statement.ids), "mAP": found},
-        [{"branch": name, "mAP": value} for name, value in found.items()],
+        "Scatter plot: the mAP of each branch of the network, and of the prediction.",
+        partial(_draw, mAPs),
+        {"run": run, "images": len(outputs.ids), "mAP": mAPs},
+        [{"branch": name, "mAP": value} for name, value in mAPs.items()],
     )
 
 
-def _draw(found: Mapping[str, float], paper: Canvas) -> Figure:
-    figure = paper.figure(1.8)
+def _draw(mAPs: Mapping[str, float], canvas: Canvas) -> Figure:
+    figure = canvas.figure(1.8)
     axis = figure.subplots()
-    places = range(len(found))
-    axis.scatter([*found.values()], places, s=60, color=COLOURS[0])
-    for place, value in zip(places, found.values(), strict=True):
-        axis.annotate(f"{value:.1f}", (value, place), (0, 7), textcoords="offset points", ha="center")
-    axis.set_yticks(places, list(found))
-    axis.set_ylim(len(found) - 0.5, -0.9)
+    positions = range(len(mAPs))
+    axis.scatter([*mAPs.values()], positions, s=60, color=COLOURS[0])
+    for position, value in zip(positions, mAPs.values(), strict=True):
+        axis.annotate(f"{value:.1f}", (value, position), (0, 7), textcoords="offset points", ha="center")
+    axis.set_yticks(positions, list(mAPs))
+    axis.set_ylim(len(mAPs) - 0.5, -0.9)
     axis.set_xlabel("mAP on the test images [%]")
     axis.grid(axis="x")
     return figure

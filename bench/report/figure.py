@@ -1,4 +1,4 @@
-"""A figure with all that belongs to it, and its files: PNG, SVG, and its numbers as JSON and CSV."""
+"""A figure of the report with its caption and numbers, and its files: PNG, SVG, JSON and CSV."""
 
 import csv
 import io
@@ -13,17 +13,17 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from bench.base.atomic_files import write_atomically
-from bench.report.figure_style import GROUND, INK, NARROW, STYLE, WIDE, Canvas
+from bench.report.figure_style import BACKGROUND, FOREGROUND, NARROW, STYLE, WIDE, Canvas
 
 QUESTIONS = ("Where does it help?", "Why?", "How was it trained?")
 
 
 @dataclass(frozen=True)
 class ReportFigure:
-    """A figure: which of the questions it answers, what to see in it, and the numbers that it draws.
+    """A figure: the question that it answers, its texts, the numbers in it, and the function that draws it.
 
-    alt: what it shows, for who does not see it. facts: single numbers. rows: one for each thing drawn; NaN is
-    written as nothing.
+    question: one of QUESTIONS. caption: what to see in it. alt: the description for readers who cannot see
+    it. facts: single numbers. rows: one for each thing drawn; NaN is written as null or an empty cell.
     """
 
     name: str
@@ -37,54 +37,55 @@ class ReportFigure:
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """An exhibit's picture for a wide screen, as SVG and PNG, and for a narrow one."""
+class DrawnFigure:
+    """A report figure, drawn for a wide screen as SVG (`wide`) and PNG, and for a narrow screen as SVG."""
 
-    exhibit: ReportFigure
+    report_figure: ReportFigure
     wide: str
     png: bytes
     narrow: str
 
 
-def draw(exhibit: ReportFigure) -> Drawn:
-    """The pictures; the same numbers give the same bytes."""
-    (wide, png), (narrow, _) = (_pictures(exhibit, paper) for paper in (WIDE, NARROW))
-    return Drawn(exhibit, wide, png, narrow)
+def draw(report_figure: ReportFigure) -> DrawnFigure:
+    """Draw the figure in both widths; the same numbers give the same bytes."""
+    (wide, png), (narrow, _) = (_svg_and_png(report_figure, canvas) for canvas in (WIDE, NARROW))
+    return DrawnFigure(report_figure, wide, png, narrow)
 
 
-def _pictures(exhibit: ReportFigure, paper: Canvas) -> tuple[str, bytes]:
-    # Salted by the figure's name, no two figures of a page share an id.
-    style: Any = STYLE | {"svg.hashsalt": f"{exhibit.name} {paper.name}"}
+def _svg_and_png(report_figure: ReportFigure, canvas: Canvas) -> tuple[str, bytes]:
+    # With the figure's name as salt, no two figures of a page have an id in common.
+    style: Any = STYLE | {"svg.hashsalt": f"{report_figure.name} {canvas.name}"}
     with mpl.rc_context(style):
-        figure = exhibit.draw(paper)
+        figure = report_figure.draw(canvas)
         figure.draw_without_rendering()
-        figure.set_layout_engine("none")  # laid out now, once for both files
+        figure.set_layout_engine("none")  # the layout is computed now, once for both files
         svg, png = io.StringIO(), io.BytesIO()
         figure.savefig(svg, format="svg", metadata={"Date": None})
-        if paper is WIDE:
+        if canvas is WIDE:
             figure.savefig(png, format="png", dpi=150)
     return svg.getvalue(), png.getvalue()
 
 
 def inline(svg: str) -> str:
-    """An SVG file as an element of a page, in the colour of the page's text and on its ground."""
-    themed = svg[svg.index("<svg") :].replace(INK, "currentColor")
-    return themed.replace(f"fill: {GROUND}", "fill: none").strip()
+    """An SVG file as an element of a page, in the page's text colour and without a background."""
+    themed = svg[svg.index("<svg") :].replace(FOREGROUND, "currentColor")
+    return themed.replace(f"fill: {BACKGROUND}", "fill: none").strip()
 
 
-def write(drawn: Drawn, folder: Path) -> None:
-    """The exhibit's files in the folder."""
-    exhibit, path = drawn.exhibit, folder / drawn.exhibit.name
+def write(drawn: DrawnFigure, folder: Path) -> None:
+    """Write the figure's four files."""
+    report_figure, path = drawn.report_figure, folder / drawn.report_figure.name
     write_atomically(path.with_suffix(".svg"), drawn.wide)
     write_atomically(path.with_suffix(".png"), drawn.png)
-    rows = [_known(row) for row in exhibit.rows]
-    content = {"title": exhibit.title, "caption": exhibit.caption, **_known(exhibit.facts), "rows": rows}
+    rows = [_nan_to_none(row) for row in report_figure.rows]
+    texts = {"title": report_figure.title, "caption": report_figure.caption}
+    content = {**texts, **_nan_to_none(report_figure.facts), "rows": rows}
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
     write_atomically(path.with_suffix(".json"), text + "\n")
     write_atomically(path.with_suffix(".csv"), _csv(rows))
 
 
-def _known(row: Mapping[str, Any]) -> dict[str, Any]:
+def _nan_to_none(row: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: None if isinstance(value, float) and math.isnan(value) else value for name, value in row.items()
     }

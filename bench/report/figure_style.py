@@ -1,7 +1,7 @@
-"""What figures are drawn on: two widths, one for a screen and one for a telephone, and colours for everybody.
+"""Figure widths and a colour-blind-safe palette.
 
-Colours are those of Okabe and Ito (2008), told apart by colour-blind readers, without black and yellow; of
-more than six things the next have grey and colours of Tol (2021), and in scatter plots a mark of their own.
+The first six colours are from Okabe and Ito (2008), without black and yellow; colour-blind readers can tell
+them apart. Grey and colours of Tol (2021) follow; scatter plots also give each thing its own marker.
 """
 
 from collections.abc import Iterable
@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-INK, GROUND = "#1f1f1f", "#ffffff"  # on a page they become the page's own
-TRUE = "#D55E00"  # what is true in an image: vermilion, the red of this palette
+FOREGROUND, BACKGROUND = "#1f1f1f", "#ffffff"  # an HTML page replaces them by its own colours
+TRUE_LABEL = "#D55E00"  # labels that are in the image: vermilion, the red of this palette
 COLOURS: tuple[str, ...] = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 COLOURS += ("#8C8C8C", "#882255", "#999933", "#44AA99")
-MAP = "cividis"
+COLOUR_MAP = "cividis"
 STYLE: dict[str, Any] = {
     "font.size": 9,
     "axes.titlesize": 9,
@@ -25,15 +25,17 @@ STYLE: dict[str, Any] = {
     "grid.color": "#b0b0b0",
     "grid.linewidth": 0.5,
     "legend.frameon": False,
-    "figure.facecolor": GROUND,
-    "axes.facecolor": GROUND,
+    "figure.facecolor": BACKGROUND,
+    "axes.facecolor": BACKGROUND,
     "svg.fonttype": "none",
-} | dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), INK)
+} | dict.fromkeys(
+    ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), FOREGROUND
+)
 
 
 @dataclass(frozen=True)
 class Canvas:
-    """A width in inches, and how many images fit beside each other."""
+    """A figure width in inches, and the number of images that fit side by side."""
 
     name: str
     width: float
@@ -44,61 +46,65 @@ class Canvas:
         return self is WIDE
 
     def figure(self, height: float) -> Figure:
-        """An empty figure of that height in inches."""
+        """An empty figure of this width; height in inches."""
         return Figure(figsize=(self.width, height), layout="constrained")
 
-    def panels(self, number: int, height: float, **more: Any) -> tuple[Figure, Any]:
-        """A figure with so many panels, each of that height: beside each other if wide, else below."""
+    def panels(self, number: int, height: float, **options: Any) -> tuple[Figure, Any]:
+        """A figure and its panels, side by side if wide, else one below the other; height: of one panel.
+
+        options: those of matplotlib's `subplots`.
+        """
         rows, columns = (1, number) if self.is_wide else (number, 1)
         figure = self.figure(height * rows)
-        return figure, np.atleast_1d(figure.subplots(rows, columns, **more))
+        return figure, np.atleast_1d(figure.subplots(rows, columns, **options))
 
 
 class Mosaic:
-    """Images on one sheet, in rows of squares; an axis of its own for each would take seconds to draw.
+    """Images and text on a grid of squares, on one axis: an axis for each image would take seconds to draw.
 
-    A place is (down, across) in squares; `step` is the side of a square with the gap beside it, in inches.
+    Positions are (down, across) in squares from the top left corner. rows: height in squares. margin: inches
+    to the left of the grid. step: side of a square in inches, with the gap to the next image.
     """
 
-    def __init__(self, paper: Canvas, rows: float, *, margin: float = 0.0) -> None:
-        self.figure = Figure(figsize=(paper.width, rows * (paper.width - margin) / paper.columns))
-        self.step = (paper.width - margin) / paper.columns
-        self.axis = self.figure.add_axes((margin / paper.width, 0, 1 - margin / paper.width, 1))
+    def __init__(self, canvas: Canvas, rows: float, *, margin: float = 0.0) -> None:
+        self.figure = Figure(figsize=(canvas.width, rows * (canvas.width - margin) / canvas.columns))
+        self.step = (canvas.width - margin) / canvas.columns
+        self.axis = self.figure.add_axes((margin / canvas.width, 0, 1 - margin / canvas.width, 1))
         self.axis.set_axis_off()
-        self.frame = (0, paper.columns), (rows, 0)
+        self.limits = (0, canvas.columns), (rows, 0)
 
-    def put(self, pixels: Any, down: float, across: float, **more: Any) -> None:
-        """An image in a square; `more` as matplotlib's imshow has it."""
+    def draw_image(self, pixels: Any, down: float, across: float, **options: Any) -> None:
+        """Draw an image in a square, its top left corner at the position; options: of matplotlib's imshow."""
         extent = (across, across + TILE, down + TILE, down)
-        self.axis.imshow(pixels, extent=extent, interpolation="nearest", **more)
+        self.axis.imshow(pixels, extent=extent, interpolation="nearest", **options)
 
-    def say(self, text: str, down: float, across: float, **more: Any) -> None:
-        """Text at a place, its middle there; `more` as matplotlib's text has it."""
-        self.axis.text(across, down, text, **{"ha": "center", "fontsize": 8, **more})
+    def draw_text(self, text: str, down: float, across: float, **options: Any) -> None:
+        """Draw text, centred at the position; options: of matplotlib's text."""
+        self.axis.text(across, down, text, **{"ha": "center", "fontsize": 8, **options})
 
-    def framed(self) -> Figure:
-        """The figure, once everything is on it."""
-        self.axis.set(xlim=self.frame[0], ylim=self.frame[1], aspect="auto")
+    def finish(self) -> Figure:
+        """The figure; call it when everything is drawn."""
+        self.axis.set(xlim=self.limits[0], ylim=self.limits[1], aspect="auto")
         return self.figure
 
 
-TILE = 0.94  # of a square: the rest is the gap
+TILE = 0.94  # side of an image in squares; the rest is the gap
 WIDE, NARROW = Canvas("wide", 9.0, 6), Canvas("narrow", 4.0, 4)
 
 
-def short(text: str, limit: int = 22) -> str:
-    """A label or id that fits beside an axis."""
+def shorten(text: str, limit: int = 22) -> str:
+    """A label or id, cut to fit beside an axis."""
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
-def keys(names: Iterable[str], limit: int = 34) -> list[str]:
-    """Names that fit into a legend and are still told apart: what is cut gets its number."""
+def legend_names(names: Iterable[str], limit: int = 34) -> list[str]:
+    """Names that fit into a legend; one that is cut gets its number, so that all stay different."""
     return [
-        name if len(name) <= limit else f"{short(name, limit - 4)} ({number})"
+        name if len(name) <= limit else f"{shorten(name, limit - 4)} ({number})"
         for number, name in enumerate(names, start=1)
     ]
 
 
-def share(p: float) -> str:
-    """What a test says, in words: `p = 0.03`, `p < 0.001`."""
+def p_value(p: float) -> str:
+    """A p-value as text: `p = 0.03`, `p < 0.001`."""
     return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"

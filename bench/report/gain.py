@@ -1,4 +1,4 @@
-"""The gain of one method over another: mAP and every label's AP, with intervals where predictions are there.
+"""The gain of one method over another in mAP and in each label's AP, with intervals if predictions exist.
 
 Legend: N images, C labels, L bootstrap replicates.
 """
@@ -21,9 +21,11 @@ REPLICATES = 1000
 
 @dataclass(frozen=True)
 class Gain:
-    """In points: of mAP, and of each label's AP; the ends of their 95 % intervals (None: no predictions).
+    """A gain in points: of mAP, and of each label's AP.
 
-    seeds: those that both methods have predictions of, of which all these numbers then are; else of all.
+    seeds: the seeds of which both methods have predictions; all numbers are means over them. Empty: there are
+    none, and the numbers are means over all seeds. ends, ends_2C: the ends of the 95 % intervals of mAP and
+    of each AP (None without predictions).
     """
 
     mAP: float
@@ -37,49 +39,58 @@ class Gain:
         """The seeds in words."""
         if not self.seeds:
             return "all seeds"
-        return f"the seeds that both have predictions of: {', '.join(map(str, self.seeds))}"
+        return f"the seeds of which both have predictions: {', '.join(map(str, self.seeds))}"
 
     @property
     def is_clear(self) -> bool:
-        """Whether the interval of mAP leaves out 0."""
+        """Whether the interval of mAP excludes 0."""
         return self.ends is not None and (self.ends[0] > 0 or self.ends[1] < 0)
 
 
-def gain(evidence: Evidence, group: Group, over: Group, *, replicates: int = REPLICATES) -> Gain:
-    """What a method gains over another one: differences of means over the seeds that both have predictions
-    of or, where there are none, over all.
+def compute_gain(evidence: Evidence, group: Group, over: Group, *, replicates: int = REPLICATES) -> Gain:
+    """The gain of `group` over `over`: differences of means over the seeds of which both have predictions, or
+    over all seeds if there are none.
 
-    The intervals are of the images, the trained networks given: of each replicate the difference is taken
-    seed by seed and averaged (Efron and Tibshirani 1993, chapter 13).
+    The intervals describe the choice of test images, with the trained networks fixed: in each replicate the
+    difference is computed seed by seed and averaged (Efron and Tibshirani 1993, chapter 13).
     """
-    mine, others = evidence.predictions(group), evidence.predictions(over)
-    seeds = tuple(sorted(mine.keys() & others.keys()))
+    predictions, others = evidence.predictions(group), evidence.predictions(over)
+    seeds = tuple(sorted(predictions.keys() & others.keys()))
     mAP = evidence.mAP(group, seeds) - evidence.mAP(over, seeds)
     AP_C = evidence.labels_AP(group, seeds) - evidence.labels_AP(over, seeds)
     if not seeds:
         return Gain(mAP, AP_C)
-    drawn = [_difference(evidence.card, mine[seed], others[seed], replicates) for seed in seeds]
-    low, high = bootstrap.interval(np.mean([mAP_L for mAP_L, _ in drawn], axis=0))
-    ends_2C = np.array(bootstrap.interval(np.mean([AP_LC for _, AP_LC in drawn], axis=0)))
+    differences = [_difference(evidence.card, predictions[seed], others[seed], replicates) for seed in seeds]
+    low, high = bootstrap.interval(np.mean([mAP_L for mAP_L, _ in differences], axis=0))
+    ends_2C = np.array(bootstrap.interval(np.mean([AP_LC for _, AP_LC in differences], axis=0)))
     return Gain(mAP, AP_C, seeds, (float(low), float(high)), ends_2C)
 
 
-def _difference(card: Card, one: Predictions, other: Predictions, replicates: int) -> tuple[Array, Array]:
-    """mAP (L) and AP (L, C) of the one minus those of the other, on the same draws of the images."""
-    if not np.array_equal(one.labels_NC, other.labels_NC):
+def _difference(
+    card: Card, minuend: Predictions, subtrahend: Predictions, replicates: int
+) -> tuple[Array, Array]:
+    """The difference in mAP (L) and AP (L, C) of two predictions, on the same draws of the images."""
+    if not np.array_equal(minuend.labels_NC, subtrahend.labels_NC):
         raise InputError(f"two runs on {card.name} predict different test sets; run one of them again")
-    rules, found = profiles.find(card.evaluation.profile), []
-    for it in (one, other):
-        weights = bootstrap.draws(len(it.labels_NC), replicates)
-        found.append(
-            bootstrap.resample(it.logits_NC, it.labels_NC, weights, rules=rules, protocol=card.evaluation)
+    rules, resampled = profiles.get_profile(card.evaluation.profile), []
+    for predictions in (minuend, subtrahend):
+        weights = bootstrap.draw_weights(len(predictions.labels_NC), replicates)
+        resampled.append(
+            bootstrap.resample(
+                predictions.logits_NC,
+                predictions.labels_NC,
+                weights,
+                rules=rules,
+                protocol=card.evaluation,
+            )
         )
     column = ("all", "mAP")
-    return found[0].values[column] - found[1].values[column], found[0].AP_LC - found[1].AP_LC
+    first, second = resampled
+    return first.values[column] - second.values[column], first.AP_LC - second.AP_LC
 
 
 def companions(labels_NC: Array) -> Array:
-    """For each label the mean number of other labels in the images that have it; NaN where none has it.
+    """For each label the mean number of other labels in the images that have it; NaN if no image has it.
 
     >>> companions(np.array([[1, 1, 0], [1, -1, 0]])).tolist()
     [0.5, 1.0, nan]
@@ -91,12 +102,12 @@ def companions(labels_NC: Array) -> Array:
     return np.asarray(np.divide(others_C, number_C, out=unknown_C, where=number_C > 0))
 
 
-def chosen(gains_C: Sequence[float], number: int = 3) -> list[int]:
-    """Labels to look at: that of the largest gain, of the least, and those evenly between, by their rank.
+def choose_labels(gains_C: Sequence[float], number: int = 3) -> list[int]:
+    """Labels to show: those of the largest and of the smallest gain, and others at even ranks between them.
 
-    >>> chosen([0.0, 3.0, 1.0, 2.0, -1.0])
+    >>> choose_labels([0.0, 3.0, 1.0, 2.0, -1.0])
     [1, 2, 4]
     """
     order = [int(c) for c in np.argsort(-np.asarray(gains_C), kind="stable") if not np.isnan(gains_C[c])]
-    places = np.linspace(0, len(order) - 1, min(number, len(order))).round().astype(int)
-    return [order[place] for place in places]
+    ranks = np.linspace(0, len(order) - 1, min(number, len(order))).round().astype(int)
+    return [order[rank] for rank in ranks]

@@ -1,6 +1,7 @@
-"""What a trained model tells of test images, and where the labels in them stand.
+"""Run a trained model on test images for the report, and find the positions of labels in these images.
 
-Legend: M images that were looked at, C labels, K neurons, H = W = positions along a side of the maps, S side.
+Legend: B images of a batch, M images of the report, C labels, K neurons, H = W = positions along a side of
+the maps, S side of an image in pixels.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,18 +23,19 @@ from bench.scoring.matrices import Array
 from bench.training import batches, device
 from bench.training.method import Explainable, Explanation
 
-BY_BOXES = "those of the annotations, of labels that are in an image once"
-BY_MASS = "the attention's centres of mass, which the neurons see, as no boxes are here"
+BY_BOXES = "the centres of the annotations' boxes, for labels with one box in an image"
+BY_MASS = "the centres of mass of attention, which the neurons see, because there are no boxes here"
 BATCH = 50
-REMOVALS = 160_000  # images times labels whose maps are taken away: with 80 labels minutes on a CPU
+REMOVALS = 160_000  # maps to remove for influence (images x labels): with 80 labels some minutes on a CPU
 
 
 @dataclass(frozen=True)
 class ModelOutputs:
-    """Of every image its row in the view, id, pixels, labels, each branch's logits, maps and neurons.
+    """What a model computes for some test images.
 
-    influence_CC: what the map of a label adds to the logit of each label, in the mean over the images that
-    have it (NaN where none has it).
+    rows_M: the images' rows in the view. logits: by branch (M, C), the prediction last. influence_CC: how
+    much the map of a label (row) adds to each label's logit (column), the mean over the images that have the
+    row's label; NaN where no image has it.
     """
 
     rows_M: NDArray[np.int64]
@@ -52,50 +54,51 @@ class ModelOutputs:
         return self.logits[list(self.logits)[-1]]
 
 
-def can_explain(trained: LoadedModel) -> bool:
-    """Whether the model's method has what the report asks for."""
-    return isinstance(trained.model, Explainable)
+def can_explain(loaded: LoadedModel) -> bool:
+    """Whether the model's method has the maps and neurons that the report shows."""
+    return isinstance(loaded.model, Explainable)
 
 
 @torch.no_grad()
-def collect_outputs(trained: LoadedModel, view: View, *, images: int) -> ModelOutputs:
-    """The statement of a model on so many images of a view, evenly spread over it."""
-    chosen = np.unique(np.linspace(0, len(view) - 1, min(images, len(view))).astype(np.int64))
-    labels_MC = view.labels_NC[chosen]
-    removed = max(1, REMOVALS // labels_MC.shape[1])
-    found: list[Explanation] = []
-    sums_CC, seen_C = np.zeros((labels_MC.shape[1],) * 2), np.zeros(labels_MC.shape[1])
-    model, place = cast("Explainable", trained.model), trained.pixels.device
-    for images_BHWC, labels_BC in batches.read_ahead(view, _batches(chosen), place):
-        inputs = trained.pixels.normalise(images_BHWC.permute(0, 3, 1, 2).float())
-        with device.autocast(place):
-            found.append(model.explain(inputs))
-        if len(found) * BATCH <= max(removed, BATCH):
-            influence_BCC = model.influence(_exact(model, inputs, found[-1]))
+def collect_outputs(loaded: LoadedModel, view: View, *, images: int) -> ModelOutputs:
+    """The model's outputs for this many images of a view, spread evenly over it."""
+    rows_M = np.unique(np.linspace(0, len(view) - 1, min(images, len(view))).astype(np.int64))
+    labels_MC = view.labels_NC[rows_M]
+    influence_images = max(1, REMOVALS // labels_MC.shape[1])
+    explanations: list[Explanation] = []
+    sums_CC, counts_C = np.zeros((labels_MC.shape[1],) * 2), np.zeros(labels_MC.shape[1])
+    model, target = cast("Explainable", loaded.model), loaded.transform.device
+    for images_BHWC, labels_BC in batches.read_ahead(view, _batches(rows_M), target):
+        inputs = loaded.transform.normalise(images_BHWC.permute(0, 3, 1, 2).float())
+        with device.autocast(target):
+            explanations.append(model.explain(inputs))
+        if len(explanations) * BATCH <= max(influence_images, BATCH):
+            influence_BCC = model.influence(_in_float32(model, inputs, explanations[-1]))
             sums_CC += torch.einsum("bi,bij->ij", labels_BC, influence_BCC).cpu().numpy()
-            seen_C += labels_BC.sum(dim=0).cpu().numpy()
-    unknown = np.full_like(sums_CC, np.nan)
+            counts_C += labels_BC.sum(dim=0).cpu().numpy()
+    unknown_CC = np.full_like(sums_CC, np.nan)
+    branches = list(explanations[0].logits)
     return ModelOutputs(
-        rows_M=chosen,
-        ids=tuple(str(name) for name in view.column("id")[chosen]),
-        pixels_MSS3=view.images(chosen),
+        rows_M=rows_M,
+        ids=tuple(str(name) for name in view.column("id")[rows_M]),
+        pixels_MSS3=view.images(rows_M),
         labels_MC=labels_MC,
-        logits={name: _joined([one.logits[name] for one in found]) for name in found[0].logits},
-        attention_MCHW=_joined([one.attention_BCHW for one in found]),
-        weighted_MCHW=_joined([one.weighted_BCHW for one in found]),
-        neurons_MK=_joined([one.neurons_BK for one in found]),
-        influence_CC=np.divide(sums_CC, seen_C[:, None], out=unknown, where=seen_C[:, None] > 0),
+        logits={name: _joined([batch.logits[name] for batch in explanations]) for name in branches},
+        attention_MCHW=_joined([batch.attention_BCHW for batch in explanations]),
+        weighted_MCHW=_joined([batch.weighted_BCHW for batch in explanations]),
+        neurons_MK=_joined([batch.neurons_BK for batch in explanations]),
+        influence_CC=np.divide(sums_CC, counts_C[:, None], out=unknown_CC, where=counts_C[:, None] > 0),
     )
 
 
-def _exact(model: Explainable, images_BCHW: torch.Tensor, found: Explanation) -> Explanation:
-    """The explanation outside of autocast: influence subtracts logits that are nearly equal."""
-    is_exact = device.precision(images_BCHW.device) is torch.float32
-    return found if is_exact else model.explain(images_BCHW)
+def _in_float32(model: Explainable, images_BCHW: torch.Tensor, explanation: Explanation) -> Explanation:
+    """The explanation without autocast: influence is a difference of logits that are nearly equal."""
+    is_float32 = device.precision(images_BCHW.device) is torch.float32
+    return explanation if is_float32 else model.explain(images_BCHW)
 
 
-def _batches(chosen: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    return np.split(chosen, range(BATCH, len(chosen), BATCH))
+def _batches(rows_M: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    return np.split(rows_M, range(BATCH, len(rows_M), BATCH))
 
 
 def _joined(parts: Sequence[torch.Tensor]) -> Array:
@@ -103,40 +106,47 @@ def _joined(parts: Sequence[torch.Tensor]) -> Array:
 
 
 def boxes(card: Card, source: Path | None, ids: Sequence[str]) -> list[list[Box]] | None:
-    """Where labels stand in the test images of these ids; None where no annotations here say so."""
+    """The boxes of the labels in the test images with these ids; None if there are no annotations with boxes.
+
+    InputError: the annotations lack one of the images.
+    """
     read = formats.boxes(card.format)
     if read is None or (card.obtain and source is None):
         return None
-    there = dict(read(card, "test", source))
-    if lost := [name for name in ids if name not in there]:
-        raise InputError(f"the annotations in {source} do not have image {lost[0]!r} of the store")
-    return [there[name] for name in ids]
+    by_id = dict(read(card, "test", source))
+    if missing := [name for name in ids if name not in by_id]:
+        raise InputError(f"the annotations in {source} do not have image {missing[0]!r} of the store")
+    return [by_id[name] for name in ids]
 
 
-def centres(found: Sequence[Sequence[Box]], labels: int) -> Array:
-    """(M, C, 2): how far down and across a label's middle is, in percent of the image's sides; NaN unless the
-    label is there exactly once.
+def box_centres(boxes_of_images: Sequence[Sequence[Box]], labels: int) -> Array:
+    """(M, C, 2): how far down and across the centre of a label's box is, in percent of the image's sides.
+
+    NaN unless the label has exactly one box in the image. labels: C.
     """
-    places_MC2 = np.full((len(found), labels, 2), np.nan)
-    for image, there in enumerate(found):
-        for label in {box.label for box in there}:
-            mine = [box for box in there if box.label == label]
-            if len(mine) == 1:
-                middle = mine[0].top + mine[0].height / 2, mine[0].left + mine[0].width / 2
-                places_MC2[image, label] = 100 * np.array(middle)
-    return places_MC2
+    centres_MC2 = np.full((len(boxes_of_images), labels, 2), np.nan)
+    for image, image_boxes in enumerate(boxes_of_images):
+        for label in {box.label for box in image_boxes}:
+            label_boxes = [box for box in image_boxes if box.label == label]
+            if len(label_boxes) == 1:
+                (box,) = label_boxes
+                centre = box.top + box.height / 2, box.left + box.width / 2
+                centres_MC2[image, label] = 100 * np.array(centre)
+    return centres_MC2
 
 
 def centres_of_mass(attention_MCHW: Array, labels_MC: Array) -> Array:
-    """(M, C, 2): the mean position of a map in percent of the image's sides; NaN unless the label is there.
+    """(M, C, 2): how far down and across the mean position of a map is, in percent of the image's sides.
+
+    NaN unless the image has the label.
 
     >>> centres_of_mass(np.array([[[[0.0, 1.0], [0.0, 0.0]]]]), np.ones((1, 1))).tolist()
     [[[25.0, 75.0]]]
     """
     total_MC = attention_MCHW.sum(axis=(2, 3))
-    places = []
-    for axis in (3, 2):
-        along_MCH = attention_MCHW.sum(axis=axis)
-        middles_H = 100 * (np.arange(along_MCH.shape[2]) + 0.5) / along_MCH.shape[2]
-        places.append((along_MCH @ middles_H) / total_MC)
-    return np.where((labels_MC == 1)[:, :, None], np.stack(places, axis=-1), np.nan)
+    centres = []
+    for other_axis in (3, 2):
+        profile_MCH = attention_MCHW.sum(axis=other_axis)
+        middles_H = 100 * (np.arange(profile_MCH.shape[2]) + 0.5) / profile_MCH.shape[2]
+        centres.append((profile_MCH @ middles_H) / total_MC)
+    return np.where((labels_MC == 1)[:, :, None], np.stack(centres, axis=-1), np.nan)

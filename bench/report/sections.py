@@ -1,6 +1,6 @@
-"""What a report shows: the exhibits that the evidence allows, the answer, and what is lacking.
+"""Collect the contents of a report: the headline, the figures that the evidence allows, and what is missing.
 
-Legend: N test images, M of them that were looked at, C labels.
+Legend: M test images of the report, C labels.
 """
 
 from collections.abc import Iterator
@@ -14,25 +14,29 @@ from bench.data import preparation
 from bench.data.store import Store, open_store
 from bench.deploy import load_model
 from bench.report import headline, model_outputs
-from bench.report.attention import found_only_by, maps_figure
+from bench.report.attention import images_to_show, maps_figure
 from bench.report.branches import branches_figure
 from bench.report.curves import pr_figure, training_figure
-from bench.report.evidence import Evidence, run_name
+from bench.report.evidence import Evidence, run_id, run_name
 from bench.report.figure import ReportFigure
-from bench.report.gain import Gain, chosen, companions, gain
+from bench.report.gain import Gain, choose_labels, companions, compute_gain
 from bench.report.label_gains import ap_figure, gain_figure
 from bench.report.label_relations import relations_figure
 from bench.report.model_outputs import ModelOutputs
-from bench.report.neurons import place_figure
+from bench.report.neurons import position_figure
 from bench.report.top_images import top_images_figure
-from bench.results.record import Group, Record, file_name, shown
+from bench.results.record import Group, Record, shown
 from bench.scoring.matrices import Array
 from bench.training import device, method
 
 
 @dataclass(frozen=True)
-class Places:
-    """Where stores lie, the owner's files (if they are there), and how many test images to look at."""
+class Sources:
+    """Where images come from.
+
+    data: the folder of prepared stores. source: the data set's original files, if they are here. images: the
+    number of test images to run the model on.
+    """
 
     data: Path
     source: Path | None
@@ -41,39 +45,46 @@ class Places:
 
 @dataclass
 class Sections:
-    """What the page is made of; lacking: what is not shown, and what to do about it."""
+    """The contents of the page; missing: sentences on what is not shown, and what to do about it."""
 
-    answer: list[str] = field(default_factory=list)
-    exhibits: list[ReportFigure] = field(default_factory=list)
-    lacking: list[str] = field(default_factory=list)
+    headline: list[str] = field(default_factory=list)
+    figures: list[ReportFigure] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
 
 
-def collect(evidence: Evidence, places: Places) -> Sections:
-    """All that the evidence allows."""
-    found = Sections()
+def collect(evidence: Evidence, sources: Sources) -> Sections:
+    """Everything that the evidence allows."""
+    content = Sections()
     try:
-        store = _store(evidence, places)
+        store = _store(evidence, sources)
     except InputError as mistake:
         store = None
-        found.lacking.append(f"Attention, neurons and relations: {mistake}")
-    gains = _compare(evidence, store, found)
-    found.exhibits += [ap_figure(evidence), training_figure(evidence)]
+        content.missing.append(_no_model_figures(mistake))
+    gain = _add_comparison(content, evidence, store)
+    content.figures += [ap_figure(evidence), training_figure(evidence)]
     if store and evidence.subject:
         try:
-            found.exhibits += _inside(evidence, evidence.subject, store, gains, places)
+            content.figures += _model_figures(evidence, evidence.subject, store, gain, sources)
         except InputError as mistake:
-            found.lacking.append(f"Attention, neurons and relations: {mistake}")
-    found.answer += headline.why({exhibit.name: exhibit.facts for exhibit in found.exhibits})
-    strays = (
-        f"{shown(file)} is left out: it does not score what its record says" for file in evidence.strays
-    )
-    found.lacking += strays
-    return found
+            content.missing.append(_no_model_figures(mistake))
+    content.headline += headline.why({figure.name: figure.facts for figure in content.figures})
+    content.missing += [
+        f"Predictions {shown(file)}: left out, because they do not score what their record states"
+        for file in evidence.strays
+    ]
+    return content
 
 
-def _store(evidence: Evidence, places: Places) -> Store:
-    """The store that the records were made with; one that needs nobody's files is made if it is not there."""
-    card, data = evidence.card, places.data
+def _no_model_figures(mistake: InputError) -> str:
+    return f"Attention, neurons and label relations: {mistake}"
+
+
+def _store(evidence: Evidence, sources: Sources) -> Store:
+    """The store that the records were made with.
+
+    A missing store is prepared if this needs no original files. InputError: no store, or one of other images.
+    """
+    card, data = evidence.card, sources.data
     store = open_store(data / card.name) if card.obtain else preparation.prepare(card, data=data)
     records = [record for members in evidence.members.values() for record in members]
     if any(record["data"]["fingerprint"] != store.fingerprint for record in records):
@@ -81,73 +92,73 @@ def _store(evidence: Evidence, places: Places) -> Store:
     return store
 
 
-def _compare(evidence: Evidence, store: Store | None, found: Sections) -> Gain | None:
-    """Subject against baseline, by records and predictions."""
+def _add_comparison(content: Sections, evidence: Evidence, store: Store | None) -> Gain | None:
+    """Add subject against baseline, by records and predictions; returns the gain if both have records."""
     if (pair := evidence.pair) is None:
-        found.answer.append(headline.nobody(evidence))
+        content.headline.append(headline.no_comparison(evidence))
         return None
     subject, baseline = pair
-    gains = gain(evidence, subject, baseline)
+    gain = compute_gain(evidence, subject, baseline)
     control = evidence.control()
-    longer = gain(evidence, subject, control) if control else None
-    exhibit = gain_figure(evidence, pair, gains, _companions(evidence, store))
-    curves = pr_figure(evidence, pair, chosen(gains.AP_C.tolist()))
-    found.exhibits += [exhibit, *([curves] if curves else [])]
-    found.answer.append(headline.does_it_help(evidence, pair, gains, longer))
-    found.answer.append(headline.where_does_it_help(exhibit.rows))
-    if not curves:
+    control_gain = compute_gain(evidence, subject, control) if control else None
+    gains = gain_figure(evidence, pair, gain, _companions(evidence, store))
+    precision_recall = pr_figure(evidence, pair, choose_labels(gain.AP_C.tolist()))
+    content.figures += [gains, *([precision_recall] if precision_recall else [])]
+    content.headline.append(headline.does_it_help(evidence, pair, gain, control_gain))
+    content.headline.append(headline.where_does_it_help(gains.rows))
+    if not precision_recall:
         command = f"python -m bench.run --dataset {evidence.card.name} --method {baseline[0]},{subject[0]}"
-        found.lacking.append(f"Intervals, precision and recall need predictions; run: {command}")
-    return gains
+        content.missing.append(f"Intervals, precision and recall need predictions; run: {command}")
+    return gain
 
 
 def _companions(evidence: Evidence, store: Store | None) -> Array | None:
     if store:
         return companions(store.test.labels_NC)
-    known = [one for group in evidence.rivals for one in evidence.predictions(group).values()]
-    return companions(known[0].labels_NC) if known else None
+    available = [content for group in evidence.rivals for content in evidence.predictions(group).values()]
+    return companions(available[0].labels_NC) if available else None
 
 
-def _inside(
-    evidence: Evidence, subject: Group, store: Store, gains: Gain | None, places: Places
+def _model_figures(
+    evidence: Evidence, subject: Group, store: Store, gain: Gain | None, sources: Sources
 ) -> Iterator[ReportFigure]:
-    """What the weights of the subject's first seed show."""
+    """The figures made with the weights of the subject's first seed."""
     record = evidence.members[subject][0]
-    model = load_model.load_model(_path(evidence, record), device.choose())
-    if not model_outputs.can_explain(model):
-        raise InputError(f"the method {record['method']} does not tell how it comes to its logits")
+    loaded = load_model.load_model(_record_path(evidence, record), device.choose())
+    if not model_outputs.can_explain(loaded):
+        raise InputError(f"the method {record['method']} has no attention maps and neurons to show")
     card, names, run = evidence.card, evidence.card.labels, f"{run_name(subject)} seed {record['seed']}"
-    statement = model_outputs.collect_outputs(model, store.test, images=places.images)
-    boxes = model_outputs.boxes(card, places.source, statement.ids)
-    labels = chosen(gains.AP_C.tolist(), len(names))[:4] if gains else list(range(min(4, len(names))))
-    images = found_only_by(statement, _baseline_logits(evidence, record, statement), labels)
-    yield maps_figure(statement, names, images, boxes, run)
-    yield branches_figure(statement, card, run)
+    outputs = model_outputs.collect_outputs(loaded, store.test, images=sources.images)
+    boxes = model_outputs.boxes(card, sources.source, outputs.ids)
+    labels = choose_labels(gain.AP_C.tolist(), len(names))[:4] if gain else list(range(min(4, len(names))))
+    images = images_to_show(outputs, _baseline_logits(evidence, record, outputs), labels)
+    yield maps_figure(outputs, names, images, boxes, run)
+    yield branches_figure(outputs, card, run)
     if boxes is None:
-        where = (
-            model_outputs.centres_of_mass(statement.attention_MCHW, statement.labels_MC),
-            model_outputs.BY_MASS,
-        )
+        positions_MC2 = model_outputs.centres_of_mass(outputs.attention_MCHW, outputs.labels_MC)
+        origin = model_outputs.BY_MASS
     else:
-        where = model_outputs.centres(boxes, len(names)), model_outputs.BY_BOXES
-    if exhibit := place_figure(statement, names, *where, run):
-        yield exhibit
-    yield top_images_figure(statement, names, run)
+        positions_MC2 = model_outputs.box_centres(boxes, len(names))
+        origin = model_outputs.BY_BOXES
+    if figure := position_figure(outputs, names, positions_MC2, origin, run):
+        yield figure
+    yield top_images_figure(outputs, names, run)
     together_CC = method.labels_of(store).cooccurrence_CC
-    yield relations_figure(statement.influence_CC, together_CC, len(store.fitted), names, run)
+    yield relations_figure(outputs.influence_CC, together_CC, len(store.fitted), names, run)
 
 
-def _path(evidence: Evidence, record: Record) -> Path:
-    path = evidence.folder.record(Path(file_name(record)).stem)
+def _record_path(evidence: Evidence, record: Record) -> Path:
+    """The record's file in the runs' folder, beside which its weights are; InputError if it is not there."""
+    path = evidence.folder.record(run_id(record))
     if not path.exists():
         command = f"python -m bench.run --dataset {evidence.card.name} --method {record['method']}"
         raise InputError(f"its weights are not in {shown(evidence.folder.path)}; run: {command}")
     return path
 
 
-def _baseline_logits(evidence: Evidence, record: Record, statement: ModelOutputs) -> Array | None:
-    """The baseline's logits of the images that were looked at, from the run of the same seed."""
-    known = evidence.predictions(evidence.baseline) if evidence.baseline else {}
-    if record["seed"] not in known:
+def _baseline_logits(evidence: Evidence, record: Record, outputs: ModelOutputs) -> Array | None:
+    """The baseline's logits of the same images, from the run of the same seed; None without predictions."""
+    by_seed = evidence.predictions(evidence.baseline) if evidence.baseline else {}
+    if record["seed"] not in by_seed:
         return None
-    return np.asarray(known[record["seed"]].logits_NC[statement.rows_M])
+    return np.asarray(by_seed[record["seed"]].logits_NC[outputs.rows_M])

@@ -1,1 +1,1 @@
-"""Records, published rows and the tables that set them side by side."""
+"""Records of runs, published results, and the tables that compare them."""

@@ -1,4 +1,4 @@
-"""A predictions file beside the ground truth of its data set: from a file, from itself, or from the store."""
+"""Read a predictions file together with its ground truth, for the commands that score predictions."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +14,7 @@ from bench.scoring.alignment import AlignedPredictions, align
 from bench.scoring.prediction_files import MatrixFile, read_matrix_file
 
 
-def load(
+def load_with_truth(
     path: Path,
     *,
     labels: Path | None = None,
@@ -22,12 +22,12 @@ def load(
     probabilities: bool = False,
     data: Path = DATA,
 ) -> AlignedPredictions:
-    """The predictions in a file, beside their ground truth.
+    """The predictions in the file `path`, aligned with their ground truth.
 
-    That is in the file `labels`, else in the predictions file itself, else in the prepared store of the data
-    set. `dataset` also gives the labels' names and order; a file of the suite names its data set itself.
-    `probabilities`: the file holds p, not logits; ln(p / (1 - p)) is scored. InputError names file, row and
-    column of what is no number, no label or no probability, and every name or id without a counterpart.
+    The ground truth is read from the file `labels`; without one, from the predictions file itself; if that
+    has no labels either, from the prepared store of the data set. `dataset` also gives names and order of the
+    labels; the suite's own predictions files name their data set themselves. `probabilities`: the file holds
+    probabilities p; their logits ln(p / (1 - p)) are scored. For InputError see `alignment.align`.
     """
     given = read_matrix_file(path, "logits")
     card = _card(given, dataset)
@@ -39,24 +39,40 @@ def load(
 
 
 def add_options(parser: Parser) -> None:
-    """What every command asks that scores a file: where the ground truth is, and how it is to be read."""
-    parser.add_argument("--labels", type=Path, metavar="FILE", help="the ground truth, if it is elsewhere")
+    """The options that all commands which score a file share: ground truth, data set, rules of evaluation."""
+    parser.add_argument(
+        "--labels",
+        type=Path,
+        metavar="FILE",
+        help="ground truth (default: in the predictions file or the prepared store)",
+    )
     add_dataset(parser, cards.names(), required=False)
-    parser.add_argument("--top3", choices=("none", *get_args(Top3)), help="default: as the data set's paper")
+    parser.add_argument(
+        "--top3", choices=("none", *get_args(Top3)), help="rule for top-3 (default: the data set's)"
+    )
     choices = get_args(Unspecified)
-    parser.add_argument("--unspecified", choices=("none", *choices), help="what F1 makes of labels 0")
+    parser.add_argument(
+        "--unspecified", choices=("none", *choices), help="how F1 counts labels 0 (default: the data set's)"
+    )
     add_data(parser)
 
 
-def protocol(subject: AlignedPredictions, *, top3: str | None, unspecified: str | None) -> Evaluation:
-    """How to score the subject: as its data set's paper does, but for what the user chose; "none": not so."""
+def chosen_evaluation(
+    subject: AlignedPredictions, *, top3: str | None, unspecified: str | None
+) -> Evaluation:
+    """How to score the subject: as its data set's paper does, except for the rules that the user chose.
+
+    None: the user chose nothing; "none": no such rule.
+    """
     chosen = {"top3": top3, "unspecified": unspecified}
-    changes: dict[str, Any] = {name: None if it == "none" else it for name, it in chosen.items() if it}
+    changes: dict[str, Any] = {
+        name: None if value == "none" else value for name, value in chosen.items() if value
+    }
     return replace(subject.evaluation, **changes)
 
 
 def _card(given: MatrixFile, dataset: str | None) -> Card | None:
-    """The card of the data set that is named, by the user or by the file."""
+    """The card of the data set that the user or the file names; None if there is none."""
     if dataset and given.dataset not in ("", dataset):
         raise InputError(f"{given.path} holds predictions for {given.dataset!r}, not for {dataset!r}")
     if dataset or cards.base(given.dataset) in cards.names():
@@ -70,9 +86,11 @@ def _truth(given: MatrixFile, labels: Path | None, card: Card | None, data: Path
     if "labels" in given.matrices:
         return given
     if card is None:
-        raise InputError(f"{given.path} holds no labels; give them with --labels FILE, or name the --dataset")
+        raise InputError(
+            f"{given.path} holds no labels; add --labels FILE, or --dataset NAME for a prepared data set"
+        )
     if card.evaluation.result_files:
-        raise InputError(f"{card.title}: its owner keeps the test labels; give yours with --labels FILE")
+        raise InputError(f"{card.title}: its owner keeps the test labels; add your own with --labels FILE")
     view = store.open_store(data / card.name).test
     ids = tuple(map(str, view.column("id").tolist()))
     return MatrixFile(data / card.name, {"labels": view.labels_NC}, card.labels, ids, card.name)

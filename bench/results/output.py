@@ -1,4 +1,4 @@
-"""What commands that print tables share: the forms, a file instead of the terminal, the words for a rule."""
+"""The output formats of tables, and sentences that several tables share."""
 
 from collections.abc import Callable
 
@@ -16,6 +16,6 @@ FORMATS: dict[str, Callable[[Table], str]] = {
 
 HARMONIC = "harmonic mean of P-C and R-C, not the mean of the classes' F1"
 TOP3_RULES = {
-    "forced": "top-3: an image's three labels of highest confidence, whatever it is",
-    "thresholded": "top-3: of an image's three labels of highest confidence, those that are predicted",
+    "forced": "top-3: the three highest-scoring labels of each image, whatever their scores",
+    "thresholded": "top-3: of the three highest-scoring labels of each image, those above the threshold",
 }

@@ -1,12 +1,14 @@
-"""The spread between the seeds of each method, moderated by that of all: three seeds alone say little.
+"""Seed SDs, shrunk towards the pooled value (Smyth 2004).
 
-Empirical Bayes (G. K. Smyth, Stat. Appl. Genet. Mol. Biol. 3(1), article 3, 2004): the variances of groups
-scatter about a common one as if that had d0 degrees of freedom, which their logarithms tell. Each group's is
+The standard deviation (SD) of three seeds alone is a poor estimate. Empirical Bayes (G. K. Smyth, Stat.
+Appl. Genet. Mol. Biol. 3(1), article 3, 2004) combines the variance s^2 of each group (the seeds of one
+method), which has d degrees of freedom, with a variance s0^2 common to all groups, which has d0:
 
-    s~^2 = (d0 s0^2 + d s^2) / (d0 + d),  with d0 + d degrees of freedom, never more than all groups have.
+    s~^2 = (d0 s0^2 + d s^2) / (d0 + d),  with d0 + d degrees of freedom (at most those of all groups).
 
-Where groups scatter no more than chance has them d0 is infinite: one variance, pooled over all. Free of
-numpy, as the table is.
+s0 and d0 are estimated from the mean and the variance of log s^2 over the groups. Where these differ no more
+than by chance, d0 is infinite, and every group gets the variance pooled over all groups. This module does
+without numpy, so that the table of results prints in a fraction of a second.
 """
 
 import math
@@ -15,49 +17,52 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
-FLOOR = 0.01  # points: a spread of 0 has no logarithm
+MIN_SD = 0.01  # points: the logarithm of an SD of 0 is not defined
 
 
 @dataclass(frozen=True)
 class Spread:
-    """A standard deviation and its degrees of freedom (0: not known)."""
+    """A standard deviation over seeds and its degrees of freedom (0: the deviation is not known)."""
 
     sd: float
     freedom: float
 
 
-def moderated(own: Mapping[Key, Spread]) -> dict[Key, Spread]:
-    """Each group's spread beside the others'; a group of one seed (freedom 0) gets what is common to all."""
-    known = [Spread(max(one.sd, FLOOR), one.freedom) for one in own.values() if one.freedom]
-    if not known:
+def shrink_spreads(own: Mapping[Key, Spread]) -> dict[Key, Spread]:
+    """The shrunk spread of each group; a group of one seed (freedom 0) gets the common one."""
+    measured = [Spread(max(spread.sd, MIN_SD), spread.freedom) for spread in own.values() if spread.freedom]
+    if not measured:
         return dict(own)
-    common, total = _common(known), sum(one.freedom for one in known)
-    return {key: _between(one, common, total) for key, one in own.items()}
+    prior, total_freedom = _prior(measured), sum(spread.freedom for spread in measured)
+    return {key: _shrink(spread, prior, total_freedom) for key, spread in own.items()}
 
 
-def _common(known: list[Spread]) -> Spread:
-    """s0 and d0."""
-    centred = [2 * math.log(one.sd) - digamma(one.freedom / 2) + math.log(one.freedom / 2) for one in known]
-    mean = sum(centred) / len(centred)
-    scatter = sum((value - mean) ** 2 for value in centred) / max(1, len(centred) - 1)
-    excess = scatter - sum(trigamma(one.freedom / 2) for one in known) / len(known)
-    if excess <= 0:
-        total = sum(one.freedom for one in known)
-        return Spread(math.sqrt(sum(one.freedom * one.sd**2 for one in known) / total), math.inf)
-    half = trigamma_inverse(excess)
-    return Spread(math.exp((mean + digamma(half) - math.log(half)) / 2), 2 * half)
+def _prior(measured: list[Spread]) -> Spread:
+    """s0 and d0, by the method of moments for log s^2."""
+    log_variances = [
+        2 * math.log(spread.sd) - digamma(spread.freedom / 2) + math.log(spread.freedom / 2)
+        for spread in measured
+    ]
+    mean = sum(log_variances) / len(log_variances)
+    observed = sum((value - mean) ** 2 for value in log_variances) / max(1, len(log_variances) - 1)
+    by_chance = sum(trigamma(spread.freedom / 2) for spread in measured) / len(measured)
+    if observed - by_chance <= 0:
+        total = sum(spread.freedom for spread in measured)
+        return Spread(math.sqrt(sum(spread.freedom * spread.sd**2 for spread in measured) / total), math.inf)
+    half_d0 = trigamma_inverse(observed - by_chance)
+    return Spread(math.exp((mean + digamma(half_d0) - math.log(half_d0)) / 2), 2 * half_d0)
 
 
-def _between(one: Spread, common: Spread, total: float) -> Spread:
-    freedom = max(1.0, min(common.freedom + one.freedom, total))
-    if math.isinf(common.freedom):
-        return Spread(common.sd, freedom)
-    squares = common.freedom * common.sd**2 + one.freedom * one.sd**2
-    return Spread(math.sqrt(squares / (common.freedom + one.freedom)), freedom)
+def _shrink(own: Spread, prior: Spread, total_freedom: float) -> Spread:
+    freedom = max(1.0, min(prior.freedom + own.freedom, total_freedom))
+    if math.isinf(prior.freedom):
+        return Spread(prior.sd, freedom)
+    squares = prior.freedom * prior.sd**2 + own.freedom * own.sd**2
+    return Spread(math.sqrt(squares / (prior.freedom + own.freedom)), freedom)
 
 
 def digamma(x: float) -> float:
-    """The derivative of ln Gamma, for x > 0, within 1e-10.
+    """The derivative of ln Gamma for x > 0, with an error below 1e-10.
 
     >>> round(digamma(1.0), 10)
     -0.5772156649
@@ -71,7 +76,7 @@ def digamma(x: float) -> float:
 
 
 def trigamma(x: float) -> float:
-    """The derivative of digamma, for x > 0, within 1e-10.
+    """The derivative of digamma for x > 0, with an error below 1e-10.
 
     >>> abs(trigamma(1.0) - math.pi**2 / 6) < 1e-10
     True
@@ -85,7 +90,7 @@ def trigamma(x: float) -> float:
 
 
 def trigamma_inverse(y: float) -> float:
-    """The x > 0 whose trigamma is y > 0, by halving: trigamma falls all the way.
+    """The x > 0 for which trigamma(x) = y > 0, by bisection (trigamma decreases monotonically).
 
     >>> round(trigamma_inverse(trigamma(2.5)), 9)
     2.5

@@ -1,6 +1,6 @@
-"""What a table holds, before it has a form, and its two forms for programs, CSV and JSON, with every digit.
+"""The data of a results table, and its two formats for programs, CSV and JSON, with all digits.
 
-The forms for readers are in `bench/results/typeset.py`.
+The formats for readers are in `bench/results/typeset.py`.
 """
 
 import csv
@@ -11,16 +11,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from bench.base.protocol import GROUPS, Column, Values
+from bench.base.protocol import GROUPS, Column, Values, column_name
 
 
 @dataclass(frozen=True)
 class TableRow:
-    """One method as a paper printed it or as its records have it, or a file that was scored; in percent.
+    """One row: a method as published, a method as reproduced, or a file that was scored; in percent.
 
-    n: seeds (None: not known). lines: what stands below the values, by its name in `typeset.LINES`.
-    marks: word beside the name -> what it means. remarks: what is to be known of a single number.
-    remedy: the command that makes the records where there are none. facts: what else JSON states.
+    n: number of seeds (None: not known). lines: further lines below the values; keys as in `typeset.LINES`.
+    marks: word beside the name -> what it means. remarks: notes on single values.
+    remedy: the command that makes the records, where there are none. facts: further keys of the JSON object.
     """
 
     source: Literal["paper", "reproduced", "scored"]
@@ -37,16 +37,17 @@ class TableRow:
 
     @property
     def name(self) -> str:
-        """`ResNet-101 [budget=equal] (partial)`."""
+        """Title, variant and marks: `ResNet-101 [budget=equal] (partial)`."""
         variant = f" [{self.variant}]" if self.variant else ""
         return f"{self.title}{variant}" + "".join(f" ({mark})" for mark in self.marks)
 
 
 @dataclass(frozen=True)
 class Table:
-    """The rows, what stands above (its first line is the title) and below. records: which are shown.
+    """Rows and columns, the text above (`about`, title first) and the notes below.
 
-    lines: what any row may have below its values, so that CSV and JSON are alike whatever there is.
+    records: where the results of the rows come from. lines: the further lines that a row may have; CSV and
+    JSON have all of them in each row, also where they are empty.
     """
 
     dataset: str
@@ -59,19 +60,21 @@ class Table:
 
     @property
     def letters(self) -> dict[str, str]:
-        """Remark -> the letter behind the numbers that it is about."""
-        shown = [text for row in self.rows for place, text in row.remarks.items() if place in self.columns]
-        return dict(zip(dict.fromkeys(shown), string.ascii_lowercase, strict=False))
+        """Remark -> the letter that is printed behind the values it belongs to."""
+        remarks = [
+            remark for row in self.rows for column, remark in row.remarks.items() if column in self.columns
+        ]
+        return dict(zip(dict.fromkeys(remarks), string.ascii_lowercase, strict=False))
 
 
 def as_csv(table: Table) -> str:
-    """One line a row: its numbers, then those of each line below them, such as "std mAP"."""
-    names = {column: _flat(column) for column in table.columns}
-    heads = ["method", "title", "variant", "source", "n", "marks", "remarks", "run"]
+    """One line per row: its values, then the values of its further lines under names such as "std mAP"."""
+    names = {column: column_name(column, top3="top3") for column in table.columns}
+    headings = ["method", "title", "variant", "source", "n", "marks", "remarks", "run"]
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     below = [f"{line} {name}" for line in table.lines for name in names.values()]
-    writer.writerow([*heads, *names.values(), *below])
+    writer.writerow([*headings, *names.values(), *below])
     for row in table.rows:
         remarks = "; ".join(
             f"{names[column]}: {row.remarks[column]}" for column in names if column in row.remarks
@@ -91,19 +94,14 @@ def as_csv(table: Table) -> str:
     return buffer.getvalue()
 
 
-def _flat(column: Column) -> str:
-    group, metric = column
-    return metric if group == "all" else f"{group} {metric}"
-
-
 def as_json(table: Table) -> str:
     """`{dataset, ..., rows: [{method, source, n, all: {...}, top3: {...}, std: {...}, ...}]}`."""
     facts = {"dataset": table.dataset, "about": table.about, "records": table.records, "notes": table.notes}
-    rows = [_object(table, row) for row in table.rows]
+    rows = [_row_object(table, row) for row in table.rows]
     return json.dumps(facts | {"rows": rows}, indent=1, ensure_ascii=False) + "\n"
 
 
-def _object(table: Table, row: TableRow) -> dict[str, Any]:
+def _row_object(table: Table, row: TableRow) -> dict[str, Any]:
     names = ("method", "title", "variant", "source", "n")
     head: dict[str, Any] = {name: getattr(row, name) for name in names}
     below = {line: _nested(table, row.lines.get(line, {})) for line in table.lines}
@@ -113,9 +111,9 @@ def _object(table: Table, row: TableRow) -> dict[str, Any]:
 
 
 def _nested(table: Table, values: Mapping[Column, float | str]) -> dict[str, Any]:
-    """{"all": {"mAP": ..., ...}, "top3": {...}}; what there is not is absent."""
-    found: dict[str, Any] = {group: {} for group in GROUPS}
+    """{"all": {"mAP": ..., ...}, "top3": {...}}; columns without a value are absent."""
+    nested: dict[str, Any] = {group: {} for group in GROUPS}
     for group, metric in table.columns:
         if (group, metric) in values:
-            found[group][metric] = values[group, metric]
-    return found
+            nested[group][metric] = values[group, metric]
+    return nested

@@ -1,1 +1,1 @@
-"""From a predictions file to metrics, with numpy alone."""
+"""Metrics from a predictions file, computed with numpy and without torch."""

@@ -1,6 +1,6 @@
-"""A file of predictions and its ground truth, checked and brought into one order, ready to be scored.
+"""Bring a file of predictions and its ground truth into the same order of images and labels, and score them.
 
-Labels are matched by name and images by id wherever both sides give them, else by position.
+Labels are matched by name and images by id where both files give them, otherwise by position.
 Shapes: N images, C labels.
 """
 
@@ -17,23 +17,34 @@ from bench.base import lists
 from bench.base.errors import InputError, unknown
 from bench.base.protocol import ALL, Column, Evaluation
 from bench.scoring import metrics
-from bench.scoring.matrices import Array, first, is_no_label, is_no_probability, is_not_finite
+from bench.scoring.matrices import (
+    Array,
+    EntryTest,
+    first_wrong_entry,
+    is_no_label,
+    is_no_probability,
+    is_not_finite,
+)
 from bench.scoring.metrics import logit
 from bench.scoring.prediction_files import MatrixFile, Role
 from bench.scoring.profiles import Profile
 
-# The logit of p = 1: that of the double just below 1 is 37, that of the smallest above 0 is -745.
-CERTAIN = 1000.0
-MIXED = "The labels hold 0 and -1, and both count as negative; --unspecified makes 0 unspecified."
+# Stands for the logits of p = 0 and p = 1, which are infinite. The logit of the largest double below 1 is 37,
+# that of the smallest double above 0 is -745.
+LARGEST_LOGIT = 1000.0
+MIXED_LABELS = (
+    "The labels hold 0 and -1, and both count as negative; --unspecified negative or excluded treats 0 as "
+    "unspecified."
+)
 
 
 @dataclass(frozen=True)
 class AlignedPredictions:
-    """Logits and labels (1, 0 or -1) of the same images and labels; notes: what a reader should know of them.
+    """Logits and labels (1, 0 or -1) of the same images and labels, in the same order.
 
-    ids: of the images, in order; empty where no file gives them. dataset, title, evaluation: of their data
-    set, where it is known. is_named: whether a file or the card gives the labels' names; else they are
-    numbered.
+    names: of the labels. ids: of the images; empty where no file gives them. notes: warnings for the reader
+    of the scores. has_label_names: whether a file or the card names the labels; else they are numbered.
+    dataset, title, evaluation: of the data set, where it is known.
     """
 
     path: Path
@@ -42,7 +53,7 @@ class AlignedPredictions:
     names: tuple[str, ...]
     ids: tuple[str, ...]
     notes: tuple[str, ...]
-    is_named: bool = True
+    has_label_names: bool = True
     dataset: str = ""
     title: str = ""
     evaluation: Evaluation = field(default_factory=Evaluation)
@@ -51,43 +62,45 @@ class AlignedPredictions:
 def align(
     given: MatrixFile, truth: MatrixFile, labels: tuple[str, ...] = (), *, probabilities: bool = False
 ) -> AlignedPredictions:
-    """The predictions of one file beside the ground truth of another, or of the same.
+    """The predictions of the file `given` with the labels of the file `truth`; both may be the same file.
 
-    labels: the names of the labels in the order wanted; empty: as the files name them. `probabilities`: the
-    file holds p, not logits; ln(p / (1 - p)) is scored. InputError names file, row and column of what is no
-    number, no label or no probability, and every name or id without a counterpart.
+    labels: the names of the labels in the order wanted; empty: in the order of the files. `probabilities`:
+    the file holds probabilities p; their logits ln(p / (1 - p)) are scored. InputError gives file, row and
+    column of an entry that is not a number, label or probability, and each label or image that only one of
+    the files has.
     """
     is_wrong = is_no_probability if probabilities else is_not_finite
-    _refuse(given, "logits", is_wrong, "a probability, from 0 to 1" if probabilities else "a finite logit")
-    _refuse(truth, "labels", is_no_label, "a label: 1, 0 or -1")
-    known = labels or given.names or truth.names
-    names = known or _numbered(given)
-    logits_NC, labels_NC = _columns(given, "logits", names), _columns(truth, "labels", names)
-    notes = () if probabilities else _doubts(logits_NC)
+    _check_entries(
+        given, "logits", is_wrong, "a probability, from 0 to 1" if probabilities else "a finite logit"
+    )
+    _check_entries(truth, "labels", is_no_label, "a label: 1, 0 or -1")
+    label_names = labels or given.names or truth.names
+    names = label_names or _numbered_names(given)
+    logits_NC, labels_NC = _ordered_columns(given, "logits", names), _ordered_columns(truth, "labels", names)
     return AlignedPredictions(
         path=given.path,
         logits_NC=as_logits(logits_NC) if probabilities else logits_NC,
-        labels_NC=labels_NC[_rows(given, truth)].astype(np.int8),
+        labels_NC=labels_NC[_truth_rows(given, truth)].astype(np.int8),
         names=names,
         ids=given.ids or truth.ids,
-        notes=notes,
-        is_named=bool(known),
+        notes=() if probabilities else _warnings(logits_NC),
+        has_label_names=bool(label_names),
     )
 
 
-def remarks(subject: AlignedPredictions, evaluation: Evaluation) -> Iterator[str]:
-    """What a reader should know of the labels."""
+def label_remarks(subject: AlignedPredictions, evaluation: Evaluation) -> Iterator[str]:
+    """Warnings about the ground truth: labels without positives, and zeros whose meaning is not stated."""
     positives_C = (subject.labels_NC == 1).sum(axis=0)
     if empty := [name for name, count in zip(subject.names, positives_C, strict=True) if not count]:
         yield f"Labels without a positive, {len(empty)} of {len(subject.names)}: {', '.join(empty)}."
     if evaluation.unspecified is None and (subject.labels_NC == -1).any() and (subject.labels_NC == 0).any():
-        yield MIXED
+        yield MIXED_LABELS
 
 
-def scores(
+def score_predictions(
     subject: AlignedPredictions, rules: Profile, evaluation: Evaluation
 ) -> tuple[dict[Column, float], NDArray[np.float64]]:
-    """(every column that the profile defines, in percent; every label's AP, NaN without positives)."""
+    """(each column that the profile defines; AP of each label, NaN without positives), in percent."""
     top3, unspecified = evaluation.top3, evaluation.unspecified
     computed = metrics.evaluate(
         subject.logits_NC, subject.labels_NC, profile=rules, top3=top3, unspecified=unspecified
@@ -98,27 +111,27 @@ def scores(
 
 
 def as_logits(p: Array) -> Array:
-    """ln(p / (1 - p)) in float64, beyond every other logit where p is 0 or 1.
+    """ln(p / (1 - p)) in float64; for p = 0 and p = 1, a number beyond every other logit.
 
     >>> as_logits(np.array([0.0, 0.5, 1.0])).tolist()
     [-1000.0, 0.0, 1000.0]
     """
     with np.errstate(divide="ignore"):
-        return np.clip(logit(p), -CERTAIN, CERTAIN)
+        return np.clip(logit(p), -LARGEST_LOGIT, LARGEST_LOGIT)
 
 
-def _refuse(file: MatrixFile, role: Role, is_wrong: Any, expected: str) -> None:
+def _check_entries(file: MatrixFile, role: Role, is_wrong: EntryTest, expected: str) -> None:
     matrix = file.matrices[role]
-    if (entry := first(matrix, is_wrong)) is not None:
-        raise InputError(f"{file.place(*entry)}: {matrix[entry]} is not {expected}")
+    if (entry := first_wrong_entry(matrix, is_wrong)) is not None:
+        raise InputError(f"{file.entry_position(*entry)}: {matrix[entry]} is not {expected}")
 
 
-def _numbered(given: MatrixFile) -> tuple[str, ...]:
+def _numbered_names(given: MatrixFile) -> tuple[str, ...]:
     return tuple(f"column {column}" for column in range(given.matrices["logits"].shape[1]))
 
 
-def _columns(file: MatrixFile, role: Role, names: Sequence[str]) -> Array:
-    """The matrix with its columns in the order of the names."""
+def _ordered_columns(file: MatrixFile, role: Role, names: Sequence[str]) -> Array:
+    """The file's matrix with its columns in the order of the names."""
     matrix = file.matrices[role]
     if not file.names:
         if matrix.shape[1] != len(names):
@@ -126,7 +139,7 @@ def _columns(file: MatrixFile, role: Role, names: Sequence[str]) -> Array:
         return matrix
     for column, name in enumerate(file.names):
         if name not in names:
-            raise InputError(f"{file.heading(column)}: {unknown('label', name, names)}")
+            raise InputError(f"{file.header_position(column)}: {unknown('label', name, names)}")
     if missing := [name for name in names if name not in file.names]:
         raise InputError(f"{file.path}: no {role} of: {lists.in_line(missing)}")
     if file.names == tuple(names):
@@ -134,64 +147,80 @@ def _columns(file: MatrixFile, role: Role, names: Sequence[str]) -> Array:
     return matrix[:, [file.names.index(name) for name in names]]
 
 
-def _rows(given: MatrixFile, truth: MatrixFile) -> Any:
-    """Which rows of the ground truth belong to the rows of the predictions."""
+def _truth_rows(given: MatrixFile, truth: MatrixFile) -> Any:
+    """An index of the rows of the ground truth that brings them into the order of the predictions."""
     if given.ids and truth.ids and given is not truth:
-        return _matched(given, truth)
+        return _rows_matched_by_id(given, truth)
     images = len(given.matrices["logits"]), len(truth.matrices["labels"])
     if images[0] != images[1]:
         raise InputError(f"{given.path} has logits of {images[0]} images, {truth.path} labels of {images[1]}")
     return slice(None)
 
 
-def _matched(given: MatrixFile, truth: MatrixFile) -> list[int]:
-    mine, theirs = _row_of(given), _row_of(truth)
-    for file, own, others in ((given, mine, theirs), (truth, theirs, mine)):
-        if alone := [id_ for id_ in own if id_ not in others]:
-            raise InputError(f"{file.path}: {len(alone)} images have no counterpart:{lists.as_lines(alone)}")
-    return [theirs[id_] for id_ in given.ids]
+def _rows_matched_by_id(given: MatrixFile, truth: MatrixFile) -> list[int]:
+    given_rows, truth_rows = _row_by_id(given), _row_by_id(truth)
+    for file, rows, other_rows in ((given, given_rows, truth_rows), (truth, truth_rows, given_rows)):
+        if unmatched := [id_ for id_ in rows if id_ not in other_rows]:
+            listed = lists.as_lines(unmatched)
+            raise InputError(f"{file.path}: {len(unmatched)} images are not in the other file:{listed}")
+    return [truth_rows[id_] for id_ in given.ids]
 
 
-def _row_of(file: MatrixFile) -> dict[str, int]:
+def _row_by_id(file: MatrixFile) -> dict[str, int]:
     rows: dict[str, int] = {}
     for row, id_ in enumerate(file.ids):
         if rows.setdefault(id_, row) != row:
             raise InputError(
-                f"{file.path}: rows {rows[id_]} and {row} (counted from 0) are both image {id_!r}"
+                f"{file.path}: rows {rows[id_]} and {row} (counted from 0) have the same id {id_!r}"
             )
     return rows
 
 
-def _doubts(logits_NC: Array) -> tuple[str, ...]:
-    if first(logits_NC, is_no_probability) is None:
-        return ("Every value lies from 0 to 1; if they are probabilities, say --probabilities.",)
+def _warnings(logits_NC: Array) -> tuple[str, ...]:
+    if first_wrong_entry(logits_NC, is_no_probability) is None:
+        return ("All values lie from 0 to 1; if they are probabilities, add --probabilities.",)
     return ()
 
 
-def beside(one: AlignedPredictions, other: AlignedPredictions) -> AlignedPredictions:
-    """The other subject with its images and labels in the order of the one; named, if one of them is.
+def align_with(reference: AlignedPredictions, other: AlignedPredictions) -> AlignedPredictions:
+    """The predictions `other` with images and labels in the order of `reference`.
 
-    InputError where they do not have the same images, labels and ground truth.
+    Labels get their names from whichever of the two has names. InputError where the two differ in images,
+    labels or ground truth.
     """
-    by_name, named = one.is_named and other.is_named, one if one.is_named else other
-    mine, theirs = (
+    by_name = reference.has_label_names and other.has_label_names
+    named = reference if reference.has_label_names else other
+    reference_file, other_file = (
         MatrixFile(
-            it.path, {"logits": it.logits_NC, "labels": it.labels_NC}, it.names if by_name else (), it.ids
+            subject.path,
+            {"logits": subject.logits_NC, "labels": subject.labels_NC},
+            subject.names if by_name else (),
+            subject.ids,
         )
-        for it in (one, other)
+        for subject in (reference, other)
     )
-    logits_NC, labels_NC = (_columns(theirs, role, one.names) for role in ("logits", "labels"))
-    rows = _rows(mine, theirs)
+    logits_NC, labels_NC = (
+        _ordered_columns(other_file, role, reference.names) for role in ("logits", "labels")
+    )
+    rows = _truth_rows(reference_file, other_file)
     ordered = replace(
         other,
         logits_NC=logits_NC[rows],
         labels_NC=labels_NC[rows],
         names=named.names,
-        is_named=named.is_named,
-        ids=one.ids,
+        has_label_names=named.has_label_names,
+        ids=reference.ids,
     )
-    if (entry := first(ordered.labels_NC != one.labels_NC, np.asarray)) is not None:
-        row, name = one.ids[entry[0]] if one.ids else entry[0], named.names[entry[1]]
-        labels = f"{ordered.labels_NC[entry]}, in {one.path} {one.labels_NC[entry]}"
-        raise InputError(f"{other.path}: another ground truth: label {name!r} of image {row!r} is {labels}")
+    _check_same_truth(reference, ordered)
     return ordered
+
+
+def _check_same_truth(reference: AlignedPredictions, other: AlignedPredictions) -> None:
+    differing_NC = other.labels_NC != reference.labels_NC
+    if (entry := first_wrong_entry(differing_NC, np.asarray)) is not None:
+        row, column = entry
+        image, label = reference.ids[row] if reference.ids else row, other.names[column]
+        raise InputError(
+            f"{other.path}: another ground truth: label {label!r} of image {image!r} is "
+            f"{other.labels_NC[entry]}, in {reference.path} {reference.labels_NC[entry]}"
+        )

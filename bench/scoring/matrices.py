@@ -1,6 +1,6 @@
-"""Matrices of images x classes: what can be scored, and the place of the first entry that cannot.
+"""Check that matrices of images x classes can be scored, and locate the first entry that cannot.
 
-Shapes: N images, C classes, B images of a block of rows.
+Shapes: N images, C classes, B images in a block of rows.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,28 +13,28 @@ from bench.base.errors import InputError
 from bench.scoring.average_precision import as_floats
 
 Array = NDArray[Any]
-Mark = Callable[[Array], Array]  # a block of rows -> one truth value for each of its entries
+EntryTest = Callable[[Array], Array]  # block of rows B x C -> truth values B x C
 
 
 def checked(logits_NC: ArrayLike, labels_NC: ArrayLike) -> tuple[Array, Array]:
-    """Both as matrices that can be scored, uncopied where they are arrays of the usual types.
+    """Logits and labels as matrices that can be scored; arrays of the usual types are not copied.
 
-    InputError: shapes that differ and, by row and column counted from 0, the first entry that is not a finite
-    logit or not a label.
+    InputError if the shapes differ, or if an entry is not a finite logit or not a label; the message gives
+    row and column, counted from 0, of the first one.
     """
     logits, labels = _matrix(logits_NC, "logits"), _matrix(labels_NC, "labels")
     if logits.shape != labels.shape:
         raise InputError(f"logits have shape {logits.shape}, labels {labels.shape}; they must be the same")
-    _refuse(logits, is_not_finite, "logits: {} in {}; every logit must be finite")
-    _refuse(labels, is_no_label, "labels: {} in {}; a label is 1, 0 or -1")
+    _check_entries(logits, is_not_finite, "logits: {} in {}; every logit must be finite")
+    _check_entries(labels, is_no_label, "labels: {} in {}; a label is 1, 0 or -1")
     return as_floats(logits), labels
 
 
 def _matrix(values: ArrayLike, kind: str) -> Array:
     try:
         array = np.asarray(values)
-    except (TypeError, ValueError) as mistake:
-        raise InputError(f"{kind} are no matrix of numbers: {mistake}") from mistake
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{kind} are not a matrix of numbers: {error}") from error
     if not is_matrix(array):
         raise InputError(
             f"{kind} have shape {array.shape} and type {array.dtype}; give numbers, images x classes"
@@ -43,25 +43,25 @@ def _matrix(values: ArrayLike, kind: str) -> Array:
 
 
 def is_matrix(array: Array) -> bool:
-    """Whether it holds real numbers in two dimensions, none of them empty."""
+    """Whether the array has two dimensions, holds real numbers and is not empty."""
     return array.ndim == 2 and array.size > 0 and array.dtype.kind in "biuf"
 
 
-def _refuse(matrix_NC: Array, wrong: Mark, message: str) -> None:
-    if (place := first(matrix_NC, wrong)) is not None:
-        row, column = place
-        where = f"row {row}, column {column} (counted from 0)"
-        raise InputError(message.format(matrix_NC[place], where))
+def _check_entries(matrix_NC: Array, is_wrong: EntryTest, message: str) -> None:
+    if (entry := first_wrong_entry(matrix_NC, is_wrong)) is not None:
+        row, column = entry
+        position = f"row {row}, column {column} (counted from 0)"
+        raise InputError(message.format(matrix_NC[entry], position))
 
 
-def first(matrix_NC: Array, wrong: Mark) -> tuple[int, int] | None:
-    """Row and column of the first entry that is wrong.
+def first_wrong_entry(matrix_NC: Array, is_wrong: EntryTest) -> tuple[int, int] | None:
+    """Row and column of the first entry for which `is_wrong` is true; None if there is none.
 
-    >>> first(np.array([[0, 1], [2, 1]]), is_no_label)
+    >>> first_wrong_entry(np.array([[0, 1], [2, 1]]), is_no_label)
     (1, 0)
     """
     for rows, block_BC in blocks(matrix_NC):
-        wrong_BC = wrong(block_BC)
+        wrong_BC = is_wrong(block_BC)
         if wrong_BC.any():
             row, column = np.argwhere(wrong_BC)[0].tolist()
             return rows.start + row, column
@@ -81,7 +81,7 @@ def is_no_probability(block_BC: Array) -> Array:
 
 
 def blocks(matrix_NC: Array, size: int = 8192) -> Iterator[tuple[slice, Array]]:
-    """Blocks of rows: intermediate results stay in the cache, and memory is bounded."""
+    """(slice of rows, those rows) block by block, so that intermediate results fit into the cache."""
     for start in range(0, len(matrix_NC), size):
         rows = slice(start, start + size)
         yield rows, matrix_NC[rows]

@@ -1,9 +1,9 @@
-"""Anybody's predictions or labels in a file -> matrices of images x labels, with names and ids if it has any.
+"""Read predictions or labels that other programs wrote: matrices of images x labels, names and ids.
 
-The suffix says how a file is read: `.safetensors` is the suite's own predictions file; `.npz` has the arrays
-`logits`, `labels`, `label_names` and `ids`, as many of them as there are; `.npy` is one matrix; `.csv` has
-label names in its first line, among them perhaps a column `id`; anything else is text: one image a line,
-numbers between blanks. Nothing is unpickled, and nothing is guessed from the values.
+The file's suffix decides the format. `.safetensors`: the suite's own predictions file. `.npz`: any of the
+arrays `logits`, `labels`, `label_names` and `ids`. `.npy`: one matrix. `.csv`: label names in the first line,
+optionally with a column `id`. Any other suffix: text, one image per line, numbers separated by blanks.
+No file is unpickled, and the format is never guessed from the values.
 """
 
 import csv
@@ -24,8 +24,8 @@ from bench.scoring.matrices import Array, is_matrix
 Role = Literal["logits", "labels"]
 Cells = list[str]
 
-# A header of numpy's is read as Python: what is wrong with it comes as Python's own faults.
-DAMAGED = (
+# What numpy raises for damaged files. It parses headers as Python source, hence the syntax errors.
+DAMAGED_FILE_ERRORS = (
     ValueError,
     EOFError,
     NotImplementedError,
@@ -39,9 +39,9 @@ DAMAGED = (
 
 @dataclass(frozen=True)
 class MatrixFile:
-    """What a file says; names of its labels, ids of its images, data set: empty where it does not say.
+    """The contents of a file; names (of labels), ids (of images) and dataset are empty if it has none.
 
-    fields: of a file of lines, the number of the field that holds each column; first_line: the line of row 0.
+    fields: in a text file, the number of the field that holds each column. first_line: the line of row 0.
     """
 
     path: Path
@@ -52,144 +52,148 @@ class MatrixFile:
     fields: tuple[int, ...] = ()
     first_line: int = 1
 
-    def place(self, row: int, column: int) -> str:
-        """Where an entry stands, as an editor or numpy counts: `line 3, column 2 (dog)`."""
+    def entry_position(self, row: int, column: int) -> str:
+        """The position of an entry, for messages: `PATH: line 3, column 2 (dog)`, or row and column."""
         name = f" ({self.names[column]})" if self.names else ""
         if self.fields:
             return f"{self.path}: line {row + self.first_line}, column {self.fields[column]}{name}"
         return f"{self.path}: row {row}, column {column}{name}, counted from 0"
 
-    def heading(self, column: int) -> str:
-        """Where a label's name stands."""
+    def header_position(self, column: int) -> str:
+        """The position of a label's name, for messages."""
         if self.fields:
             return f"{self.path}: line 1, column {self.fields[column]}"
         return f"{self.path}: label_names[{column}]"
 
 
 def read_matrix_file(path: Path, role: Role) -> MatrixFile:
-    """The file, with the matrix of that role; InputError names the place of what is wrong with it."""
+    """The file's contents, with the matrix of that role; InputError gives the position of an error."""
     try:
-        found = READERS.get(path.suffix.lower(), _text)(path, role)
-    except OSError as fault:
-        raise InputError(f"{path} cannot be read: {fault.strerror or fault}") from fault
-    if role not in found.matrices:
-        raise InputError(f"{path} has no array {role}; known are: logits, labels, label_names, ids")
-    for kind, matrix in found.matrices.items():
-        _check(found, kind, matrix)
-    for column, name in enumerate(found.names):
-        if name in found.names[:column] or not name:
-            raise InputError(f"{found.heading(column)}: label names must be different: {name!r}")
-    return found
+        file = READERS.get(path.suffix.lower(), _read_text)(path, role)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+    if role not in file.matrices:
+        raise InputError(f"{path} has no array {role}; the names read are logits, labels, label_names, ids")
+    for kind, matrix in file.matrices.items():
+        _check_shape(file, kind, matrix)
+    for column, name in enumerate(file.names):
+        if not name:
+            raise InputError(f"{file.header_position(column)}: the label has no name")
+        if name in file.names[:column]:
+            raise InputError(f"{file.header_position(column)}: two labels have the same name: {name!r}")
+    return file
 
 
-def _check(found: MatrixFile, kind: str, matrix: Array) -> None:
+def _check_shape(file: MatrixFile, kind: str, matrix: Array) -> None:
     if not is_matrix(matrix):
         shape = f"shape {matrix.shape} and type {matrix.dtype}"
-        raise InputError(f"{found.path}: {kind} have {shape}; numbers, images x labels, are expected")
-    counts = {"ids": (found.ids, matrix.shape[0]), "label names": (found.names, matrix.shape[1])}
-    for what, (values, count) in counts.items():
+        raise InputError(f"{file.path}: {kind} have {shape}; give numbers, images x labels")
+    lists = {"ids": (file.ids, matrix.shape[0]), "label names": (file.names, matrix.shape[1])}
+    for list_name, (values, count) in lists.items():
         if values and len(values) != count:
-            raise InputError(f"{found.path}: {len(values)} {what} for {kind} of shape {matrix.shape}")
+            raise InputError(f"{file.path}: {len(values)} {list_name} for {kind} of shape {matrix.shape}")
 
 
-def _own(path: Path, _: Role) -> MatrixFile:
-    found = predictions.read(path)
-    names, ids = (tuple(map(str, found.facts.get(key, ()))) for key in ("label_names", "ids"))
-    matrices: dict[str, Array] = {"logits": found.logits_NC, "labels": found.labels_NC}
-    return MatrixFile(path, matrices, names, ids, str(found.facts.get("dataset", "")))
+def _read_safetensors(path: Path, _: Role) -> MatrixFile:
+    contents = predictions.read_predictions(path)
+    names, ids = (tuple(map(str, contents.facts.get(key, ()))) for key in ("label_names", "ids"))
+    matrices: dict[str, Array] = {"logits": contents.logits_NC, "labels": contents.labels_NC}
+    return MatrixFile(path, matrices, names, ids, str(contents.facts.get("dataset", "")))
 
 
-def _npz(path: Path, _: Role) -> MatrixFile:
+def _read_npz(path: Path, _: Role) -> MatrixFile:
     keys = ("logits", "labels", "label_names", "ids")
     try:
-        with path.open("rb") as file:  # numpy leaves its own open where the archive is damaged
-            found = np.load(file, allow_pickle=False)
-            if isinstance(found, np.ndarray):
-                raise InputError(f"{path} is one array without a name; call it .npy")
-            arrays = {key: found[key] for key in keys if key in found.files}
+        with path.open("rb") as file:  # given a path, numpy would not close a damaged archive
+            archive = np.load(file, allow_pickle=False)
+            if isinstance(archive, np.ndarray):
+                raise InputError(f"{path} is a single array without a name; rename the file to .npy")
+            arrays = {key: archive[key] for key in keys if key in archive.files}
     except InputError:
         raise
-    except DAMAGED as fault:
-        raise InputError(f"{path} is no .npz file that can be read: {fault}") from fault
-    names, ids = (_strings(path, key, arrays[key]) if key in arrays else () for key in keys[2:])
+    except DAMAGED_FILE_ERRORS as error:
+        raise InputError(f"{path} is not a readable .npz file: {error}") from error
+    names, ids = (_as_strings(path, key, arrays[key]) if key in arrays else () for key in keys[2:])
     return MatrixFile(path, {key: arrays[key] for key in keys[:2] if key in arrays}, names, ids)
 
 
-def _strings(path: Path, key: str, array: Array) -> tuple[str, ...]:
+def _as_strings(path: Path, key: str, array: Array) -> tuple[str, ...]:
     if array.ndim != 1 or array.dtype.kind not in "USiu":
         raise InputError(
-            f"{path}: {key} have shape {array.shape} and type {array.dtype}; give a list of texts"
+            f"{path}: {key} have shape {array.shape} and type {array.dtype}; give a list of strings"
         )
     text = np.char.decode(array, "utf-8", "replace") if array.dtype.kind == "S" else array
     return tuple(map(str, text.tolist()))
 
 
-def _npy(path: Path, role: Role) -> MatrixFile:
+def _read_npy(path: Path, role: Role) -> MatrixFile:
     try:
         matrix = np.lib.format.open_memmap(path, mode="r")
-    except DAMAGED as fault:
-        raise InputError(f"{path} is no .npy file that can be read: {fault}") from fault
+    except DAMAGED_FILE_ERRORS as error:
+        raise InputError(f"{path} is not a readable .npy file: {error}") from error
     return MatrixFile(path, {role: np.asarray(matrix)})
 
 
-def _csv(path: Path, role: Role) -> MatrixFile:
-    lines = csv.reader(_lines(path), strict=True)
+def _read_csv(path: Path, role: Role) -> MatrixFile:
+    lines = csv.reader(_read_lines(path), strict=True)
     try:
         header, *rows = ([cell.strip() for cell in cells] for cells in lines)
-    except csv.Error as fault:
-        raise InputError(f"{path}: line {lines.line_num}: {fault}") from fault
+    except csv.Error as error:
+        raise InputError(f"{path}: line {lines.line_num}: {error}") from error
     for field, name in enumerate(header, start=1):
         if _is_fraction(name):
-            raise InputError(f"{path}: line 1, column {field}: a label's name is expected, not {name}")
+            raise InputError(
+                f"{path}: line 1, column {field}: the first line must hold label names, not {name}"
+            )
     fields = tuple(field for field, name in enumerate(header, start=1) if name != "id")
-    matrix = _numbers(path, rows, fields, first_line=2, width=len(header))
+    matrix = _parse_numbers(path, rows, fields, first_line=2, width=len(header))
     ids = tuple(cells[header.index("id")] for cells in rows) if "id" in header else ()
     names = tuple(header[field - 1] for field in fields)
     return MatrixFile(path, {role: matrix}, names, ids, fields=fields, first_line=2)
 
 
-def _text(path: Path, role: Role) -> MatrixFile:
-    rows = [line.split() for line in _lines(path)]
+def _read_text(path: Path, role: Role) -> MatrixFile:
+    rows = [line.split() for line in _read_lines(path)]
     fields = tuple(range(1, len(rows[0]) + 1))
-    matrix = _numbers(path, rows, fields, first_line=1, width=len(fields))
+    matrix = _parse_numbers(path, rows, fields, first_line=1, width=len(fields))
     return MatrixFile(path, {role: matrix}, fields=fields)
 
 
 READERS: dict[str, Callable[[Path, Role], MatrixFile]] = {
-    ".safetensors": _own,
-    ".npz": _npz,
-    ".npy": _npy,
-    ".csv": _csv,
+    ".safetensors": _read_safetensors,
+    ".npz": _read_npz,
+    ".npy": _read_npy,
+    ".csv": _read_csv,
 }
 
 
-def _lines(path: Path) -> list[str]:
-    """The lines of a text file, but for empty ones at its end."""
+def _read_lines(path: Path) -> list[str]:
+    """The lines of a text file without the empty ones at its end."""
     try:
         text = path.read_text(encoding="utf-8-sig").rstrip()
-    except UnicodeDecodeError as fault:
+    except UnicodeDecodeError as error:
         raise InputError(
-            f"{path} is no text; other kinds of files are known as {', '.join(READERS)}"
-        ) from fault
+            f"{path} is not a text file; the suffixes of other formats are {', '.join(READERS)}"
+        ) from error
     if not text:
         raise InputError(f"{path} is empty")
     return text.split("\n")
 
 
-def _numbers(
+def _parse_numbers(
     path: Path, rows: Sequence[Cells], fields: Sequence[int], *, first_line: int, width: int
 ) -> Array:
-    """The matrix of those fields; InputError names line and column of what is no number, or is not there."""
+    """The matrix of those fields; InputError gives line and column of an entry that is not a number."""
     matrix = np.empty((len(rows), len(fields)))
     for row, cells in enumerate(rows):
         if len(cells) != width:
             raise InputError(f"{path}: line {row + first_line} has {len(cells)} values, not {width}")
         try:
             matrix[row] = [float(cells[field - 1]) for field in fields]
-        except ValueError as fault:
+        except ValueError as error:
             field = next(field for field in fields if not _is_number(cells[field - 1]))
-            place = f"line {row + first_line}, column {field}"
-            raise InputError(f"{path}: {place}: {cells[field - 1]!r} is no number") from fault
+            position = f"line {row + first_line}, column {field}"
+            raise InputError(f"{path}: {position}: {cells[field - 1]!r} is not a number") from error
     return matrix
 
 
@@ -202,5 +206,5 @@ def _is_number(text: str) -> bool:
 
 
 def _is_fraction(text: str) -> bool:
-    """A number that is not meant as a name, as 7 may be."""
+    """Whether this is a number that cannot be meant as a label's name; whole numbers such as 7 can."""
     return _is_number(text) and not text.isdigit()

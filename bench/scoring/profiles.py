@@ -1,7 +1,7 @@
-"""The conventions behind published tables: one small frozen description each, evaluated by `metrics`.
+"""Evaluation profiles: how each family of papers computes mAP, precision, recall and F1.
 
-One fixed set of predictions moves by up to six points between them, so a number is compared only with another
-of the same profile. A convention that is missing here is one more entry of `PROFILES`.
+The same predictions score up to six points differently under different profiles. So a number is only compared
+with numbers of the same profile. To add a profile, add an entry to `PROFILES`; `metrics` evaluates it.
 """
 
 from dataclasses import dataclass
@@ -17,19 +17,20 @@ Ties = Literal["file order", "grouped"]
 
 @dataclass(frozen=True)
 class Profile:
-    """What one family of papers computes, where p = 1 / (1 + exp(-logit)).
+    """How one family of papers computes its metrics, where p = 1 / (1 + exp(-logit)).
 
-    `area`: AP of a class, the area under its precision-recall curve: "at positives", the mean precision at
-        its positives' ranks; "envelope", that of the best precision from each rank on; or "11 points".
-    `ties`: equal logits rank as they stand in the file, or "grouped", all of them as the last.
-    `no_positives`: a class without a positive is left out of mAP, or counts as zero.
-    `positive`: p of a label that counts as predicted; None: the profile has mAP and nothing else.
-    `f1_c`: F1-C is the mean of the classes' F1, or the harmonic mean of P-C and R-C.
-    `eps`: added to the counts and to recall. With 0, a class that is never predicted has P = 0 (0 / 0 is 0).
-    `least_predicted`: a class never predicted counts as this many predictions, all wrong: P = 0, and P-O has
-        so many more in its denominator.
-    `top3`: what its own tables take of an image's three highest logits, all or those that are positive (the
-        other rule is computed when asked for, but nobody published it); empty: no such columns.
+    `used_by`: the papers, for the reader.
+    `area`: definition of AP, the area under a class's precision-recall curve (see `average_precision`).
+    `ties`: equal logits rank in "file order"; if "grouped", all of them have the rank of the last.
+    `no_positives`: a class without positives is "left out" of mAP, or its AP counts as "zero".
+    `positive`: comparison and threshold of p for a predicted label; None: the profile defines mAP only.
+    `f1_c`: F1-C is the "mean" of the classes' F1, or the "harmonic" mean of P-C and R-C.
+    `eps`: added to the counts and to recall. If 0, a class that is never predicted has P = 0 (0 / 0 is 0).
+    `least_predicted`: a class that is never predicted counts as this many wrong predictions: its P is 0,
+        and the denominator of P-O grows by this number.
+    `top3`: the top-3 rules used in the family's own tables: all three highest logits of an image ("forced"),
+        or those of them that are positive ("thresholded"). A rule that is not listed can be computed, but no
+        paper published it. Empty: the profile defines no top-3 columns.
     """
 
     used_by: str
@@ -65,8 +66,8 @@ PROFILES = MappingProxyType(
             least_predicted=1,
             top3=("thresholded",),
         ),
-        # As the released code of MCAR and CSRA counts. It differs for a class without positives only: there
-        # MCAR's has AP 0 and CSRA's, like ML-GCN's, divides by zero; here it is left out.
+        # As in the released code of MCAR and CSRA, except for a class without positives: its AP is 0 in
+        # MCAR's code, and the code of CSRA and ML-GCN divides by zero. Here such a class is left out.
         "mcar": Profile(
             used_by="MCAR (Gao and Zhou, TIP 2021)",
             area="at positives",
@@ -116,10 +117,10 @@ PROFILES = MappingProxyType(
 )
 
 
-def find(name: str) -> Profile:
-    """The profile of that name; InputError lists the names there are.
+def get_profile(name: str) -> Profile:
+    """The profile of that name; InputError with the list of names if there is none.
 
-    >>> find("mcar").positive
+    >>> get_profile("mcar").positive
     ('>=', 0.6)
     """
     if name not in PROFILES:
@@ -127,10 +128,11 @@ def find(name: str) -> Profile:
     return PROFILES[name]
 
 
-def alike(a: Profile, b: Profile, metric: str) -> bool:
-    """Whether both compute a metric in one way, so that its values may be compared.
+def is_comparable(a: Profile, b: Profile, metric: str) -> bool:
+    """Whether both profiles compute this metric in the same way, so that its values can be compared.
 
-    >>> alike(find("mlgcn"), find("mcar"), "mAP"), alike(find("mlgcn"), find("mcar"), "F1-O")
+    >>> mlgcn, mcar = get_profile("mlgcn"), get_profile("mcar")
+    >>> is_comparable(mlgcn, mcar, "mAP"), is_comparable(mlgcn, mcar, "F1-O")
     (True, False)
     """
     fields = ["area", "ties", "no_positives"]
@@ -139,20 +141,22 @@ def alike(a: Profile, b: Profile, metric: str) -> bool:
     return all(getattr(a, field) == getattr(b, field) for field in fields)
 
 
-def in_words(profile: Profile) -> str:
-    """The whole description in one sentence, for the foot of a table.
+def describe(profile: Profile) -> str:
+    """The profile in one sentence, for the notes below a table.
 
-    >>> in_words(find("voc2007")).partition(": ")[2]
+    >>> describe(get_profile("voc2007")).partition(": ")[2]
     'AP 11 points, ties in file order, classes without positives left out; no F1'
     """
-    empty = {"left out": "left out", "zero": "as 0"}[profile.no_positives]
+    no_positives = {"left out": "left out", "zero": "as 0"}[profile.no_positives]
     ties = {"file order": "in file order", "grouped": "grouped"}[profile.ties]
-    ap = f"AP {profile.area}, ties {ties}, classes without positives {empty}"
+    ap = f"AP {profile.area}, ties {ties}, classes without positives {no_positives}"
     if profile.positive is None:
         return f"{profile.used_by}: {ap}; no F1"
-    cut = " ".join(map(str, profile.positive))
+    threshold = " ".join(map(str, profile.positive))
     f1 = {"mean": "mean of the classes' F1", "harmonic": "harmonic mean of P-C and R-C"}[profile.f1_c]
-    never = "P = 1" if profile.eps else "P = 0"
-    never += f", P-O's denominator + {profile.least_predicted}" if profile.least_predicted else ""
+    never_predicted = "P = 1" if profile.eps else "P = 0"
+    never_predicted += f", P-O's denominator + {profile.least_predicted}" if profile.least_predicted else ""
     top3 = f"top-3 {' or '.join(profile.top3)}" if profile.top3 else "no top-3"
-    return f"{profile.used_by}: {ap}; p {cut}; F1-C {f1}; class never predicted: {never}; {top3}"
+    return (
+        f"{profile.used_by}: {ap}; p {threshold}; F1-C {f1}; class never predicted: {never_predicted}; {top3}"
+    )

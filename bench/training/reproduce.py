@@ -75,7 +75,7 @@ def reproduce(run: Run, context: StageContext, folder: RunFolder, *, tensorboard
     name = Path(record.file_name(identity)).stem
     path = folder.record(name)
     is_recorded = processes.is_main and path.exists() and not context.fresh
-    recorded = processes.broadcast(record.read(path) if is_recorded else {"key": None})
+    recorded = processes.broadcast(record.read_record(path) if is_recorded else {"key": None})
     if recorded["key"] == key:
         return f"{run.title}: unchanged, nothing to train; {_headline(recorded, path)}"
     model = method.build(module, config, method.labels_of(context.store), run.seed)
@@ -97,7 +97,7 @@ def reproduce(run: Run, context: StageContext, folder: RunFolder, *, tensorboard
     scores = _score(card, context, logits_NC, folder.predictions(name))
     result = {**identity, **_data_and_recipe(card, context, config), **_model_and_stages(model, stages)}
     result |= {"metrics": scores, "key": key, **_timing(context, stages, time.monotonic() - began)}
-    record.write(result, folder.path)
+    record.write_record(result, folder.path)
     return f"{run.title}: recorded, {_headline(result, path)}"
 
 
@@ -130,7 +130,7 @@ def _score(card: Card, context: StageContext, logits_NC: NDArray[np.float32], fi
     """Write the predictions to the file; returns their metrics under every profile."""
     labels_NC, rules = context.store.test.labels_NC, card.evaluation
     facts = {"dataset": card.name, "label_names": card.labels, "ids": _image_ids(context)}
-    predictions.write(file, predictions.Predictions(logits_NC, labels_NC, facts))
+    predictions.write_predictions(file, predictions.Predictions(logits_NC, labels_NC, facts))
     scores = {}
     for profile in profiles.PROFILES:
         values = metrics.evaluate(

@@ -153,10 +153,11 @@ def methods(text: str) -> list[tuple[str, dict[str, str]]]:
 
     A name may carry changes of its own, as records do: `srn,resnet101@budget=equal`.
     """
-    if text == "all":
-        return [(name, {}) for name in method_names.methods_in_order()]
     chosen: list[tuple[str, dict[str, str]]] = []
     for part in text.split(","):
+        if part == "all":
+            chosen += [(name, {}) for name in method_names.methods_in_order()]
+            continue
         name, _, change = part.partition("@")
         if "=" in name and chosen:  # a further change of the name before it
             name, change = "", part

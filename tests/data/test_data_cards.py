@@ -58,7 +58,7 @@ def test_a_card_has_the_evaluation_of_its_published_table(
     evaluation = cards.load_card(name).evaluation
     assert (evaluation.profile, evaluation.top3, evaluation.unspecified) == (profile, top3, unspecified)
     assert evaluation.profile in PROFILES
-    if paper := published.load(name):
+    if paper := published.load_published(name):
         assert paper.top3 == evaluation.top3
 
 

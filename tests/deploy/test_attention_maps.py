@@ -1,4 +1,4 @@
-"""The pictures of attention: each position a square of its own, brightest where the model looked."""
+"""Drawn attention maps: each position is one square, brightest where attention is highest."""
 
 import numpy as np
 
@@ -19,4 +19,4 @@ def test_the_image_shines_through():
     image = np.zeros((4, 4, 3), np.uint8)
     image[:2] = 200
     drawn = attention_maps.overlay(image, np.zeros((2, 2), np.float32)).astype(int)
-    assert (drawn[:128] - drawn[128:] == round(200 * (1 - attention_maps.COVER))).all()
+    assert (drawn[:128] - drawn[128:] == round(200 * (1 - attention_maps.OPACITY))).all()

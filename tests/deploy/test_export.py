@@ -1,4 +1,4 @@
-"""bench.export: what it writes gives the same logits to the bit, and says to all readers what it is."""
+"""bench.export: the exported folder gives the same logits to the bit, and its files describe the model."""
 
 import copy
 import json
@@ -21,7 +21,7 @@ from bench.base import method_names
 from bench.base.errors import InputError
 from bench.data.cards import Card
 from bench.data.store import Store
-from bench.deploy import load_model, onnx_model
+from bench.deploy import hub_folder, load_model, onnx_model
 from bench.deploy.load_model import LoadedModel
 from tests.records import refused
 from tests.runs import finished
@@ -44,7 +44,7 @@ def original(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def exported(original: Path, tmp_path: Path) -> Path:
-    """An exported model that a test may spoil."""
+    """An exported model that a test may damage."""
     return shutil.copytree(original, tmp_path / "model")
 
 
@@ -54,91 +54,96 @@ def test_it_holds_weights_configuration_and_card_and_no_pickle(exported: Path):
         assert "classifier.weight" in file.keys()  # noqa: SIM118 (no mapping)
 
 
-def test_bench_predict_says_the_same_by_the_run_and_by_the_exported_folder(
+def test_bench_predict_gives_the_same_answer_for_the_run_and_the_exported_folder(
     run: Path, exported: Path, store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     Image.fromarray(store.test.images(np.arange(1))[0]).save(tmp_path / "scene.png")
-    said = []
+    answers = []
     for source in (run, exported):
         words = ["--images", str(tmp_path / "scene.png"), "--format", "json", "--device", "cpu"]
         assert predict.main(["--run", str(source), *words]) == 0
-        said.append(json.loads(capsys.readouterr().out))
-    assert said[0] == said[1]
-    assert len(said[0][0]["labels"]) == 5
+        answers.append(json.loads(capsys.readouterr().out))
+    assert answers[0] == answers[1]
+    assert len(answers[0][0]["labels"]) == 5
 
 
-def test_the_configuration_has_the_record_and_what_other_programs_look_for(run: Path, exported: Path):
-    found = json.loads((exported / "config.json").read_text(encoding="utf-8"))
-    made = json.loads(run.read_text(encoding="utf-8"))
-    assert found["record"] == made
-    assert found["architectures"] == ["SRN"]
-    assert found["id2label"]["9"] == "nine"
-    assert found["label2id"]["nine"] == 9
-    assert (found["image_size"], found["image_mean"][0], found["image_std"][2]) == (64, 0.485, 0.225)
+def test_the_configuration_has_the_record_and_the_entries_of_other_programs(run: Path, exported: Path):
+    config = json.loads((exported / "config.json").read_text(encoding="utf-8"))
+    assert config["record"] == json.loads(run.read_text(encoding="utf-8"))
+    assert config["architectures"] == ["SRN"]
+    assert config["id2label"]["9"] == "nine"
+    assert config["label2id"]["nine"] == 9
+    assert (config["image_size"], config["image_mean"][0], config["image_std"][2]) == (64, 0.485, 0.225)
 
 
-def test_labels_keep_their_logits_when_a_program_sorts_the_keys(found: LoadedModel, exported: Path):
+def test_labels_keep_their_logits_when_a_program_sorts_the_keys(loaded: LoadedModel, exported: Path):
     path = exported / "config.json"
     table = json.loads(path.read_text(encoding="utf-8"))
     path.write_text(json.dumps(table, sort_keys=True), encoding="utf-8")
-    assert load_model.load_model(exported, CPU).labels == found.labels != tuple(sorted(found.labels))
+    assert load_model.load_model(exported, CPU).labels == loaded.labels != tuple(sorted(loaded.labels))
 
 
-def test_the_hub_reads_the_cards_front_matter_and_the_scores_are_the_records(run: Path, exported: Path):
+def test_the_hub_reads_the_front_matter_of_the_card_and_its_scores_are_the_records(run: Path, exported: Path):
     card = hub.ModelCard.load(exported / "README.md")
-    made = json.loads(run.read_text(encoding="utf-8"))["metrics"]["srn2017"]
+    recorded = json.loads(run.read_text(encoding="utf-8"))["metrics"]["srn2017"]
     scores = {result.metric_type: result.metric_value for result in card.data.eval_results}
-    assert scores["mAP"] == pytest.approx(made["mAP"], abs=1e-4)
-    assert scores["top-3 F1-O"] == pytest.approx(made["top3"]["F1-O"], abs=1e-4)
+    assert scores["mAP"] == pytest.approx(recorded["mAP"], abs=1e-4)
+    assert scores["top-3 F1-O"] == pytest.approx(recorded["top3"]["F1-O"], abs=1e-4)
     assert {result.dataset_name for result in card.data.eval_results} == {"Digit scenes"}
     assert card.data.pipeline_tag == "image-classification"
-    assert f"| {made['mAP']:.2f} |" in re.sub(" +", " ", card.text)
-    for words in ("# SRN [", "python -m bench.predict --run DIR", "zero, one, two", "CC BY 4.0"):
+    assert f"| {recorded['mAP']:.2f} |" in re.sub(" +", " ", card.text)
+    for words in (
+        "# SRN [",
+        "python -m bench.predict --run DIR",
+        "zero, one, two",
+        "CC BY 4.0",
+        "from bench.deploy.load_model import load_model",
+    ):
         assert words in card.text
     assert "model.onnx" not in card.text
 
 
 @pytest.fixture(scope="module")
-def found(run: Path) -> LoadedModel:
+def loaded(run: Path) -> LoadedModel:
     return load_model.load_model(run, CPU)
 
 
 @pytest.fixture(scope="module")
-def with_onnx(found: LoadedModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def with_onnx(loaded: LoadedModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that has the model in ONNX as well."""
     folder = tmp_path_factory.mktemp("onnx") / "model"
-    export.export(found, folder, onnx=True)
+    hub_folder.write_folder(loaded, folder, onnx=True)
     return folder
 
 
 class TestOnnx:
     @pytest.mark.parametrize("number", [1, 2, 7])
-    def test_onnxruntime_finds_the_same_logits_for_any_number_of_images(
-        self, found: LoadedModel, with_onnx: Path, store: Store, number: int
+    def test_onnxruntime_gives_the_same_logits_for_any_number_of_images(
+        self, loaded: LoadedModel, with_onnx: Path, store: Store, number: int
     ):
         images_BHWC = store.test.images(np.arange(number))
         session = onnxruntime.InferenceSession(with_onnx / "model.onnx", providers=["CPUExecutionProvider"])
         (logits_BC,) = session.run(["logits"], {"images": images_BHWC})
-        np.testing.assert_allclose(logits_BC, found.logits(images_BHWC), rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(logits_BC, loaded.logits(images_BHWC), rtol=1e-4, atol=1e-4)
         assert logits_BC.shape == (number, 10)
 
-    def test_the_card_says_what_goes_in_and_comes_out(self, with_onnx: Path):
+    def test_the_card_describes_input_and_output(self, with_onnx: Path):
         card = (with_onnx / "README.md").read_text(encoding="utf-8")
-        assert "its input `images` is uint8 (B, 64, 64, 3), its\noutput `logits` is (B, 10)" in card
+        assert "its input `images` is uint8\n(B, 64, 64, 3), its output `logits` is (B, 10)" in card
 
-    def test_a_package_that_is_not_there_is_named_with_the_command_that_brings_it(
-        self, found: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    def test_a_missing_package_is_named_with_the_command_that_installs_it(
+        self, loaded: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ):
         monkeypatch.setitem(sys.modules, "onnxscript", None)
         command = "pip install onnx onnxruntime onnxscript"
-        with pytest.raises(InputError, match=f"--onnx needs a package that is not there .*: {command}"):
-            export.export(found, tmp_path / "model", onnx=True)
+        with pytest.raises(InputError, match=f"--onnx needs a package that is not installed .*: {command}"):
+            hub_folder.write_folder(loaded, tmp_path / "model", onnx=True)
         assert list(tmp_path.iterdir()) == []
 
     def test_a_model_that_onnx_cannot_express_is_refused_in_one_line_and_nothing_is_written(
         self, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
     ):
-        """As MCAR's cummax, which the exporter has no function for."""
+        """Like MCAR's cummax, for which the exporter has no function."""
 
         def logits(self: torch.nn.Module, images_BCHW: torch.Tensor) -> torch.Tensor:
             return plain(self, images_BCHW).cummax(dim=1).values
@@ -155,29 +160,31 @@ class TestOnnx:
         assert line.endswith("; leave --onnx out\n")
         assert list(tmp_path.iterdir()) == []
 
-    def test_a_model_that_onnx_has_for_one_number_of_images_only_is_refused(
+    def test_a_model_that_onnx_can_express_for_one_number_of_images_only_is_refused(
         self, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ):
         def logits(self: torch.nn.Module, images_BCHW: torch.Tensor) -> torch.Tensor:
             return plain(self, images_BCHW) + torch.zeros(len(images_BCHW), 1)
 
-        found = load_model.load_model(run, CPU)
-        plain = type(found.model).logits
-        monkeypatch.setattr(type(found.model), "logits", logits)
+        loaded = load_model.load_model(run, CPU)
+        plain = type(loaded.model).logits
+        monkeypatch.setattr(type(loaded.model), "logits", logits)
         with pytest.raises(InputError, match=r"ONNX cannot express SRN \(for any number of images\); leave"):
-            export.export(found, tmp_path / "model", onnx=True)
+            hub_folder.write_folder(loaded, tmp_path / "model", onnx=True)
         assert list(tmp_path.iterdir()) == []
 
     def test_logits_that_differ_are_refused_and_nothing_is_written(
-        self, found: LoadedModel, with_onnx: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, loaded: LoadedModel, with_onnx: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ):
         content = (with_onnx / "model.onnx").read_bytes()
-        monkeypatch.setattr(onnx_model, "_exported", lambda *_: content)
-        other = replace(found, model=copy.deepcopy(found.model))
+        monkeypatch.setattr(onnx_model, "_export_bytes", lambda *_: content)
+        other = replace(loaded, model=copy.deepcopy(loaded.model))
         with torch.no_grad():
             other.model.get_parameter("classifier.bias").add_(0.01)
-        with pytest.raises(InputError, match=r"ONNX: logits differ by \d\S* from the model's; nothing was"):
-            export.export(other, tmp_path / "model", onnx=True)
+        with pytest.raises(
+            InputError, match=r"ONNX: logits differ by up to \d\S* from the model's, so nothing was"
+        ):
+            hub_folder.write_folder(other, tmp_path / "model", onnx=True)
         assert list(tmp_path.iterdir()) == []
 
 
@@ -186,9 +193,9 @@ class TestFaults:
         self, run: Path, exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ):
         (tmp_path / "file").touch()
-        for place in (exported, tmp_path / "file"):
-            line = refused(export.main, ["--run", str(run), "--output", str(place)], capsys)
-            assert f"--output {place}: not an empty folder; give a new one" in line
+        for output in (exported, tmp_path / "file"):
+            line = refused(export.main, ["--run", str(run), "--output", str(output)], capsys)
+            assert f"--output {output}: not an empty folder; give a new one" in line
 
     def test_a_folder_without_a_configuration_is_no_exported_model(self, exported: Path):
         (exported / "config.json").unlink()
@@ -218,7 +225,7 @@ class TestFaults:
             ({str(n): "one" for n in range(10)}, "label 'eight' is not in both id2label and the AP of its r"),
         ],
     )
-    def test_label_names_that_are_not_those_of_the_record_are_refused(
+    def test_label_names_that_differ_from_the_records_are_refused(
         self, exported: Path, names: object, reason: str
     ):
         path = exported / "config.json"
@@ -255,7 +262,7 @@ class TestFaults:
             (7, "its tensors do not fit this code"),
         ],
     )
-    def test_sizes_that_its_network_has_not_are_refused(self, width: int, message: str, exported: Path):
+    def test_sizes_that_do_not_fit_its_network_are_refused(self, width: int, message: str, exported: Path):
         path = exported / "config.json"
         table = json.loads(path.read_text(encoding="utf-8"))
         table["record"]["recipe"]["relation_width"] = width
@@ -282,21 +289,21 @@ class TestFaults:
         with pytest.raises(InputError, match="model.safetensors cannot be read"):
             load_model.load_model(exported, CPU)
 
-    def test_a_run_that_is_not_there_is_named(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    def test_a_missing_run_is_named(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
         words = ["--run", "srn-seed0", "--runs", str(tmp_path), "--output", str(tmp_path / "out")]
         assert "--run srn-seed0: neither a path nor a run" in refused(export.main, words, capsys)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in method_names.methods_in_order() if name != "srn"])
-def test_onnx_has_every_method_but_the_one_whose_operator_it_lacks(
+def test_onnx_can_express_every_method_except_the_one_whose_operator_it_lacks(
     name: str, small_card: Card, store: Store, tmp_path: Path
 ):
-    """The file is written only if onnxruntime finds the same logits, for another number of images too."""
+    """The file is written only if onnxruntime gives the same logits, also for another number of images."""
     run = finished(name, card=small_card, store=store, folder=tmp_path / "demo")
     if name == "mcar":  # the maximum so far of a row, by which regions end
         with pytest.raises(InputError, match=r"ONNX cannot express MCAR .*cummax"):
-            export.export(load_model.load_model(run, CPU), tmp_path / "model", onnx=True)
+            hub_folder.write_folder(load_model.load_model(run, CPU), tmp_path / "model", onnx=True)
     else:
-        export.export(load_model.load_model(run, CPU), tmp_path / "model", onnx=True)
+        hub_folder.write_folder(load_model.load_model(run, CPU), tmp_path / "model", onnx=True)
         assert (tmp_path / "model" / "model.onnx").stat().st_size > 0

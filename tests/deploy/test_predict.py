@@ -1,4 +1,4 @@
-"""bench.predict: what a run says of image files is what it said of the same images in the store."""
+"""bench.predict: a run predicts for image files what it predicted for the same images in the store."""
 
 import csv
 import io
@@ -28,7 +28,7 @@ from tests.runs import finished
 
 @pytest.fixture(scope="module")
 def runs(small_card: Card, store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of runs: SRN, and ResNet-101, which is its first stage."""
+    """A folder of runs: SRN, and ResNet-101, which is SRN's first stage."""
     folder = tmp_path_factory.mktemp("runs")
     for name in ("srn", "resnet101"):
         finished(name, card=small_card, store=store, folder=folder / "demo")
@@ -37,7 +37,7 @@ def runs(small_card: Card, store: Store, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture(scope="module")
 def scenes(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The store's test images as files, in a folder of folders, in an order that their names keep."""
+    """The store's test images as files in nested folders; sorted by name they are in the store's order."""
     folder = tmp_path_factory.mktemp("scenes")
     for number, image_HWC in enumerate(store.test.images(np.arange(len(store.test)))):
         path = folder / f"{number // 20}" / f"{number:03d}.png"
@@ -48,20 +48,20 @@ def scenes(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def ask(runs: Path, capsys: pytest.CaptureFixture[str]) -> Any:
-    """The command on a run of the folder; returns exit status, what it printed and what it said beside."""
+    """Run the command on a run of the folder; returns exit status, standard output and standard error."""
 
-    def go(*words: object, run: str = "srn") -> tuple[int, str, str]:
+    def predict_with(*words: object, run: str = "srn") -> tuple[int, str, str]:
         (path,) = (runs / "demo").glob(f"{run}@*.json")
         places = ["--run", str(path), "--device", "cpu"]
         status = predict.main([*places, *map(str, words)])
         return status, *capsys.readouterr()
 
-    return go
+    return predict_with
 
 
 def kept(runs: Path, name: str) -> predictions.Predictions:
     (path,) = (runs / "demo" / "predictions").glob(f"{name}@*.safetensors")
-    return predictions.read(path)
+    return predictions.read_predictions(path)
 
 
 @pytest.mark.parametrize("name", ["srn", "resnet101"])
@@ -70,14 +70,14 @@ def test_its_confidences_are_those_of_the_runs_predictions_file(
 ):
     status, out, err = ask("--images", scenes, "--top", 10, "--format", "json", "--batch-size", 96, run=name)
     assert (status, err) == (0, "")
-    told = json.loads(out)
-    assert [Path(answer["image"]).stem for answer in told] == [f"{n:03d}" for n in range(48)]
+    answers = json.loads(out)
+    assert [Path(answer["image"]).stem for answer in answers] == [f"{n:03d}" for n in range(48)]
     logits_NC, names = kept(runs, name).logits_NC, kept(runs, name).facts["label_names"]
-    for answer, logits_C in zip(told, logits_NC, strict=True):
+    for answer, logits_C in zip(answers, logits_NC, strict=True):
         values = [label["confidence"] for label in answer["labels"]]
         assert values == sorted(values, reverse=True)
-        found = {label["label"]: label["confidence"] for label in answer["labels"]}
-        assert found == dict(zip(names, expit(logits_C.astype(np.float64)).tolist(), strict=True))
+        by_label = {label["label"]: label["confidence"] for label in answer["labels"]}
+        assert by_label == dict(zip(names, expit(logits_C.astype(np.float64)).tolist(), strict=True))
 
 
 def test_the_size_of_a_batch_does_not_matter(ask: Any, scenes: Path):
@@ -85,28 +85,30 @@ def test_the_size_of_a_batch_does_not_matter(ask: Any, scenes: Path):
         json.loads(ask("--images", scenes, "--format", "json", "--batch-size", size)[1])
         for size in (1, 7, 96)
     ]
-    for one, *others in zip(*answers, strict=True):
+    for first, *others in zip(*answers, strict=True):
         for other in others:
-            values, same = ([label["confidence"] for label in it["labels"]] for it in (one, other))
-            assert values == pytest.approx(same, abs=1e-5)
+            expected, values = (
+                [label["confidence"] for label in answer["labels"]] for answer in (first, other)
+            )
+            assert values == pytest.approx(expected, abs=1e-5)
 
 
-def test_a_bad_file_is_named_the_others_go_on_and_the_status_is_1(ask: Any, scenes: Path, tmp_path: Path):
+def test_an_unusable_file_is_reported_and_skipped_and_the_status_is_1(ask: Any, scenes: Path, tmp_path: Path):
     (tmp_path / "notes.txt").write_text("no image", encoding="utf-8")
     (tmp_path / "a.png").write_bytes(b"")
     whole = scenes / "0" / "000.png"
     (tmp_path / "cut.png").write_bytes(whole.read_bytes()[:400])
     files = [tmp_path / "notes.txt", tmp_path / "a.png", tmp_path / "cut.png", whole]
     status, out, err = ask("--images", *files, "--format", "json", "--batch-size", 2)
-    told = json.loads(out)
+    answers = json.loads(out)
     reasons = ["not an image", "empty file", "cut short or damaged"]
     assert status == 1
-    assert [answer.get("error") for answer in told] == [*reasons, None]
-    assert [len(answer["labels"]) for answer in told] == [0, 0, 0, 5]
+    assert [answer.get("error") for answer in answers] == [*reasons, None]
+    assert [len(answer["labels"]) for answer in answers] == [0, 0, 0, 5]
     assert err == "".join(f"{file}: {why}\n" for file, why in zip(files, reasons, strict=False))
 
 
-def test_an_image_of_another_shape_and_kind_is_taken(ask: Any, tmp_path: Path):
+def test_an_image_of_another_shape_and_mode_is_accepted(ask: Any, tmp_path: Path):
     Image.new("L", (300, 97), 128).save(tmp_path / "grey.jpg")
     status, out, _ = ask("--images", tmp_path)
     assert status == 0
@@ -121,7 +123,7 @@ def test_the_answers_can_go_to_a_file(ask: Any, scenes: Path, tmp_path: Path):
 
 
 @pytest.mark.parametrize("form", ["text", "csv", "json"])
-def test_a_name_that_is_no_utf8_is_told_escaped(ask: Any, scenes: Path, tmp_path: Path, form: str):
+def test_a_name_that_is_not_utf8_is_escaped(ask: Any, scenes: Path, tmp_path: Path, form: str):
     path = tmp_path / os.fsdecode(b"caf\xe9.png")
     shutil.copy(scenes / "0" / "000.png", path)
     words = ("--images", path, "--format", form, "--maps", tmp_path / "maps")
@@ -132,7 +134,7 @@ def test_a_name_that_is_no_utf8_is_told_escaped(ask: Any, scenes: Path, tmp_path
     assert (tmp_path / "maps" / "0001-caf.png").exists()
 
 
-def test_a_name_too_long_for_its_picture_is_cut(ask: Any, scenes: Path, tmp_path: Path):
+def test_a_long_name_is_cut_in_the_name_of_its_maps(ask: Any, scenes: Path, tmp_path: Path):
     for name in (240 * "a", 60 * "ß" + 18 * "größe"):
         shutil.copy(scenes / "0" / "000.png", tmp_path / f"{name}.png")
     assert ask("--images", tmp_path, "--maps", tmp_path / "maps")[0] == 0
@@ -145,7 +147,7 @@ class TestWhichLabels:
     VALUES = np.array([0.5, 0.9, 0.5, 0.1])
 
     @pytest.mark.parametrize(
-        ("choice", "told"),
+        ("choice", "expected"),
         [
             (Choice(), "bacd"),
             (Choice(1), "b"),
@@ -155,14 +157,16 @@ class TestWhichLabels:
             (Choice(None, 0.95), ""),
         ],
     )
-    def test_the_most_confident_ones_above_the_threshold_first_labels_first(self, choice: Choice, told: str):
-        assert "".join(name for name, _ in choice.of(self.NAMES, self.VALUES)) == told
+    def test_the_most_confident_labels_come_first_and_equal_ones_keep_their_order(
+        self, choice: Choice, expected: str
+    ):
+        assert "".join(name for name, _ in choice.select(self.NAMES, self.VALUES)) == expected
 
     @pytest.mark.parametrize(
         ("words", "most", "least"),
         [((), 5, 0.0), (("--top", 3), 3, 0.0), (("--threshold", 0), 10, 0.0), (("--threshold", 1), 0, 1.0)],
     )
-    def test_five_unless_told_otherwise_and_a_threshold_alone_is_no_limit(
+    def test_five_by_default_and_a_threshold_alone_does_not_limit_the_number(
         self, ask: Any, scenes: Path, words: tuple[object, ...], most: int, least: float
     ):
         _, out, _ = ask("--images", scenes / "0" / "000.png", "--format", "json", *words)
@@ -171,14 +175,14 @@ class TestWhichLabels:
         assert all(label["confidence"] >= least for label in answer["labels"])
 
 
-class TestForms:
+class TestFormats:
     ANSWERS = (
         Answer("a.jpg", (("größer", 0.75), ("b, c", 0.125))),
         Answer("b.jpg", error="not an image"),
         Answer("c.jpg", maps="m/c.png"),
     )
 
-    def test_text_has_a_line_an_image(self):
+    def test_text_has_one_line_per_image(self):
         lines = [re.split(r"  +", line.strip()) for line in as_text(self.ANSWERS).splitlines()]
         assert lines[0] == ["image", "1", "2"]
         assert lines[2:] == [
@@ -187,7 +191,7 @@ class TestForms:
             ["c.jpg", "(none)"],
         ]
 
-    def test_csv_has_a_line_a_label_and_every_digit(self):
+    def test_csv_has_one_line_per_label_and_every_digit(self):
         rows = list(csv.DictReader(io.StringIO(as_csv(self.ANSWERS))))
         assert [(row["image"], row["rank"], row["label"], row["confidence"]) for row in rows] == [
             ("a.jpg", "1", "größer", "0.75"),
@@ -208,12 +212,12 @@ class TestForms:
 
 
 class TestFiles:
-    def test_of_a_folder_images_at_any_depth_by_name_each_once_and_no_hidden_ones(self, tmp_path: Path):
+    def test_a_folder_gives_its_images_at_any_depth_each_once_and_no_hidden_ones(self, tmp_path: Path):
         for name in ("b.JPG", "a/z.png", "a/y.webp", "notes.txt", ".hidden.png", ".cache/c.png"):
             (tmp_path / name).parent.mkdir(exist_ok=True)
             (tmp_path / name).touch()
-        found = image_files.list_images([tmp_path, tmp_path / "b.JPG", tmp_path / "notes.txt"])
-        assert [str(path.relative_to(tmp_path)) for path in found] == [
+        paths = image_files.list_images([tmp_path, tmp_path / "b.JPG", tmp_path / "notes.txt"])
+        assert [str(path.relative_to(tmp_path)) for path in paths] == [
             "a/y.webp",
             "a/z.png",
             "b.JPG",
@@ -263,7 +267,7 @@ class TestFiles:
 class TestOrientation:
     STORED = np.random.default_rng(3).integers(0, 256, (16, 24, 3), np.uint8)
 
-    def shown(self, path: Path) -> Any:
+    def pixels(self, path: Path) -> Any:
         (batch,) = image_files.read_batches([path], side=8, batch_size=1)
         assert not batch.reasons
         return batch.images_BHWC[0]
@@ -280,15 +284,15 @@ class TestOrientation:
         plain.save(tmp_path / f"b.{suffix}", **more)
         quarters = {1: 0, 3: 2, 6: 3, 8: 1}[orientation]
         upright = np.rot90(decode.decode(tmp_path / f"b.{suffix}"), quarters)
-        found = self.shown(tmp_path / f"a.{suffix}")
-        assert np.array_equal(found, decode.resize(np.ascontiguousarray(upright), 8))
+        turned = self.pixels(tmp_path / f"a.{suffix}")
+        assert np.array_equal(turned, decode.resize(np.ascontiguousarray(upright), 8))
 
     def test_without_orientation_or_with_damaged_exif_pixels_are_as_they_are_stored(self, tmp_path: Path):
         plain = Image.fromarray(self.STORED)
         for name, exif in (("none", b""), ("odd", b"Exif\0\0II*\0\xff\xff\xff\xff"), ("cut", b"Exif\0\0I")):
             plain.save(tmp_path / f"{name}.jpg", exif=exif)
             stored = decode.resize(decode.decode(tmp_path / f"{name}.jpg"), 8)
-            assert np.array_equal(self.shown(tmp_path / f"{name}.jpg"), stored)
+            assert np.array_equal(self.pixels(tmp_path / f"{name}.jpg"), stored)
 
 
 def _refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
@@ -299,7 +303,7 @@ def _refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     ("words", "message"),
     [
         (["--images", "{}/none.jpg"], "--images .*none.jpg: no such file or folder"),
-        (["--images", "{}"], r"no image in this folder \(.bmp, .*.webp\)"),
+        (["--images", "{}"], "no image in this folder; names must end in one of .bmp, .*.webp$"),
         (["--images", "{}/a.txt", "--top", "0"], "--top 0: give at least 1"),
         (["--images", "{}/a.txt", "--threshold", "1.5"], "--threshold 1.5: give a confidence from 0 to 1"),
         (["--images", "{}/a.txt", "--threshold", "nan"], "--threshold nan: give a confidence from 0 to 1"),
@@ -308,7 +312,7 @@ def _refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         (["--images", "{}/a.txt", "--run", "{}"], "not an exported model: no config.json in it"),
     ],
 )
-def test_a_mistake_ends_with_one_line_and_status_2(
+def test_a_mistake_is_reported_in_one_line_with_status_2(
     words: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     (tmp_path / "a.txt").touch()
@@ -318,9 +322,7 @@ def test_a_mistake_ends_with_one_line_and_status_2(
 
 
 class TestMaps:
-    def test_there_is_a_picture_for_each_image_that_shows_its_labels(
-        self, ask: Any, scenes: Path, tmp_path: Path
-    ):
+    def test_each_image_gets_a_file_with_the_maps_of_its_labels(self, ask: Any, scenes: Path, tmp_path: Path):
         (tmp_path / "bad.png").touch()
         files = [tmp_path / "bad.png", scenes / "0" / "000.png", scenes / "0" / "001.png"]
         words = ("--images", *files, "--top", 2, "--maps", tmp_path / "maps", "--format", "json")
@@ -331,10 +333,10 @@ class TestMaps:
             with Image.open(path) as picture:
                 assert picture.size == (3 * 260, 2 * 276)
 
-    def test_a_method_without_attention_lists_those_that_have_it(
+    def test_a_method_without_attention_lists_the_methods_that_have_it(
         self, ask: Any, scenes: Path, tmp_path: Path
     ):
-        message = "--maps: ResNet-101 has no attention maps; methods that have: SRN-att, SRN"
+        message = "--maps: ResNet-101 has no attention maps; use a run of a method that has: SRN-att, SRN"
         with pytest.raises(InputError, match=message):
             ask("--images", scenes, "--maps", tmp_path / "maps", run="resnet101")
         assert list(tmp_path.iterdir()) == []

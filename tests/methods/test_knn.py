@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from bench import plot
 from bench.base import method_names
 from bench.base.errors import InputError
+from bench.perf import speed_record
 from bench.perf import train as perf
 from bench.results import record
 from bench.training import inference, log, method, stage_cache
@@ -177,7 +178,7 @@ def test_a_pass_counts_once_in_the_projected_hours():
         "knn": {"stages": {"neighbours": {"pipeline": 1000.0}}, "evaluation": 10_000.0}
     }
     expected = (95_000 / 1000 + 5_000 / 10_000) / 3600
-    assert perf.hours(figures, 100_000)["knn"] == pytest.approx(expected)
+    assert speed_record.hours(figures, 100_000)["knn"] == pytest.approx(expected)
 
 
 def test_its_rows_say_that_their_features_are_others():

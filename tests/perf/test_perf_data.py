@@ -1,4 +1,4 @@
-"""`python -m bench.perf data`: every rate beside its alternative in the same run, against the goals."""
+"""`python -m bench.perf data`: each rate beside its alternative in the same run, and its goal."""
 
 import json
 from pathlib import Path
@@ -20,18 +20,18 @@ SMALL = ["data", "--images", "3", "--repeat", "1", "--workers", "0"]
 def test_preparing_reading_and_cropping_are_measured_beside_pillow(capsys: Any):
     threads = torch.get_num_threads()
     assert perf.main([*SMALL, "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert [row["what"] for row in found] == [
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["what"] for row in rows] == [
         "decode and resize a JPEG",
-        "decode, resize, sum up, write",
-        "of which sum up and write",
+        "decode, resize, checksum, write",
+        "of which checksum and write",
         "read batches of 96",
         "read and crop them",
     ]
-    assert all(row["rate"] > 0 and row["alternative"] > 0 for row in found)
-    assert {row["what"]: row["goal"] for row in found if row["goal"]} == {
-        "decode, resize, sum up, write": 500,
-        "of which sum up and write": 500,
+    assert all(row["rate"] > 0 and row["alternative"] > 0 for row in rows)
+    assert {row["what"]: row["goal"] for row in rows if row["goal"]} == {
+        "decode, resize, checksum, write": 500,
+        "of which checksum and write": 500,
         "read batches of 96": 50_000,
     }
     assert torch.get_num_threads() == threads
@@ -51,19 +51,19 @@ def test_the_photographs_are_as_large_as_ms_cocos_and_always_the_same(tmp_path: 
     folders = [tmp_path / name for name in "ab"]
     for folder in folders:
         folder.mkdir()
-    one, other = (data.photographs(folder, 3) for folder in folders)
-    assert [path.read_bytes() for path in one] == [path.read_bytes() for path in other]
-    assert 100_000 < np.mean([path.stat().st_size for path in one]) < 200_000
-    with Image.open(one[0]) as image:
+    files, others = (data.write_photographs(folder, 3) for folder in folders)
+    assert [path.read_bytes() for path in files] == [path.read_bytes() for path in others]
+    assert 100_000 < np.mean([path.stat().st_size for path in files]) < 200_000
+    with Image.open(files[0]) as image:
         assert image.size == (640, 480)
 
 
 def test_worker_processes_get_their_pictures_from_files(tmp_path: Path):
-    pictures = data.PillowDataset(data.photographs(tmp_path, 1))
+    pictures = data.PillowDataset(data.write_photographs(tmp_path, 1))
     assert pictures[0].shape == (3, 224, 224)
     assert torch.equal(pictures[0], pictures[0])
 
 
-def test_none_is_refused():
+def test_zero_images_are_refused():
     with pytest.raises(InputError, match="--images and --repeat must be at least 1"):
         perf.main(["data", "--images", "0"])

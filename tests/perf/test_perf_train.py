@@ -1,4 +1,4 @@
-"""The measurement of training: a small one on the CPU, with torch, timm, torchvision and numpy alone."""
+"""`python -m bench.perf train` with a small network on the CPU, without optional packages."""
 
 import json
 import subprocess
@@ -12,6 +12,7 @@ import torch
 from bench.base import method_names
 from bench.base.errors import InputError
 from bench.base.paths import ROOT
+from bench.perf import speed_record
 from bench.perf import train as perf
 from bench.training import batches, method
 from bench.training.batches import InputTransform
@@ -34,18 +35,18 @@ def test_on_the_cpu_it_measures_a_small_network_and_writes_a_dated_record(tmp_pa
     assert done.returncode == 0, done.stderr
     (path,) = tmp_path.glob("train-*-cpu.json")
     record = json.loads(path.read_text(encoding="utf-8"))
-    assert record["schema"] == perf.SCHEMA
+    assert record["schema"] == speed_record.SCHEMA
     figures = record["images_per_second"]["eager"]["srn"]
     assert list(figures["stages"]) == ["main", "attention", "regularization", "joint"]
     for stage in figures["stages"].values():
         assert set(stage) == {"pipeline", "resident", "ratio", "memory_bytes", "first_step_seconds"}
         assert min(stage.values()) > 0
     assert figures["evaluation"] > 0
-    shared = {name: found["stages"] for name, found in record["images_per_second"]["eager"].items()}
-    for name in ("main", "attention"):  # trained once for both, and measured once
+    shared = {name: rates["stages"] for name, rates in record["images_per_second"]["eager"].items()}
+    for name in ("main", "attention"):  # trained once for both methods, and measured once
         assert shared["srn"][name] == shared["srn_att"][name]
     assert shared["srn"]["joint"] != shared["srn_att"]["joint"]
-    assert record["projected_hours"] == {"eager": {}}  # a small network's say nothing
+    assert record["projected_hours"] == {"eager": {}}  # nothing is projected from a small network
     assert record["provenance"]["threads"] >= 1
     assert "srn joint, eager" in done.stdout
     assert f"written to {path}" in done.stdout
@@ -53,10 +54,10 @@ def test_on_the_cpu_it_measures_a_small_network_and_writes_a_dated_record(tmp_pa
 
 def test_hours_add_up_and_equal_stages_count_once():
     stages = {key: {"pipeline": 1000.0} for key in ("main", "attention", "regularization", "joint")}
-    found: dict[str, Any] = {
+    rates_by_method: dict[str, Any] = {
         name: {"stages": stages, "evaluation": 10_000.0} for name in ("resnet101", "srn_att", "srn")
     }
-    hours = perf.hours(found, 100_000)
+    hours = speed_record.hours(rates_by_method, 100_000)
     epoch = (95_000 / 1000 + 5_000 / 10_000) / 3600
     assert hours["resnet101"] == pytest.approx(30 * epoch)
     assert hours["srn"] == hours["srn_att"] == pytest.approx(60 * epoch)
@@ -74,38 +75,38 @@ def test_the_table_names_projected_hours_and_ratios():
     figures = {"srn": {"stages": {"main": rate}, "evaluation": 5.0}}
     record = {"size": {"trunk": "t", "batch": 96}, "provenance": {"hardware": "H"}}
     record |= {"images_per_second": {"eager": figures}, "projected_hours": {"eager": {"coco": {"srn": 1.25}}}}
-    text = "\n".join(perf.lines(record))
+    text = "\n".join(speed_record.lines(record))
     assert "0.97   1.0 GiB" in text
     assert "projected hours, coco, eager: srn 1.25" in text
 
 
 def test_pipeline_and_one_resident_batch_take_turns():
-    made, feed = perf.Made(perf.SMALL), perf.InTurn()
+    store, feed = perf.SyntheticStore(perf.SMALL), perf.AlternatingFeed()
     _, stages = perf.build("resnet101", perf.SMALL, torch.device("cpu"))
     pixels = InputTransform((0.5,) * 3, (0.2,) * 3, torch.device("cpu"))
     epochs, expected = [], []
     for epoch in range(1, 5):
-        how: dict[str, Any] = {"stage": stages[0], "seed": 0, "epoch": epoch}
-        chosen = batches.plan(made.fitted, **how)
-        epochs.append(list(feed(made.train, chosen, pixels=pixels, **how)))
-        expected.append(list(batches.training(made.train, chosen, pixels=pixels, **how)))
+        options: dict[str, Any] = {"stage": stages[0], "seed": 0, "epoch": epoch}
+        plan = batches.plan(store.fitted, **options)
+        epochs.append(list(feed(store.train, plan, pixels=pixels, **options)))
+        expected.append(list(batches.training(store.train, plan, pixels=pixels, **options)))
     for number in (0, 2):
-        for found, real in zip(epochs[number], expected[number], strict=True):
-            assert torch.equal(found.images_BCHW, real.images_BCHW)
+        for batch, real in zip(epochs[number], expected[number], strict=True):
+            assert torch.equal(batch.images_BCHW, real.images_BCHW)
     assert len(epochs[1]) == len(epochs[3]) == perf.SMALL.steps
     assert all(batch is epochs[1][0] for batch in epochs[1] + epochs[3])
     assert torch.equal(epochs[1][0].images_BCHW, expected[1][0].images_BCHW)
-    assert feed.first > 0
+    assert feed.first_step_seconds > 0
 
 
 def test_too_few_steps_are_refused():
-    with pytest.raises(InputError, match="--steps 1: at least 2"):
+    with pytest.raises(InputError, match="--steps 1: give at least 2"):
         perf.main(["--steps", "1"])
 
 
 @pytest.mark.parametrize("name", method_names.methods_in_order())
-def test_no_method_diverges_on_made_up_labels(name: str):
-    """It would end the measurement of all that come after it."""
-    stages = method.load_method(name).stages(perf.measured(name, perf.SMALL))
+def test_no_method_diverges_on_random_labels(name: str):
+    """It would end the measurement, and the methods after it would have no results."""
+    stages = method.load_method(name).stages(perf.measured_recipe(name, perf.SMALL))
     trained = [stage for stage in stages if isinstance(stage, Stage)]
     assert all(stage.schedule.lr * max(stage.trains.values()) <= 1e-7 for stage in trained)

@@ -1,6 +1,6 @@
-"""The report's page in a real browser: it loads without a complaint and shows its figures on every screen.
+"""The report's page in a real browser: it loads without errors and shows its figures on every screen.
 
-`nox -s browser` runs this; it needs Playwright and a Chromium, which the tests elsewhere do without.
+`nox -s browser` runs these tests; they need Playwright and Chromium.
 """
 
 import importlib
@@ -15,7 +15,7 @@ from bench.report import figure, html_page
 from bench.report.figure import QUESTIONS, ReportFigure
 from bench.report.figure_style import Canvas
 from bench.report.label_gains import _draw_gain
-from bench.results.comparison_table import build
+from bench.results.comparison_table import build_table
 
 pytestmark = pytest.mark.browser
 ROWS = [{"label": f"label {n}", "gain": 3.0 - n, "companions": 2.0} for n in range(8)]
@@ -23,7 +23,7 @@ ROWS = [{"label": f"label {n}", "gain": 3.0 - n, "companions": 2.0} for n in ran
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """The Chromium on this machine, else Playwright's own."""
+    """An installed Chromium, else Playwright's own."""
     playwright = importlib.import_module("playwright.sync_api")
     path = shutil.which("chromium") or shutil.which("google-chrome")
     with playwright.sync_playwright() as engine:
@@ -40,34 +40,32 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         figure.draw(ReportFigure(f"figure-{n}", QUESTIONS[n], "Gain", "A caption.", "Bars.", draw, {}, ROWS))
         for n in range(2)
     ]
-    for one in drawn:
-        figure.write(one, folder / "figures")
-    table = build("demo", folder)
+    for drawn_figure in drawn:
+        figure.write(drawn_figure, folder / "figures")
+    table = build_table("demo", folder)
     text = html_page.build(
-        "A report", answer=["Does it help? Yes."], table=table, drawn=drawn, lacking=["None."]
+        "A report", headline=["Does it help? Yes."], table=table, drawn_figures=drawn, missing=["None."]
     )
     (folder / "index.html").write_text(text, encoding="utf-8")
     return folder / "index.html"
 
 
-def draw(paper: Canvas) -> Any:
-    return _draw_gain(ROWS, paper)
+def draw(canvas: Canvas) -> Any:
+    return _draw_gain(ROWS, canvas)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
-def test_the_page_shows_its_figures_and_complains_of_nothing(
-    browser: Any, report: Path, width: int, scheme: str
-):
+def test_the_page_shows_its_figures_without_errors(browser: Any, report: Path, width: int, scheme: str):
     tab = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
-    complaints: list[str] = []
-    tab.on("console", lambda message: complaints.append(message.text))
-    tab.on("pageerror", lambda error: complaints.append(str(error)))
-    tab.on("requestfailed", lambda request: complaints.append(request.url))
+    errors: list[str] = []
+    tab.on("console", lambda message: errors.append(message.text))
+    tab.on("pageerror", lambda error: errors.append(str(error)))
+    tab.on("requestfailed", lambda request: errors.append(request.url))
     tab.goto(report.as_uri())
     boxes = [svg.bounding_box() for svg in tab.query_selector_all("figure svg") if svg.is_visible()]
-    assert complaints == []
-    assert len(boxes) == 2  # of each figure the picture for this width alone
+    assert errors == []
+    assert len(boxes) == 2  # each figure once, in the width for this screen
     for box in boxes:
         assert box["x"] >= 0
         assert box["x"] + box["width"] <= width
@@ -77,7 +75,7 @@ def test_the_page_shows_its_figures_and_complains_of_nothing(
     tab.close()
 
 
-def test_text_stands_out_from_its_ground(browser: Any, report: Path):
+def test_text_stands_out_from_the_background(browser: Any, report: Path):
     """At least 7 to 1, the enhanced contrast of the Web Content Accessibility Guidelines 2.2."""
     for scheme in ("light", "dark"):
         tab = browser.new_page(color_scheme=scheme)
@@ -87,9 +85,9 @@ def test_text_stands_out_from_its_ground(browser: Any, report: Path):
             " const text = getComputedStyle(document.querySelector('figure .wide svg text'));"
             " return [style.backgroundColor, style.color, text.fill]; }"
         )
-        ground, page_text, figure_text = (luminance(colour) for colour in colours)
+        background, page_text, figure_text = (luminance(colour) for colour in colours)
         for text in (page_text, figure_text):
-            bright, dark = max(text, ground), min(text, ground)
+            bright, dark = max(text, background), min(text, background)
             assert (bright + 0.05) / (dark + 0.05) >= 7, scheme
         tab.close()
 
@@ -107,7 +105,7 @@ def readable(tab: Any) -> bool:
 
 
 def luminance(colour: str) -> float:
-    """Of `rgb(r, g, b)`, relative, 0 to 1."""
+    """The relative luminance of `rgb(r, g, b)`, 0 to 1."""
     parts = [int(part) / 255 for part in colour[colour.index("(") + 1 : -1].split(",")[:3]]
     linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

@@ -1,4 +1,4 @@
-"""The numbers behind the report's figures, each against a plain transcription of what it says."""
+"""The numbers in the report's figures and sentences, each against a plain computation of its definition."""
 
 import doctest
 import importlib
@@ -12,18 +12,19 @@ import pytest
 from sklearn.metrics import precision_recall_curve
 
 from bench.base.errors import InputError
+from bench.base.run_folder import RunFolder
 from bench.data import cards
 from bench.data.formats import Box
 from bench.report import evidence, headline
-from bench.report.attention import _covered, finding, found_only_by
-from bench.report.curves import precision_recall, rows_of
+from bench.report.attention import _covered, images_to_show, pointing_game
+from bench.report.curves import epoch_rows, precision_recall
 from bench.report.evidence import Evidence
-from bench.report.gain import Gain, chosen, companions, gain
-from bench.report.label_gains import gained, rank_correlation
+from bench.report.gain import Gain, choose_labels, companions, compute_gain
+from bench.report.label_gains import gain_rows, rank_correlation
 from bench.report.label_relations import lift, relation
-from bench.report.model_outputs import ModelOutputs, centres, centres_of_mass
-from bench.report.neurons import correlations, means, sensitive
-from bench.report.top_images import excited, likeness
+from bench.report.model_outputs import ModelOutputs, box_centres, centres_of_mass
+from bench.report.neurons import correlations, means, position_neurons
+from bench.report.top_images import likeness, top_images
 from bench.results.record import Record
 from bench.scoring import metrics, predictions
 from bench.scoring.average_precision import average_precision
@@ -41,19 +42,18 @@ def test_the_doctests_hold(name: str):
 
 @pytest.fixture
 def rng() -> np.random.Generator:
-    """The same draws for a test whichever others run before it."""
+    """The same random numbers for a test, whichever other tests run before it."""
     return np.random.default_rng(5)
 
 
-def of(*members: Record, folder: Any = None) -> Evidence:
+def evidence_of(*members: Record, folder: Path = Path("none")) -> Evidence:
     """Evidence of made-up records."""
-    found = evidence.groups(members)
-    return Evidence(CARD, folder, "here", found, *PAIR)
+    return Evidence(CARD, RunFolder(folder), "here", evidence.groups(members), *PAIR)
 
 
-def statement(**changes: Any) -> ModelOutputs:
+def small_outputs(**changes: Any) -> ModelOutputs:
     """Six images of 8 x 8 with three labels, maps of 2 x 2, and four neurons."""
-    usual: dict[str, Any] = {
+    default: dict[str, Any] = {
         "rows_M": np.arange(6),
         "ids": tuple("abcdef"),
         "pixels_MSS3": np.zeros((6, 8, 8, 3), np.uint8),
@@ -64,73 +64,77 @@ def statement(**changes: Any) -> ModelOutputs:
         "neurons_MK": np.eye(6, 4),
         "influence_CC": np.eye(3),
     }
-    return ModelOutputs(**usual | changes)
+    return ModelOutputs(**default | changes)
 
 
 class TestGain:
     def test_is_the_difference_of_the_means_over_seeds(self):
         shifts = {"resnet101": (0.0, 1.0), "srn": (2.0, 5.0, 5.0)}
-        made = [records.fake(m, seed, shift=s) for m in shifts for seed, s in enumerate(shifts[m])]
-        found = gain(of(*made, folder=Path("none")), *PAIR)
-        assert found.mAP == pytest.approx(4.0 - 0.5)
-        assert found.AP_C[[0, 2]] == pytest.approx([3.5, 0.0])
-        assert np.isnan(found.AP_C[1])
+        members = [
+            records.fake(name, seed, shift=shift)
+            for name, of_seeds in shifts.items()
+            for seed, shift in enumerate(of_seeds)
+        ]
+        gain = compute_gain(evidence_of(*members), *PAIR)
+        assert gain.mAP == pytest.approx(4.0 - 0.5)
+        assert gain.AP_C[[0, 2]] == pytest.approx([3.5, 0.0])
+        assert np.isnan(gain.AP_C[1])
 
     def test_its_interval_is_that_of_replicates_scored_one_by_one(self, tmp_path, rng: np.random.Generator):
         labels_NC = np.where(rng.random((40, 3)) < 0.4, 1, -1).astype(np.int8)
-        made, logits = [], {}
+        members, logits = [], {}
         for name, seed in itertools.product(("resnet101", "srn"), (0, 1)):
             logits[name, seed] = (rng.normal(size=(40, 3)) + (1 + (name == "srn")) * labels_NC).astype("f4")
-            made.append(predicted(tmp_path, name, seed, logits[name, seed], labels_NC))
-        found = gain(of(*made, folder=tmp_path), *PAIR, replicates=50)
+            members.append(predicted(tmp_path, name, seed, logits[name, seed], labels_NC))
+        gain = compute_gain(evidence_of(*members, folder=tmp_path), *PAIR, replicates=50)
         plain = [replicate(number, logits, labels_NC) for number in range(50)]
-        assert found.seeds == (0, 1)
-        assert found.ends == pytest.approx(np.percentile(plain, [2.5, 97.5]))
-        assert found.is_clear == (found.ends[0] > 0 or found.ends[1] < 0)
+        assert gain.seeds == (0, 1)
+        assert gain.ends == pytest.approx(np.percentile(plain, [2.5, 97.5]))
+        assert gain.is_clear == (gain.ends[0] > 0 or gain.ends[1] < 0)
 
     def test_point_and_interval_are_of_the_same_seeds(self, tmp_path, rng: np.random.Generator):
-        """A third seed without predictions would move the point out of its interval."""
+        """A third seed without predictions would move the gain out of its interval."""
         labels_NC = np.where(rng.random((40, 3)) < 0.4, 1, -1).astype(np.int8)
-        made = [records.fake("srn", 2, metrics=scored(0.0)), records.fake("resnet101", 2)]
+        members = [records.fake("srn", 2, metrics=scored(0.0)), records.fake("resnet101", 2)]
         for name, seed in itertools.product(("resnet101", "srn"), (0, 1)):
             logits_NC = (rng.normal(size=(40, 3)) + (1 + (name == "srn")) * labels_NC).astype("f4")
-            made.append(predicted(tmp_path, name, seed, logits_NC, labels_NC))
-        both = of(*made, folder=tmp_path)
-        found = gain(both, *PAIR, replicates=50)
-        assert found.mAP == pytest.approx(both.mAP(PAIR[0], (0, 1)) - both.mAP(PAIR[1], (0, 1)))
-        assert found.ends[0] < found.mAP < found.ends[1]
-        assert found.ends_2C[0, 0] <= found.AP_C[0] <= found.ends_2C[1, 0]
-        text = headline.does_it_help(both, PAIR, found, None)
+            members.append(predicted(tmp_path, name, seed, logits_NC, labels_NC))
+        both = evidence_of(*members, folder=tmp_path)
+        gain = compute_gain(both, *PAIR, replicates=50)
+        assert gain.mAP == pytest.approx(both.mAP(PAIR[0], (0, 1)) - both.mAP(PAIR[1], (0, 1)))
+        assert gain.ends[0] < gain.mAP < gain.ends[1]
+        assert gain.ends_2C[0, 0] <= gain.AP_C[0] <= gain.ends_2C[1, 0]
+        text = headline.does_it_help(both, PAIR, gain, None)
         assert f"SRN has mAP {both.mAP(PAIR[0], (0, 1)):.1f} %" in text
-        assert text.endswith(", means of the seeds that both have predictions of: 0, 1.")
+        assert text.endswith(", means of the seeds of which both have predictions: 0, 1.")
 
     def test_predictions_of_another_run_than_the_records_are_left_out(self, tmp_path):
         logits_NC, labels_NC = np.eye(4, 3, dtype="f4"), np.where(np.eye(4, 3) > 0, 1, -1).astype(np.int8)
-        made = [predicted(tmp_path, name, 0, logits_NC, labels_NC) for name in ("srn", "resnet101")]
-        assert gain(of(*made, folder=tmp_path), *PAIR, replicates=5).seeds == (0,)
-        both = of(made[0], records.fake("resnet101"), folder=tmp_path)
-        assert gain(both, *PAIR, replicates=5).ends is None
-        assert both.strays == [tmp_path / "predictions/resnet101-seed0.safetensors"]
+        members = [predicted(tmp_path, name, 0, logits_NC, labels_NC) for name in ("srn", "resnet101")]
+        both = evidence_of(*members, folder=tmp_path)
+        assert compute_gain(both, *PAIR, replicates=5).seeds == (0,)
+        both = evidence_of(members[0], records.fake("resnet101"), folder=tmp_path)
+        assert compute_gain(both, *PAIR, replicates=5).ends is None
+        assert both.strays == [RunFolder(tmp_path).predictions("resnet101-seed0")]
 
     def test_predictions_of_different_test_sets_are_refused(self, tmp_path):
         labels_NC = np.where(np.eye(4, 3) > 0, 1, -1).astype(np.int8)
-        made = [
+        members = [
             predicted(tmp_path, name, 0, np.zeros((4, 3), "f4"), labels)
             for name, labels in (("resnet101", labels_NC), ("srn", labels_NC[::-1].copy()))
         ]
-        both = of(*made, folder=tmp_path)
+        both = evidence_of(*members, folder=tmp_path)
         with pytest.raises(InputError, match="two runs on demo predict different test sets; run one of them"):
-            gain(both, *PAIR)
+            compute_gain(both, *PAIR)
 
 
 def predicted(folder: Path, name: str, seed: int, logits_NC: Any, labels_NC: Any) -> Record:
-    """The record of predictions that lie in the folder."""
-    predictions.write(
-        folder / f"predictions/{name}-seed{seed}.safetensors", Predictions(logits_NC, labels_NC, {})
-    )
-    found = metrics.evaluate(logits_NC, labels_NC)
-    AP = dict(zip(records.LABELS, found["AP"].tolist(), strict=True))
-    return records.fake(name, seed, metrics=scored(found["mAP"], AP=AP))
+    """Write predictions of a run into the folder, and return their record."""
+    path = RunFolder(folder).predictions(f"{name}-seed{seed}")
+    predictions.write_predictions(path, Predictions(logits_NC, labels_NC, {}))
+    scores = metrics.evaluate(logits_NC, labels_NC)
+    AP = dict(zip(records.LABELS, scores["AP"].tolist(), strict=True))
+    return records.fake(name, seed, metrics=scored(scores["mAP"], AP=AP))
 
 
 def scored(mAP: float, **more: Any) -> dict[str, Any]:
@@ -148,8 +152,8 @@ def replicate(number: int, logits: Any, labels_NC: Any) -> float:
 
 
 def test_labels_are_sorted_by_their_gain_and_correlated_with_their_companions():
-    found = Gain(1.0, np.array([1.0, np.nan, 3.0]))
-    rows = gained(of(), found, np.array([2.0, np.nan, 1.0]))
+    gain = Gain(1.0, np.array([1.0, np.nan, 3.0]))
+    rows = gain_rows(evidence_of(), gain, np.array([2.0, np.nan, 1.0]))
     assert rows == [
         {"label": "two", "gain": 3.0, "companions": 1.0},
         {"label": "zero", "gain": 1.0, "companions": 2.0},
@@ -173,10 +177,10 @@ def test_precision_and_recall_are_those_of_scikit_learn(rng: np.random.Generator
     scores_N, labels_N = rng.permutation(50).astype(float), np.where(rng.random(50) < 0.3, 1, -1)
     recall_P, precision_P = precision_recall(scores_N, labels_N)
     precision, recall, _ = precision_recall_curve(labels_N == 1, scores_N)
-    known = {(round(r, 9), round(p, 9)) for r, p in zip(100 * recall, 100 * precision, strict=True)}
-    mine = [(round(r, 9), round(p, 9)) for r, p in zip(recall_P, precision_P, strict=True)]
-    assert set(mine) <= known
-    assert len(mine) == (labels_N == 1).sum()
+    expected = {(round(r, 9), round(p, 9)) for r, p in zip(100 * recall, 100 * precision, strict=True)}
+    pairs = [(round(r, 9), round(p, 9)) for r, p in zip(recall_P, precision_P, strict=True)]
+    assert set(pairs) <= expected
+    assert len(pairs) == (labels_N == 1).sum()
     assert precision_P.mean() == pytest.approx(
         100 * average_precision(scores_N, labels_N == 1, area="at positives")
     )
@@ -187,7 +191,7 @@ def test_the_epochs_of_all_stages_stand_in_their_order():
         {"name": name, "epochs": [{"epoch": n, "loss": 1.0, "held_out_loss": 2.0} for n in (1, 2)]}
         for name in ("main", "joint")
     ]
-    rows = rows_of(records.fake(stages=stages))
+    rows = epoch_rows(records.fake(stages=stages))
     assert [(row["stage"], row["epoch"]) for row in rows] == [
         ("main", 1),
         ("main", 2),
@@ -197,13 +201,13 @@ def test_the_epochs_of_all_stages_stand_in_their_order():
     assert rows[0]["held_out_mAP"] is None
 
 
-class TestPlaces:
-    def test_a_label_that_is_there_twice_has_no_place(self):
-        there = [[Box(0, 0.0, 0.5, 0.5, 0.5), Box(1, 0.5, 0, 0.5, 1), Box(1, 0, 0, 1, 1)], []]
-        found = centres(there, 3)
-        assert found[0, 0].tolist() == [75.0, 25.0]
-        assert np.isnan(found[0, 1:]).all()
-        assert np.isnan(found[1]).all()
+class TestPositions:
+    def test_a_label_with_two_boxes_has_no_position(self):
+        boxes = [[Box(0, 0.0, 0.5, 0.5, 0.5), Box(1, 0.5, 0, 0.5, 1), Box(1, 0, 0, 1, 1)], []]
+        centres_MC2 = box_centres(boxes, 3)
+        assert centres_MC2[0, 0].tolist() == [75.0, 25.0]
+        assert np.isnan(centres_MC2[0, 1:]).all()
+        assert np.isnan(centres_MC2[1]).all()
 
     def test_the_centre_of_mass_is_the_mean_over_positions(self, rng: np.random.Generator):
         maps_MCHW = rng.random((3, 2, 4, 5))
@@ -213,68 +217,68 @@ class TestPlaces:
                 middle = np.array([100 * (y + 0.5) / 4, 100 * (x + 0.5) / 5])
                 plain[m, c] += maps_MCHW[m, c, y, x] / maps_MCHW[m, c].sum() * middle
         labels_MC = np.array([[1, 1], [1, 0], [-1, 1]])
-        found = centres_of_mass(maps_MCHW, labels_MC)
-        assert np.allclose(found[labels_MC == 1], plain[labels_MC == 1])
-        assert np.isnan(found[labels_MC != 1]).all()
+        centres_MC2 = centres_of_mass(maps_MCHW, labels_MC)
+        assert np.allclose(centres_MC2[labels_MC == 1], plain[labels_MC == 1])
+        assert np.isnan(centres_MC2[labels_MC != 1]).all()
 
-    def test_positions_on_a_box_are_those_in_it_and_the_one_with_its_middle(self):
+    def test_a_box_covers_the_positions_in_it_and_the_one_with_its_centre(self):
         on_HW = _covered([Box(0, 0.0, 0.0, 0.5, 0.25)], (4, 4))
         assert np.argwhere(on_HW).tolist() == [[0, 0], [0, 1]]
         tiny_HW = _covered([Box(0, 0.95, 0.95, 0.05, 0.05)], (4, 4))
         assert np.argwhere(tiny_HW).tolist() == [[3, 3]]
 
-    def test_attention_that_finds_its_label_or_a_companion_is_told_from_chance(self):
+    def test_attention_on_its_label_or_on_another_is_counted_beside_chance(self):
         boxes = [[Box(0, 0, 0, 0.5, 0.5), Box(1, 0.5, 0.5, 0.5, 0.5)]]
         attention = np.zeros((1, 2, 2, 2))
         attention[0, 0, 0, 0] = attention[0, 1, 0, 0] = 1  # label 0 on itself, label 1 on label 0
-        found = finding(attention, boxes)
-        assert (found.own, found.companion) == (50.0, 50.0)
-        assert (found.own_by_chance, found.companion_by_chance) == (25.0, 25.0)
+        shares = pointing_game(attention, boxes)
+        assert (shares.own, shares.companion) == (50.0, 50.0)
+        assert (shares.own_by_chance, shares.companion_by_chance) == (25.0, 25.0)
 
 
-def test_images_are_those_that_the_other_model_misses_and_none_twice():
-    told = statement(logits={"y": np.array([[1.0, 1, 1]] * 6)})
-    other_MC = np.array([[1.0, 1, 1], [-1, -1, 1], [1, -1, 1], [1, 1, -1], [1, 1, -1], [1, 1, 1]])
-    assert found_only_by(told, other_MC, [0, 1, 2]) == [1, 2, 3]
-    assert found_only_by(told, None, [0, 0, 0, 0]) == [0, 1, 3]
+def test_images_to_show_are_those_that_the_baseline_misses_and_none_twice():
+    outputs = small_outputs(logits={"y": np.array([[1.0, 1, 1]] * 6)})
+    baseline_MC = np.array([[1.0, 1, 1], [-1, -1, 1], [1, -1, 1], [1, 1, -1], [1, 1, -1], [1, 1, 1]])
+    assert images_to_show(outputs, baseline_MC, [0, 1, 2]) == [1, 2, 3]
+    assert images_to_show(outputs, None, [0, 0, 0, 0]) == [0, 1, 3]
 
 
 class TestNeurons:
-    def test_correlations_are_numpys_and_0_for_a_silent_neuron(self, rng: np.random.Generator):
-        neurons_MK, place_M = rng.random((30, 5)), rng.random(30)
+    def test_correlations_are_those_of_numpy_and_0_for_a_constant_neuron(self, rng: np.random.Generator):
+        neurons_MK, position_M = rng.random((30, 5)), rng.random(30)
         neurons_MK[:, 2] = 0.1
-        plain = [0.0 if k == 2 else np.corrcoef(neurons_MK[:, k], place_M)[0, 1] for k in range(5)]
-        assert correlations(neurons_MK, place_M) == pytest.approx(plain)
+        plain = [0.0 if k == 2 else np.corrcoef(neurons_MK[:, k], position_M)[0, 1] for k in range(5)]
+        assert correlations(neurons_MK, position_M) == pytest.approx(plain)
 
-    def test_a_neuron_that_follows_a_place_is_found_and_holds_on_unseen_images(
+    def test_a_neuron_that_follows_a_position_is_chosen_and_confirmed_on_unseen_images(
         self, rng: np.random.Generator
     ):
-        places_MC2 = rng.random((200, 1, 2))
+        positions_MC2 = rng.random((200, 1, 2))
         neurons_MK = rng.random((200, 300))
-        neurons_MK[:, 7] -= 3 * places_MC2[:, 0, 1]
-        vertical, horizontal = sensitive(neurons_MK, places_MC2)
+        neurons_MK[:, 7] -= 3 * positions_MC2[:, 0, 1]
+        vertical, horizontal = position_neurons(neurons_MK, positions_MC2)
         assert horizontal.neuron == 7
         assert horizontal.chosen < -0.9
         assert horizontal.unseen > 0.9
         # The best of 300 neurons correlates by chance in the half that chose it, and not in the other.
         assert abs(vertical.chosen) > 0.2
         assert abs(vertical.unseen) < 0.25
-        for one in (vertical, horizontal):
-            assert one.control_chosen > 0.2
-            assert abs(one.control) < 0.1
+        for neuron in (vertical, horizontal):
+            assert neuron.control_chosen > 0.2
+            assert abs(neuron.control) < 0.1
         mean = means([vertical, horizontal])
         assert mean["p"] == 0.25 if vertical.unseen > vertical.control else 0.75
         assert mean["unseen"] == (vertical.unseen + horizontal.unseen) / 2
         assert mean["chosen"] == (abs(vertical.chosen) - horizontal.chosen) / 2
 
     def test_labels_with_few_images_are_left_out(self, rng: np.random.Generator):
-        places_MC2 = np.full((100, 2, 2), np.nan)
-        places_MC2[:39, 0] = rng.random((39, 2))
-        places_MC2[:40, 1] = rng.random((40, 2))
-        assert {one.label for one in sensitive(rng.random((100, 3)), places_MC2)} == {1}
+        positions_MC2 = np.full((100, 2, 2), np.nan)
+        positions_MC2[:39, 0] = rng.random((39, 2))
+        positions_MC2[:40, 1] = rng.random((40, 2))
+        assert {neuron.label for neuron in position_neurons(rng.random((100, 3)), positions_MC2)} == {1}
 
 
-class TestCompany:
+class TestTopImages:
     def test_likeness_is_the_mean_jaccard_index_of_all_pairs(self, rng: np.random.Generator):
         labels_TC = np.where(rng.random((6, 8)) < 0.5, 1, 0)
         sets = [set(np.flatnonzero(row)) for row in labels_TC]
@@ -287,7 +291,7 @@ class TestCompany:
         labels_MC = np.where(rng.random((200, 6)) < [0.7, 0.7, 0.7, 0.3, 0.3, 0.3], 1, 0)
         neurons_MK = rng.random((200, 20))
         neurons_MK[:, 3] += 5 * (labels_MC[:, :3] == 1).all(axis=1)
-        best, _ = excited(neurons_MK, labels_MC)
+        best, _ = top_images(neurons_MK, labels_MC)
         assert best.neuron == 3
         assert all(image % 2 for image in best.images)
         strongest = sorted(range(1, 200, 2), key=lambda image: -neurons_MK[image, 3])[:6]
@@ -296,31 +300,36 @@ class TestCompany:
 
 
 class TestRelations:
-    def test_lift_is_how_much_more_often_labels_meet_than_by_chance(self):
+    def test_lift_is_how_much_more_often_labels_occur_together_than_by_chance(self):
         together_CC = np.array([[10, 5, 0], [5, 20, 0], [0, 0, 0]])
-        found = lift(together_CC, 100)
-        assert found[0, 1] == pytest.approx(np.log2(5.5 / (10 * 20 / 100)))
-        assert np.isnan(found[2]).all()
+        lift_CC = lift(together_CC, 100)
+        assert lift_CC[0, 1] == pytest.approx(np.log2(5.5 / (10 * 20 / 100)))
+        assert np.isnan(lift_CC[2]).all()
 
-    def test_influence_that_follows_co_occurrence_is_told_from_chance(self, rng: np.random.Generator):
+    def test_influence_that_follows_co_occurrence_has_a_low_p_value_and_a_random_one_has_not(
+        self, rng: np.random.Generator
+    ):
         labels_NC = (rng.random((500, 8)) < 0.3).astype(np.int64)
         labels_NC[:, 1::2] |= labels_NC[:, ::2] & (rng.random((500, 4)) < 0.7)
         together_CC = labels_NC.T @ labels_NC
-        follows = lift(together_CC, 500)
-        found, other = (relation(it, together_CC, 500) for it in (3 * follows - 1, rng.normal(size=(8, 8))))
-        pairs = np.triu_indices(8, 1)
-        assert found.lift == pytest.approx(1.0)
-        assert found.p < 0.05
-        assert found.log_count == pytest.approx(
-            np.corrcoef(follows[pairs], np.log2(together_CC + 0.5)[pairs])[0, 1]
+        lift_CC = lift(together_CC, 500)
+        following, unrelated = (
+            relation(influence_CC, together_CC, 500)
+            for influence_CC in (3 * lift_CC - 1, rng.normal(size=(8, 8)))
         )
-        assert other.p > 0.05
+        pairs = np.triu_indices(8, 1)
+        assert following.lift == pytest.approx(1.0)
+        assert following.p < 0.05
+        assert following.log_count == pytest.approx(
+            np.corrcoef(lift_CC[pairs], np.log2(together_CC + 0.5)[pairs])[0, 1]
+        )
+        assert unrelated.p > 0.05
 
 
-class TestAnswer:
-    def test_says_no_and_not_clearly_where_that_is_so(self):
-        both = of(records.fake("srn"), records.fake("resnet101", shift=1.0))
-        for found, word in (
+class TestHeadline:
+    def test_states_yes_no_or_not_clearly_by_the_interval(self):
+        both = evidence_of(records.fake("srn"), records.fake("resnet101", shift=1.0))
+        for gain, start in (
             (
                 Gain(-1.0, np.zeros(3), (0,), (-2.0, -0.5)),
                 "Does it help? No: SRN has mAP 80.0 %, ResNet-101 81.0 %: -1.00 points (95 %",
@@ -328,65 +337,74 @@ class TestAnswer:
             (Gain(1.0, np.zeros(3), (0,), (0.5, 2.0)), "Does it help? Yes: "),
             (Gain(1.0, np.zeros(3), (0,), (-0.5, 2.0)), "Does it help? Not clearly: "),
         ):
-            assert headline.does_it_help(both, PAIR, found, None).startswith(word)
+            assert headline.does_it_help(both, PAIR, gain, None).startswith(start)
 
-    def test_takes_the_spread_of_the_seeds_where_there_is_no_interval(self):
+    def test_compares_all_seeds_where_there_is_no_interval(self):
         shifts = (0.0, 0.25, 1.0)
         baseline = [records.fake("resnet101", seed, shift=shift) for seed, shift in enumerate(shifts)]
         for shift, word in ((0.5, "Not clearly"), (1.5, "Yes"), (-1.5, "No")):
-            mine = [records.fake("srn", seed, shift=shift + seed / 8) for seed in range(3)]
-            text = headline.does_it_help(of(*baseline, *mine), PAIR, Gain(shift, np.zeros(3)), None)
+            subject = [records.fake("srn", seed, shift=shift + seed / 8) for seed in range(3)]
+            text = headline.does_it_help(
+                evidence_of(*baseline, *subject), PAIR, Gain(shift, np.zeros(3)), None
+            )
             assert text.startswith(f"Does it help? {word}: ")
-            too_few = headline.does_it_help(of(*baseline, *mine[1:]), PAIR, Gain(shift, np.zeros(3)), None)
-            words = "It cannot be told without predictions and with fewer than 3 seeds of each: SRN has"
+            too_few = headline.does_it_help(
+                evidence_of(*baseline, *subject[1:]), PAIR, Gain(shift, np.zeros(3)), None
+            )
+            words = (
+                "This cannot be decided without predictions and with fewer than 3 seeds of each method: SRN"
+            )
             assert too_few.startswith(f"Does it help? {words}")
             assert too_few.endswith(", means of 2 and 3 seeds.")
 
     def test_states_the_control_with_its_interval(self):
-        both = of(records.fake("srn"), records.fake("resnet101"))
-        longer = Gain(0.5, np.zeros(3), (0,), (0.25, 0.75))
-        text = headline.does_it_help(both, PAIR, Gain(1, np.zeros(3), (0,), (0.5, 2.0)), longer)
-        assert text.endswith("for as many epochs it is +0.50 (95 % interval +0.25 to +0.75).")
-        text = headline.does_it_help(both, PAIR, Gain(1, np.zeros(3)), longer)
-        assert text.endswith("to +0.75), over the seeds that both have predictions of: 0.")
+        both = evidence_of(records.fake("srn"), records.fake("resnet101"))
+        control = Gain(0.5, np.zeros(3), (0,), (0.25, 0.75))
+        text = headline.does_it_help(both, PAIR, Gain(1, np.zeros(3), (0,), (0.5, 2.0)), control)
+        assert text.endswith("for as many epochs, the gain is +0.50 points (95 % interval +0.25 to +0.75).")
+        text = headline.does_it_help(both, PAIR, Gain(1, np.zeros(3)), control)
+        assert text.endswith("to +0.75), means of the seeds of which both have predictions: 0.")
 
     def test_a_control_is_one_that_was_trained_for_as_many_epochs(self):
         both = records.fake("srn", epochs=34), records.fake("resnet101", epochs=20)
         for epochs, control in ((34, ("resnet101", "budget=equal")), (20, None)):
             assert (
-                of(*both, records.fake("resnet101", variant="budget=equal", epochs=epochs)).control()
+                evidence_of(*both, records.fake("resnet101", variant="budget=equal", epochs=epochs)).control()
                 == control
             )
-        assert of(*both).control() is None
+        assert evidence_of(*both).control() is None
 
-    def test_calls_a_correlation_by_what_chance_allows(self):
+    def test_states_a_correlation_only_if_it_is_significant(self):
         rows = [{"label": "a", "gain": float(-n), "companions": float(n)} for n in range(8)]
-        assert "gain less (rank correlation -1.00, p < 0.001)" in headline.where_does_it_help(rows)
+        assert (
+            "; labels that occur with more other labels gain less (rank correlation -1.00, p < 0.001)"
+            in headline.where_does_it_help(rows)
+        )
         mixed = [{**row, "companions": float(n * 3 % 8)} for n, row in enumerate(rows)]
-        assert "as far as can be told" in headline.where_does_it_help(mixed)
+        assert "gain neither clearly more nor clearly less (rank" in headline.where_does_it_help(mixed)
 
-    def test_is_silent_on_what_was_not_measured(self):
+    def test_has_no_sentence_on_what_was_not_measured(self):
         assert headline.why({}) == []
         assert headline.why({"branches": {"run": "SRN seed 0", "mAP": {"y": 50.0}}}) == []
         assert headline.why({"branches": {"run": "SRN seed 0", "mAP": {"y_sr": 40.0, "y": 50.0}}}) == [
-            "Why? In SRN seed 0: by itself each branch would score y_sr 40.0 %, the prediction y 50.0 %."
+            "Why? In SRN seed 0: used alone, the branches have mAP y_sr 40.0 %, and the prediction y 50.0 %."
         ]
 
     @pytest.mark.parametrize(
-        ("p", "follow", "goes"),
-        [(0.04, "follow", "goes"), (0.06, "are not shown to follow", "is not shown to go")],
+        ("p", "follow", "grows"),
+        [(0.04, "follow", "grows"), (0.06, "do not clearly follow", "does not clearly grow")],
     )
-    def test_asserts_no_effect_that_chance_would_bring(self, p: float, follow: str, goes: str):
+    def test_states_an_effect_only_if_it_is_significant(self, p: float, follow: str, grows: str):
         facts = {"run": "SRN seed 1", "p": p}
         places = facts | {"unseen": 0.1, "control": -0.001, "places": "those of annotations"}
         relations = facts | {"correlation": 0.2}
         (text,) = headline.why({"fig5-places": places, "relations": relations})
         assert text == (
-            f"Why? In SRN seed 1: neurons {follow} the middle of a label's attention (correlation 0.10; 0.00 "
-            f"with places dealt out anew; p = {p}); what labels do to each other {goes} with how often "
-            f"they meet (correlation +0.20, p = {p})."
+            f"Why? In SRN seed 1: neurons {follow} the centre of a label's attention (correlation 0.10; 0.00 "
+            f"with shuffled positions; p = {p}); the influence of labels on each other {grows} with how "
+            f"often they occur together (correlation +0.20, p = {p})."
         )
 
 
 def test_labels_without_a_gain_are_never_chosen():
-    assert chosen([5.0, np.nan, 1.0]) == [0, 2]
+    assert choose_labels([5.0, np.nan, 1.0]) == [0, 2]

@@ -1,4 +1,4 @@
-"""The verdict on a difference: Student's quantile, the pooled spread, and what becomes of each row."""
+"""The verdict on a difference: Student's quantile, the spread, the tolerance, and rows without a verdict."""
 
 import doctest
 import math
@@ -7,8 +7,8 @@ import pytest
 from scipy.special import stdtrit
 
 from bench.results import agreement
-from bench.results.agreement import judged, quantile, spreads, tolerance
-from bench.results.seed_spread import Spread, moderated
+from bench.results.agreement import quantile, row_spreads, tolerance, with_verdicts
+from bench.results.seed_spread import Spread, shrink_spreads
 from bench.results.table_model import TableRow
 
 MAP = ("all", "mAP")
@@ -27,10 +27,10 @@ def test_quantiles_are_students_or_a_little_more(freedom):
 
 
 def test_every_rows_spread_is_its_own_beside_the_others():
-    found = spreads([row(3, sd=1.0), row(2, sd=2.0), row(1), row(0)])
+    found = row_spreads([row(3, sd=1.0), row(2, sd=2.0), row(1), row(0)])
     own = {0: Spread(1.0, 2), 1: Spread(2.0, 1), 2: Spread(0.0, 0)}
-    assert found == {MAP: moderated(own)}
-    assert spreads([row(0)]) == {}
+    assert found == {MAP: shrink_spreads(own)}
+    assert row_spreads([row(0)]) == {}
 
 
 def test_the_tolerance_is_that_of_a_mean_over_n_seeds_and_of_one_printed_run():
@@ -57,7 +57,7 @@ def test_there_is_a_tolerance_whatever_is_known(spread, stated, expected):
     [(0.0, "within"), (1.0, "within"), (-1.0, "within"), (1.01, "above"), (-1.01, "below")],
 )
 def test_a_difference_is_within_above_or_below(difference, word):
-    (found,) = judged([row(1, difference=difference)])
+    (found,) = with_verdicts([row(1, difference=difference)])
     assert found.lines["verdict"] == {MAP: word}
     assert found.lines["tolerance"] == {MAP: 1.0}
 
@@ -67,9 +67,9 @@ def test_rows_without_a_published_number_or_that_do_not_compare_get_none():
     partial = TableRow(
         "reproduced", "srn", "SRN", n=1, lines={"difference": {MAP: 1.0}}, marks={"partial": "p"}
     )
-    found = judged([bare, partial])
+    found = with_verdicts([bare, partial])
     assert [bool(it.lines.get("verdict")) for it in found] == [False, False]
-    assert agreement.explanation(found) == []
+    assert agreement.verdict_notes(found) == []
 
 
 def test_examples_of_the_docstrings():

@@ -1,4 +1,4 @@
-"""The regression check: what moved is said with exit status 1, what did not passes, and nothing is lost."""
+"""`python -m bench.check`: moved results give exit status 1, and accepting keeps all other records."""
 
 import json
 
@@ -10,7 +10,7 @@ from bench.data import cards
 from bench.results import record
 from bench.results.drift import tolerance
 from bench.results.record import Record
-from bench.results.seed_spread import Spread, moderated
+from bench.results.seed_spread import Spread, shrink_spreads
 from tests.records import fake, refused, write_all, write_card
 
 
@@ -69,8 +69,8 @@ def test_the_same_numbers_pass_with_a_difference_of_nothing(accepted, capsys):
 
 @pytest.mark.usefixtures("accepted")
 def test_a_difference_within_the_spread_passes_and_the_tolerances_are_stated(capsys):
-    """Each method's tolerance is t sd sqrt(1/1 + 1/3), sd and t of its moderated spread."""
-    found = moderated({"resnet101": Spread(0.1, 2), "srn": Spread(0.3, 2)})
+    """Each method's tolerance is t sd sqrt(1/1 + 1/3), sd and t of its shrunk spread."""
+    found = shrink_spreads({"resnet101": Spread(0.1, 2), "srn": Spread(0.3, 2)})
     allowed = {name: tolerance(one, 1, 3) for name, one in found.items()}
     assert allowed["resnet101"] < allowed["srn"]
     write_fresh(fake("srn", 0, shift=0.99 * allowed["srn"]), fake("resnet101", 0, shift=-0.1))
@@ -79,7 +79,10 @@ def test_a_difference_within_the_spread_passes_and_the_tolerances_are_stated(cap
     lines = [line.split() for line in text.splitlines()]
     for name, points in allowed.items():
         assert [f"{name},", "1:3", *[f"{points:.2f}"] * 13] in lines
-    assert "99.9% of chance differences by the spread between accepted seeds, each method's" in text
+    assert (
+        "covers 99.9% of chance differences, given each method's spread between accepted seeds, shrunk"
+        in text
+    )
     assert "largest move is 99% of its tolerance (srn, mAP 80.00 -> " in text
 
 
@@ -108,7 +111,7 @@ def test_other_data_have_moved_whatever_the_numbers_are(accepted, capsys):
 def test_another_protocol_has_moved(accepted, capsys):
     write_fresh(*(one | {"protocol": one["protocol"] | {"top3": "forced"}} for one in accepted))
     status, text = checked(capsys)
-    assert (status, "srn: moved: the protocol of evaluation" in text) == (1, True)
+    assert (status, "srn: moved: the evaluation protocol" in text) == (1, True)
 
 
 @pytest.mark.parametrize("part", ["a class's AP", "another profile"])
@@ -130,14 +133,14 @@ def test_a_recipe_that_is_another_seeds_is_mentioned(capsys):
     recipes = [{"lr": 0.5}, {"lr": 0.1}]
     write_all(paths.REPRODUCED / "demo", *(fake(seed=n, recipe=it) for n, it in enumerate(recipes)))
     write_fresh(*(fake(seed=n, recipe={"lr": 0.5}) for n in range(2)))
-    assert "srn: the recipe is another than the accepted one" in checked(capsys)[1]
+    assert "srn: the recipe differs from the accepted one" in checked(capsys)[1]
 
 
 def test_a_metric_that_is_gone_has_moved(accepted, capsys):
     del accepted[0]["metrics"]["srn2017"]["P-C"]
     write_fresh(accepted[0])
     status, text = checked(capsys)
-    assert (status, "srn: moved: there is no P-C any more" in text) == (1, True)
+    assert (status, "srn: moved: the fresh records have no P-C" in text) == (1, True)
 
 
 @pytest.mark.usefixtures("accepted")
@@ -146,8 +149,8 @@ def test_another_card_recipe_or_partial_data_are_mentioned(capsys):
     write_fresh(fake("srn", 0, shift=-0.3, recipe={"lr": 0.5}, data=data))
     status, text = checked(capsys)
     assert status == 0
-    assert "srn: the data set's card is another than when the records were accepted" in text
-    assert "srn: the recipe is another than the accepted one" in text
+    assert "srn: the data set's card has changed since the records were accepted" in text
+    assert "srn: the recipe differs from the accepted one" in text
     assert "srn: made from partial data" in text
 
 
@@ -220,7 +223,7 @@ def test_accepting_what_differs_in_time_and_place_only_changes_nothing(accepted,
 def test_partial_data_are_accepted_only_on_demand(capsys):
     write_fresh(fake(seed=0), fake(seed=1, data={"partial": True}))
     message = refused(check.main, ["--dataset", "demo", "--accept"], capsys)
-    assert message == "error: made from partial data: srn seed 1; --allow-partial accepts them all the same\n"
+    assert message == "error: made from partial data: srn seed 1; add --allow-partial to accept them\n"
     assert not paths.REPRODUCED.exists()
     assert checked(capsys, "--accept", "--allow-partial")[0] == 0
     assert len(record.read_folder(paths.REPRODUCED / "demo")) == 2
@@ -238,16 +241,20 @@ def test_records_of_another_machine_are_compared_and_accepted(results, capsys):
 @pytest.mark.parametrize(
     ("made", "name", "message"),
     [
-        (fake(dataset="coco"), "srn-seed0.json", "a record of data set 'coco', not of 'demo'; move it away"),
+        (
+            fake(dataset="coco"),
+            "srn-seed0.json",
+            "the record is of data set 'coco', not of 'demo'; move it elsewhere",
+        ),
         (
             fake(seed=1),
             "srn-seed0.json",
-            "a record must carry its own name; call it srn-seed1.json or move it away",
+            "the file name does not match the record; rename it to srn-seed1.json or move it elsewhere",
         ),
         (
             fake(metrics={}, protocol={"profile": "x"}),
             "srn-seed0.json",
-            "not a record: no metrics of its profile 'x'",
+            "not a record: metrics.x (protocol.profile) is missing",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""`python -m bench.compare`: the difference of two predictions, and how sure it is."""
+"""`python -m bench.compare`: the differences between two predictions and their intervals."""
 
 import csv
 import io
@@ -10,7 +10,7 @@ import pytest
 
 from bench import compare
 from bench.base.protocol import ALL, TOP3
-from bench.scoring.bootstrap import draws, interval
+from bench.scoring.bootstrap import draw_weights, interval
 from bench.scoring.metrics import evaluate
 from tests.records import refused
 
@@ -66,7 +66,7 @@ def test_labels_are_sorted_by_what_b_gains_and_those_without_positives_are_left_
 def test_the_interval_is_of_the_paired_difference(files, capsys):
     """Of the same images drawn for both; by hand, for mAP and for the first label's AP."""
     result = found(capsys, *files)
-    (weights,) = [np.concatenate(list(draws(400, 100)), axis=1)]
+    (weights,) = [np.concatenate(list(draw_weights(400, 100)), axis=1)]
     differences = []
     for weight in weights.T:
         scores = [
@@ -96,7 +96,11 @@ def test_a_file_does_not_differ_from_itself(files, capsys):
 
 def test_text_names_the_files_the_size_and_what_the_star_means(files, capsys):
     text = shown(capsys, *files, "--bootstrap", "40", "--profile", "mcar")
-    for part in (f"A: {files[0]}", "400 images, 4 labels; in percent, profile mcar.", "*: it leaves out 0."):
+    for part in (
+        f"A: {files[0]}",
+        "400 images, 4 labels; in percent, profile mcar.",
+        "*: the interval does not contain 0.",
+    ):
         assert part in text
     cells = {line.split()[0]: line.split() for line in text.splitlines() if line}
     assert cells["better"][3].startswith("+")
@@ -134,7 +138,7 @@ def test_mistakes_are_one_line_and_status_2(files, tmp_path, capsys):
     other = refused(compare.main, ["--predictions", files[0], str(tmp_path / "c.npz")], capsys)
     assert "c.npz: another ground truth: label 'plain' of image 0 is" in other
     few = refused(compare.main, ["--predictions", *files, "--bootstrap", "0"], capsys)
-    assert few == "error: --bootstrap 0: give at least 40 replicates, best 1000\n"
+    assert few == "error: --bootstrap 0 is too few; give at least 40, better 1000\n"
     one = refused(compare.main, ["--predictions", files[0]], capsys)
     assert "--predictions: expected 2 arguments" in one
 
@@ -150,13 +154,13 @@ def test_each_files_doubts_and_the_labels_remarks_are_said(tmp_path, capsys):
     words = ["--predictions", str(tmp_path / "a.npz"), str(tmp_path / "b.npz"), "--bootstrap", "100"]
     compare.main(words)
     text = capsys.readouterr().out
-    assert "B: Every value lies from 0 to 1" in text
-    assert "A: Every" not in text
+    assert "B: All values lie from 0 to 1" in text
+    assert "A: All values" not in text
     assert "Labels without a positive, 1 of 3: column 2." in text
     assert "The labels hold 0 and -1" in text
     compare.main([*words, "--probabilities", "B"])
     text = capsys.readouterr().out
-    assert "Every value" not in text
+    assert "All values" not in text
     assert "*" not in text.replace("; *:", "")
 
 

@@ -1,4 +1,4 @@
-"""When a difference of means is a move: the tolerance is the spread between seeds, whatever the machine."""
+"""Drift: the tolerance follows from the spread between seeds; reproduced records are left out."""
 
 import math
 
@@ -6,8 +6,8 @@ import pytest
 import scipy.stats
 
 from bench.results import drift
-from bench.results.record import groups
-from bench.results.seed_spread import Spread, moderated
+from bench.results.record import group_records
+from bench.results.seed_spread import Spread, shrink_spreads
 from tests.records import fake
 
 
@@ -20,9 +20,11 @@ def accepted():
 
 def test_every_groups_spread_is_its_own_beside_the_others(accepted):
     """A single seed has none of its own."""
-    found = drift.spreads(groups([*accepted, fake("resnet107", shift=9)]))
+    found = drift.group_spreads(group_records([*accepted, fake("resnet107", shift=9)]))
     own = {("srn", ""): 0.3, ("resnet101", ""): 0.1}
-    expected = moderated({**{key: Spread(sd, 2) for key, sd in own.items()}, ("resnet107", ""): Spread(0, 0)})
+    expected = shrink_spreads(
+        {**{key: Spread(sd, 2) for key, sd in own.items()}, ("resnet107", ""): Spread(0, 0)}
+    )
     assert len(found) == 13
     for known in found.values():
         assert known.keys() == expected.keys()
@@ -56,7 +58,7 @@ def test_the_two_means_tolerate_no_more_than_common_seeds_would():
 def test_only_what_is_not_reproduced_is_compared(accepted):
     """Seed 0 again as it was, seed 1 moved: its distance is not halved by seed 0's."""
     fresh = [accepted[0], fake("srn", 1, shift=2)]
-    one = next(drift.compare(groups(accepted), groups(fresh)))
+    one = next(drift.compare(group_records(accepted), group_records(fresh)))
     assert (one.name, one.column, one.seeds) == ("srn", ("all", "mAP"), (1, 3))
     assert one.accepted == pytest.approx(80.0)
     assert one.fresh == 82.0
@@ -65,12 +67,12 @@ def test_only_what_is_not_reproduced_is_compared(accepted):
 
 
 def test_a_method_without_a_counterpart_is_not_compared(accepted):
-    assert list(drift.compare(groups(accepted), groups([fake("resnet107")]))) == []
+    assert list(drift.compare(group_records(accepted), group_records([fake("resnet107")]))) == []
 
 
 def test_a_metric_that_one_side_lacks_is_not_compared(accepted):
     lacking = fake("srn", 5)
     del lacking["metrics"]["srn2017"]["P-C"]
-    columns = {one.column for one in drift.compare(groups(accepted), groups([lacking]))}
+    columns = {one.column for one in drift.compare(group_records(accepted), group_records([lacking]))}
     assert len(columns) == 12
     assert ("all", "P-C") not in columns

@@ -1,4 +1,4 @@
-"""Published numbers: each is the printed one, and each file says where it was printed."""
+"""Published results: each number equals the printed one, and each file gives its source."""
 
 import pytest
 
@@ -53,7 +53,7 @@ MCAR = {
     "voc2012": "ResNet-101 448 94.3, ResNet-50 448 93.5, MobileNetV2 448 91.0",
 }
 MSRN = {"coco": "83.4", "nuswide": "61.5", "voc2007": "96.0"}
-FILES = {name: published.read(paths.PUBLISHED / f"{name}.toml") for name in TABLES}
+FILES = {name: published.read_published_file(paths.PUBLISHED / f"{name}.toml") for name in TABLES}
 PRINTED = [(name, row) for name, paper in FILES.items() for row in paper.rows if row.source == "srn"]
 GROUPS = [(name, row, group) for name, row in PRINTED for group in (row.all, row.top3) if "P-O" in group]
 
@@ -79,7 +79,7 @@ def test_every_row_and_number_of_the_paper_is_there_in_its_order(name):
 
 
 def test_nothing_is_there_that_the_paper_does_not_print():
-    assert set(published.names()) >= set(TABLES)
+    assert set(published.published_datasets()) >= set(TABLES)
     numbers = {
         name: sum(len(row.all) + len(row.top3) for mine, row in PRINTED if mine == name) for name in TABLES
     }
@@ -143,7 +143,7 @@ def test_rows_name_the_publication_they_were_taken_from_or_their_trunk_and_size(
 
 @pytest.mark.parametrize("spelling", ["srn", "SRN", "ResNet-SRN", "resnet_srn"])
 def test_a_row_is_found_under_any_spelling(spelling):
-    paper = published.load("coco")
+    paper = published.load_published("coco")
     assert paper
     row = paper.row(spelling)
     assert row
@@ -153,7 +153,7 @@ def test_a_row_is_found_under_any_spelling(spelling):
 
 @pytest.mark.parametrize("name", ["coco", "nuswide", "voc2007", "voc2012"])
 def test_mcar_and_msrn_stand_there_with_trunk_size_profile_and_source(name):
-    paper = published.load(name)
+    paper = published.load_published(name)
     assert paper
     found = {key: [row for row in paper.rows if row.source == key] for key in ("mcar", "msrn")}
     printed = [f"{row.trunk} {row.input_size} {row.all['mAP']}" for row in found["mcar"]]
@@ -167,7 +167,7 @@ def test_mcar_and_msrn_stand_there_with_trunk_size_profile_and_source(name):
 
 
 def test_sources_of_later_papers_name_no_table_that_nobody_looked_up():
-    paper = published.load("voc2007")
+    paper = published.load_published("voc2007")
     assert paper
     assert [str(source).partition(", arXiv ")[2] for source in paper.sources.values()] == [
         "2007.01755",
@@ -176,7 +176,7 @@ def test_sources_of_later_papers_name_no_table_that_nobody_looked_up():
 
 
 def test_of_several_rows_of_a_method_that_of_the_trunk_and_size_is_found():
-    paper = published.load("coco")
+    paper = published.load_published("coco")
     assert paper
     found = [
         paper.row("mcar", trunk=trunk, input_size=size)
@@ -192,22 +192,26 @@ def test_of_several_rows_of_a_method_that_of_the_trunk_and_size_is_found():
 
 
 def test_the_setting_that_a_papers_own_rows_share_is_said_once():
-    usual = {name: paper.usual for name in ("coco", "wider", "voc2007") if (paper := published.load(name))}
-    assert usual == {"coco": "ResNet-101 at 224", "wider": "ResNet-101 at 224", "voc2007": ""}
+    settings = {
+        name: paper.common_setting
+        for name in ("coco", "wider", "voc2007")
+        if (paper := published.load_published(name))
+    }
+    assert settings == {"coco": "ResNet-101 at 224", "wider": "ResNet-101 at 224", "voc2007": ""}
 
 
 def test_a_data_set_may_have_a_card_published_numbers_or_both(tmp_path, monkeypatch):
     (tmp_path / "mine.toml").touch()
     monkeypatch.setattr(cards, "CARDS", tmp_path)
-    assert published.datasets() == sorted({"mine", *published.names()})
-    assert published.load("mine") is None
+    assert published.known_datasets() == sorted({"mine", *published.published_datasets()})
+    assert published.load_published("mine") is None
 
 
 def test_an_unknown_data_set_gets_the_list(tmp_path, monkeypatch):
     monkeypatch.setattr(cards, "CARDS", tmp_path)
-    choices = ", ".join(published.names())
+    choices = ", ".join(published.published_datasets())
     with pytest.raises(InputError, match=f"^unknown data set 'cocoa'; choose from: {choices}$"):
-        published.load("cocoa")
+        published.load_published("cocoa")
 
 
 VALID = """
@@ -232,7 +236,7 @@ all = { mAP = 83.8 }
 def test_a_further_paper_has_its_own_profile_size_and_source(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text(VALID, encoding="utf-8")
-    paper = published.read(path)
+    paper = published.read_published_file(path)
     assert (paper.rows[0].profile, paper.rows[0].input_size, paper.top3) == ("mlgcn", 448, None)
     assert str(paper.sources["a"]) == 'Ada, "On labels", X 2020, arXiv 1, Table 4, p. 5'
 
@@ -241,8 +245,8 @@ def test_a_further_paper_has_its_own_profile_size_and_source(tmp_path):
     ("old", "new", "message"),
     [
         ("title = ", "titel = ", "unknown key of the file 'titel'; choose from: title, columns"),
-        ('columns = ["mAP", "F1-O"]', "", "the file lacks columns"),
-        ('venue = "X 2020"', "", "source 'a' lacks venue"),
+        ('columns = ["mAP", "F1-O"]', "", "the file: columns is missing"),
+        ('venue = "X 2020"', "", "source 'a': venue is missing"),
         ("input_size", "size", "unknown key of row 'Net' 'size'; choose from: name"),
         ('source = "a"', 'source = "b"', "unknown source of row 'Net' 'b'; choose from: a"),
         (
@@ -256,8 +260,12 @@ def test_a_further_paper_has_its_own_profile_size_and_source(tmp_path):
             "unknown profile of row 'Net' 'mlgnc'; choose from: srn2017, mlgcn",
         ),
         ("mAP = 83.8", "map = 83.8", "unknown metric in all of row 'Net' 'map'; choose from: mAP, F1-O"),
-        ("mAP = 83.8", "mAP = 838.0", "all of row 'Net': mAP must be a percentage such as 59.8, not 838.0"),
-        ("mAP = 83.8", 'mAP = "83.8"', "all of row 'Net': mAP must be a percentage such as 59.8, not '83.8'"),
+        ("mAP = 83.8", "mAP = 838.0", "all of row 'Net': mAP must be a number from 0 to 100, not 838.0"),
+        (
+            "mAP = 83.8",
+            'mAP = "83.8"',
+            "all of row 'Net': mAP must be a number with a decimal point, not .83.8.",
+        ),
         ("[[rows]]", "[[rows", "Expected"),
     ],
 )
@@ -265,7 +273,7 @@ def test_a_malformed_file_is_named_with_its_fault(old, new, message, tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text(VALID.replace(old, new, 1), encoding="utf-8")
     with pytest.raises(InputError, match=f"mine.toml: {message}"):
-        published.read(path)
+        published.read_published_file(path)
 
 
 @pytest.mark.parametrize(
@@ -279,6 +287,6 @@ def test_a_malformed_file_is_named_with_its_fault(old, new, message, tmp_path):
 )
 def test_a_row_of_another_trunk_or_size_is_no_counterpart(trunk: str, size: int, is_there: bool):
     """Also where the paper has one row of the method alone."""
-    coco = published.load("coco")
+    coco = published.load_published("coco")
     assert coco is not None
     assert (coco.row("srn", trunk=trunk, input_size=size) is not None) == is_there

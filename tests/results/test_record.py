@@ -1,4 +1,4 @@
-"""Records: what is written can be read, what is no record is named, nothing that was there is lost."""
+"""Records: writing and reading them changes nothing; invalid ones are refused and overwrite nothing."""
 
 import json
 import subprocess
@@ -15,12 +15,12 @@ from tests.records import fake, write_all
 
 def test_what_is_written_is_read_back(tmp_path):
     made = fake(variant="budget=equal")
-    assert record.read(record.write(made, tmp_path / "new" / "folder")) == made
+    assert record.read_record(record.write_record(made, tmp_path / "new" / "folder")) == made
 
 
 def test_a_file_begins_with_the_schema_and_ends_in_a_line_feed(tmp_path):
     shuffled = dict(sorted(fake().items(), reverse=True))
-    text = record.write(shuffled, tmp_path).read_text(encoding="utf-8")
+    text = record.write_record(shuffled, tmp_path).read_text(encoding="utf-8")
     assert text.startswith(
         '{\n "schema": "multilabel-bench/record/1",\n "dataset": "demo",\n "method": "srn",'
     )
@@ -72,7 +72,7 @@ WRONG = [
     (fake(images=[]), r"images must be an object, not \[\]"),
     (fake(data={"partial": "no"}), 'data.partial must be true or false, not "no"'),
     (fake(protocol={"top3": 3}), "protocol.top3 must be text or null, not 3"),
-    (fake(protocol={"profile": "asl"}), "no metrics of its profile 'asl'"),
+    (fake(protocol={"profile": "asl"}), r"metrics.asl \(protocol.profile\) is missing"),
     (fake(metrics={"asl": 1}), "metrics.asl must be an object"),
     (scored(AP=None), "metrics.srn2017.AP must be an object"),
     (scored(mAP=100.1), "metrics.srn2017.mAP must be a number from 0 to 100, not 100.1"),
@@ -80,9 +80,9 @@ WRONG = [
     (scored(mAP=None), "metrics.srn2017.mAP must be a number from 0 to 100, not null"),
     (scored(mAP=True), "metrics.srn2017.mAP must be a number from 0 to 100, not true"),
     (scored(top3={"F1-C": "high"}), 'metrics.srn2017.top3.F1-C must be a number from 0 to 100, not "high"'),
-    (fake(metrics={"srn2017": {"mAP": 80.0}}), "no metrics.srn2017.top3"),
-    (fake(metrics={"srn2017": {"top3": {}}}), "no metrics.srn2017.mAP"),
-    *((without(key), f"no {key}") for key in record.KINDS if key != "schema"),
+    (fake(metrics={"srn2017": {"mAP": 80.0}}), "metrics.srn2017.top3 is missing"),
+    (fake(metrics={"srn2017": {"top3": {}}}), "metrics.srn2017.mAP is missing"),
+    *((without(key), f"{key} is missing") for key in record.KINDS if key != "schema"),
 ]
 
 
@@ -91,9 +91,9 @@ def test_what_is_no_record_is_refused_with_its_fault(content, message, tmp_path)
     path = tmp_path / "srn-seed0.json"
     path.write_text(json.dumps(content), encoding="utf-8")
     with pytest.raises(InputError, match=f"srn-seed0.json: not a record: {message}"):
-        record.read(path)
+        record.read_record(path)
     with pytest.raises(InputError, match=message):
-        record.check(content)
+        record.check_record(content)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_what_is_no_record_is_refused_with_its_fault(content, message, tmp_path)
         (b'{"schema": ', "not a record: not JSON"),
         (b"\xff\xfe", "not a record: not JSON"),
         (b"[" * 100_000, "not a record: not JSON"),
-        (b'{"schema": NaN}', "not a record: it holds NaN, which is no number in JSON"),
+        (b'{"schema": NaN}', "not a record: it holds NaN, which is not a JSON number"),
         (b'{"mAP": 1, "x": -Infinity}', "not a record: it holds -Infinity"),
     ],
 )
@@ -111,33 +111,33 @@ def test_a_damaged_file_is_named(content, message, tmp_path):
     path = tmp_path / "srn-seed0.json"
     path.write_bytes(content)
     with pytest.raises(InputError, match=f"srn-seed0.json: {message}"):
-        record.read(path)
+        record.read_record(path)
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path):
     with pytest.raises(InputError, match=r"none\.json: cannot be read: No such file"):
-        record.read(tmp_path / "none.json")
+        record.read_record(tmp_path / "none.json")
 
 
 def test_a_number_that_is_too_large_for_a_float_is_no_percentage(tmp_path):
-    path = record.write(fake(), tmp_path)
+    path = record.write_record(fake(), tmp_path)
     path.write_text(path.read_text(encoding="utf-8").replace("80.0", "1e999"), encoding="utf-8")
     with pytest.raises(InputError, match="must be a number from 0 to 100, not Infinity"):
-        record.read(path)
+        record.read_record(path)
 
 
 def test_a_perfect_recall_may_pass_100_by_its_rounding_error(tmp_path):
     """(tp + eps) / (gp + eps) + eps with tp = gp is 1 + 2^-52."""
     made = scored(**{"R-C": 100 * (1 + 2.0**-52)})
-    assert record.read(record.write(made, tmp_path)) == made
+    assert record.read_record(record.write_record(made, tmp_path)) == made
 
 
 @pytest.mark.parametrize("wrong", [scored(mAP=float("nan")), fake(stages=[{"loss": float("inf")}])])
 def test_what_is_not_finite_is_not_written_and_the_older_record_stays(wrong, tmp_path):
-    path = record.write(fake(), tmp_path)
+    path = record.write_record(fake(), tmp_path)
     with pytest.raises(ValueError, match=r"from 0 to 100|not JSON compliant"):
-        record.write(wrong, tmp_path)
-    assert record.read(path) == fake()
+        record.write_record(wrong, tmp_path)
+    assert record.read_record(path) == fake()
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -163,37 +163,38 @@ def test_a_folder_that_is_not_there_holds_nothing(tmp_path):
 def test_a_record_of_another_data_set_is_refused(tmp_path):
     write_all(tmp_path, fake())
     with pytest.raises(
-        InputError, match=r"srn-seed0\.json: a record of data set 'demo', not of 'coco'; move it away"
+        InputError, match=r"srn-seed0\.json: the record is of data set 'demo', not of 'coco'; move it"
     ):
         record.read_folder(tmp_path, dataset="coco")
 
 
 def test_a_copy_of_a_record_cannot_count_twice(tmp_path):
-    path = record.write(fake(), tmp_path)
+    path = record.write_record(fake(), tmp_path)
     (tmp_path / "srn-seed0 (1).json").write_bytes(path.read_bytes())
     with pytest.raises(
-        InputError, match=r"seed0 \(1\).json: .* its own name; call it srn-seed0.json or move it"
+        InputError,
+        match=r"seed0 \(1\).json: the file name does not match .*; rename it to srn-seed0.json or move it",
     ):
         record.read_folder(tmp_path)
 
 
 def test_groups_hold_what_differs_in_its_seed_only():
     one, two, other = fake(seed=0), fake(seed=1), fake(variant="lr=0.01")
-    assert record.groups([one, other, two]) == {("srn", ""): [one, two], ("srn", "lr=0.01"): [other]}
+    assert record.group_records([one, other, two]) == {("srn", ""): [one, two], ("srn", "lr=0.01"): [other]}
 
 
 def test_scores_are_the_columns_of_one_profile():
-    found = record.scores(fake(), "srn2017")
+    found = record.metric_values(fake(), "srn2017")
     assert len(found) == 13
     assert (found["all", "mAP"], found["all", "F1-C"], found["top3", "F1-C"]) == (80.0, 81.0, 70.0)
-    assert record.scores(fake(), "voc2007") == {("all", "mAP"): 79.0}
+    assert record.metric_values(fake(), "voc2007") == {("all", "mAP"): 79.0}
 
 
 def test_a_profile_that_a_record_lacks_is_named():
     with pytest.raises(
-        InputError, match=r"record of srn \[lr=1\] seed 0 has no metrics of profile 'mcar'; run it"
+        InputError, match=r"record of srn \[lr=1\] seed 0 has no metrics of profile 'mcar'; run the"
     ):
-        record.scores(fake(variant="lr=1"), "mcar")
+        record.metric_values(fake(variant="lr=1"), "mcar")
 
 
 def test_paths_are_shown_from_the_root_of_the_checkout(tmp_path):

@@ -1,4 +1,4 @@
-"""`python -m bench.score`: anybody's predictions, by every convention, each number the one of `evaluate`."""
+"""`python -m bench.score`: each format and profile gives the numbers of `evaluate`."""
 
 import csv
 import io
@@ -171,11 +171,11 @@ class TestIntervals:
         text = shown(capsys, *files, "--bootstrap", "60")
         lines = [line.split()[:2] for line in text.splitlines()]
         assert lines.index(["97.5", "%"]) == lines.index(["2.5", "%"]) + 1
-        assert "ends of the 95 % interval of 60 bootstrap replicates" in text
+        assert "2.5 %, 97.5 %: 95 % interval from 60 bootstrap replicates" in text
 
     def test_too_few_replicates_are_refused(self, files, capsys):
         message = refused(score.main, [*files, "--bootstrap", "39"], capsys)
-        assert message == "error: --bootstrap 39: give at least 40 replicates, best 1000\n"
+        assert message == "error: --bootstrap 39 is too few; give at least 40, better 1000\n"
 
 
 def test_output_goes_to_a_file(files, tmp_path, capsys):
@@ -202,7 +202,7 @@ def test_a_mistake_is_one_line_and_status_2(words, message, files, capsys):
 def test_a_missing_label_for_top3_is_said(tmp_path, capsys):
     np.savez(tmp_path / "p.npz", logits=LOGITS[:, :2], labels=LABELS[:, :2])
     message = refused(score.main, ["--predictions", str(tmp_path / "p.npz"), "--top3", "forced"], capsys)
-    assert message == "error: k = 3, but an image has 2 labels; give a k from 1 to that\n"
+    assert message == "error: k = 3, but an image has 2 labels; choose k from 1 to 2\n"
 
 
 def test_it_runs_as_a_command_without_torch(files):

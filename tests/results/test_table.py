@@ -1,4 +1,4 @@
-"""The table of a data set: published, reproduced and difference, from whatever results there are."""
+"""`python -m bench.table`: published rows, reproduced rows, differences, marks and verdicts."""
 
 import json
 import subprocess
@@ -132,7 +132,7 @@ def test_one_seed_has_no_deviation_and_no_published_row_no_difference(capsys):
     row = row_of(as_json(capsys), "srn")
     assert (row["n"], row["std"], row["difference"]) == (1, {"all": {}, "top3": {}}, {"all": {}, "top3": {}})
     text = shown(capsys, "--dataset", "demo")
-    assert "no paper reports this data set" in text
+    assert "Published: no results for this data set" in text
     assert not {"sd", "diff", "tol", "verdict"} & set(text.split())
 
 
@@ -155,7 +155,7 @@ def test_fresh_records_hide_the_accepted_ones_and_the_table_says_which(capsys):
     write_all(paths.REPRODUCED / "demo", fake(seed=0), fake(seed=1))
     text = shown(capsys, "--dataset", "demo")
     assert (
-        f"Reproduced: accepted records of {paths.REPRODUCED}/demo (2); there are no fresh ones"
+        f"Reproduced: accepted records of {paths.REPRODUCED}/demo (2); there are no fresh records"
         in " ".join(text.split())
     )
     write_all(paths.RUNS / "demo", fake(seed=0))
@@ -184,7 +184,7 @@ def test_rows_that_do_not_compare_are_marked_and_the_mark_is_explained(capsys):
     assert "\nResNet-101 (mixed) " in text
     assert "mixed: the seeds of resnet101 differ in recipe, card, images." in text
     assert "\nResNet-107 (other protocol) " in text
-    assert "other protocol: scored by another rule for top-3" in text
+    assert "other protocol: scored with another rule for top-3" in text
 
 
 def test_seeds_of_one_recipe_are_not_marked(capsys):
@@ -274,8 +274,11 @@ def test_a_verdict_stands_below_every_difference_within_the_seeds_spread_or_not(
             assert word == ("within" if abs(off) <= tolerance else "above" if off > 0 else "below")
     assert {*row["verdict"]["all"].values(), *row["verdict"]["top3"].values()} == {"within", "above", "below"}
     text = shown(capsys, "--dataset", "coco")
-    assert "\ntol: t sd sqrt(1 + 1 / n) for 95 %, sd of the method's seeds, moderated by that of all" in text
-    assert "\nverdict: within, the mean is no further than tol from the published value" in text
+    assert (
+        "\ntol: t sd sqrt(1 + 1 / n) for 95 %, sd of the method's seeds, shrunk towards the pooled value"
+        in text
+    )
+    assert "\nverdict: within, if the mean differs from the published value by at most tol" in text
 
 
 def test_without_spread_the_tolerance_is_stated_and_may_be_given(capsys):
@@ -312,8 +315,8 @@ def test_partial_data_get_no_verdict(capsys):
     ("option", "message"),
     [
         (["--profile", "coco"], "unknown profile 'coco'; choose from: srn2017, mlgcn, "),
-        (["--tolerance", "-1"], "--tolerance -1.0: give points, from 0 to 100"),
-        (["--tolerance", "nan"], "--tolerance nan: give points, from 0 to 100"),
+        (["--tolerance", "-1"], "--tolerance -1.0 is not allowed; give points from 0 to 100"),
+        (["--tolerance", "nan"], "--tolerance nan is not allowed; give points from 0 to 100"),
     ],
 )
 def test_a_profile_or_tolerance_that_is_none_is_refused(option, message, capsys):
@@ -322,7 +325,7 @@ def test_a_profile_or_tolerance_that_is_none_is_refused(option, message, capsys)
 
 def test_an_unknown_data_set_or_format_is_one_line_that_lists_the_choices(capsys):
     assert refused(table.main, ["--dataset", "cocoa"], capsys) == (
-        f"error: unknown data set 'cocoa'; choose from: {', '.join(published.datasets())}\n"
+        f"error: unknown data set 'cocoa'; choose from: {', '.join(published.known_datasets())}\n"
     )
     assert "invalid choice: 'pdf' (choose from " in refused(
         table.main, ["--dataset", "demo", "--format", "pdf"], capsys
@@ -368,7 +371,7 @@ def test_a_row_on_fewer_images_says_so_and_on_far_fewer_gets_no_verdict(there, m
     """Photographs of NUS-WIDE are gone at their owners'; no two copies have the same."""
     images = {"train": 118_000, "held_out": 1_892, "test": there}
     facts = {"expected": {"train": 119_892, "test": 80_283}}
-    protocol = {"top3": published.load("nuswide").top3}
+    protocol = {"top3": published.load_published("nuswide").top3}
     made = fake(dataset="nuswide", images=images, data=facts, protocol=protocol)
     write_all(paths.RUNS / "nuswide", made)
     row = row_of(as_json(capsys, "nuswide"), "srn")

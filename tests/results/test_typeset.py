@@ -1,4 +1,4 @@
-"""The forms of a table: each is legible or complete, and nothing in a name breaks it."""
+"""The formats of a table: complete, aligned, and safe against special characters in names."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Predictions and ground truth in one order: by name and id where these are given; refused if they differ."""
+"""Predictions and ground truth are aligned by name and id; differing labels, images or truth are refused."""
 
 import doctest
 from dataclasses import replace
@@ -9,9 +9,9 @@ import pytest
 from bench.base.errors import InputError
 from bench.base.protocol import Evaluation
 from bench.data import cards
-from bench.results.ground_truth import load, protocol
+from bench.results.ground_truth import chosen_evaluation, load_with_truth
 from bench.scoring import alignment, predictions
-from bench.scoring.alignment import beside
+from bench.scoring.alignment import align_with
 from bench.scoring.metrics import evaluate
 from bench.scoring.predictions import Predictions
 
@@ -53,7 +53,7 @@ def same(subject, *, names=NAMES):
 
 
 def test_one_file_may_hold_everything(folder):
-    subject = load(npz(folder / "p.npz", logits=LOGITS, labels=LABELS, label_names=NAMES, ids=IDS))
+    subject = load_with_truth(npz(folder / "p.npz", logits=LOGITS, labels=LABELS, label_names=NAMES, ids=IDS))
     same(subject)
     assert (subject.ids, subject.dataset, subject.notes) == (tuple(IDS), "", ())
 
@@ -63,22 +63,24 @@ def test_labels_are_matched_by_name_and_images_by_id_not_by_position(folder):
     given = npz(folder / "p.npz", logits=LOGITS, label_names=NAMES, ids=IDS)
     mixed = LABELS[rows][:, columns]
     truth = npz(folder / "t.npz", labels=mixed, label_names=NAMES[columns], ids=IDS[rows])
-    same(load(given, labels=truth))
+    same(load_with_truth(given, labels=truth))
     lines = [",".join(["id", *NAMES[columns]])]
     lines += [",".join(map(str, [name, *row])) for name, row in zip(IDS[rows], mixed, strict=True)]
     (folder / "t.csv").write_text("\n".join(lines), encoding="utf-8")
-    same(load(given, labels=folder / "t.csv"))
+    same(load_with_truth(given, labels=folder / "t.csv"))
 
 
 def test_without_names_and_ids_position_counts(folder):
     np.savetxt(folder / "p.txt", LOGITS, fmt="%.6f")
     np.savetxt(folder / "t.txt", LABELS, fmt="%d")
-    same(load(folder / "p.txt", labels=folder / "t.txt"), names=["column 0", "column 1", "column 2"])
+    same(
+        load_with_truth(folder / "p.txt", labels=folder / "t.txt"), names=["column 0", "column 1", "column 2"]
+    )
 
 
 def test_labels_beside_the_predictions_take_precedence_over_those_within(folder):
     given = npz(folder / "p.npz", logits=LOGITS, labels=1 - LABELS)
-    subject = load(given, labels=npz(folder / "t.npz", labels=LABELS))
+    subject = load_with_truth(given, labels=npz(folder / "t.npz", labels=LABELS))
     assert subject.labels_NC.tolist() == LABELS.tolist()
 
 
@@ -87,20 +89,25 @@ def test_the_card_gives_names_and_order_and_how_to_score(folder):
     path = npz(
         folder / "p.npz", logits=LOGITS[:, columns], labels=LABELS[:, columns], label_names=NAMES[columns]
     )
-    subject = load(path, dataset="pets")
+    subject = load_with_truth(path, dataset="pets")
     same(subject)
     assert subject.dataset
-    assert protocol(subject, top3=None, unspecified=None) == Evaluation(top3="forced")
-    assert protocol(subject, top3="none", unspecified="excluded") == Evaluation(unspecified="excluded")
-    assert protocol(replace(subject, evaluation=Evaluation()), top3=None, unspecified=None) == Evaluation()
+    assert chosen_evaluation(subject, top3=None, unspecified=None) == Evaluation(top3="forced")
+    assert chosen_evaluation(subject, top3="none", unspecified="excluded") == Evaluation(
+        unspecified="excluded"
+    )
+    assert (
+        chosen_evaluation(replace(subject, evaluation=Evaluation()), top3=None, unspecified=None)
+        == Evaluation()
+    )
 
 
 @pytest.mark.parametrize("named", ["pets", "of-another-checkout"])
 def test_the_suites_own_file_names_its_data_set_itself(named, folder):
     facts = {"dataset": named, "label_names": NAMES.tolist(), "ids": IDS.tolist()}
     kept = Predictions(LOGITS.astype(np.float32), LABELS.astype(np.int8), facts)
-    predictions.write(folder / "p.safetensors", kept)
-    subject = load(folder / "p.safetensors")
+    predictions.write_predictions(folder / "p.safetensors", kept)
+    subject = load_with_truth(folder / "p.safetensors")
     same(subject)
     assert subject.dataset == ("pets" if named == "pets" else "")
 
@@ -110,17 +117,17 @@ def test_the_truth_of_a_prepared_data_set_is_found_in_its_store(store, tmp_path)
     ids = view.column("id")
     logits = np.arange(view.labels_NC.size).reshape(view.labels_NC.shape)
     path = npz(tmp_path / "p.npz", logits=logits[::-1], ids=ids[::-1].astype(str))
-    subject = load(path, dataset="demo", data=store.folder.parent)
+    subject = load_with_truth(path, dataset="demo", data=store.folder.parent)
     assert (subject.labels_NC == view.labels_NC[::-1]).all()
     assert subject.ids == tuple(ids[::-1])
-    bare = load(npz(tmp_path / "q.npz", logits=logits), dataset="demo", data=store.folder.parent)
+    bare = load_with_truth(npz(tmp_path / "q.npz", logits=logits), dataset="demo", data=store.folder.parent)
     assert (bare.labels_NC == view.labels_NC).all()
 
 
 def test_probabilities_are_scored_as_their_logits_even_0_and_1(folder):
     p = 1 / (1 + np.exp(-LOGITS))
     p[3] = [0.0, 1.0, np.nextafter(1, 0)]
-    subject = load(npz(folder / "p.npz", logits=p, labels=LABELS), probabilities=True)
+    subject = load_with_truth(npz(folder / "p.npz", logits=p, labels=LABELS), probabilities=True)
     assert np.allclose(subject.logits_NC[:3], LOGITS[:3])
     assert subject.logits_NC[3, 0] < np.log(5e-324)
     assert subject.logits_NC[3, 1] > subject.logits_NC[3, 2] > 36
@@ -131,14 +138,14 @@ def test_probabilities_are_decided_as_they_were_written(folder):
     """Exactly 0.6 is not less than mcar's threshold of 0.6."""
     (folder / "p.txt").write_text("0.6\n0.599999\n", encoding="utf-8")
     (folder / "t.txt").write_text("1\n1\n", encoding="utf-8")
-    subject = load(folder / "p.txt", labels=folder / "t.txt", probabilities=True)
+    subject = load_with_truth(folder / "p.txt", labels=folder / "t.txt", probabilities=True)
     assert evaluate(subject.logits_NC, subject.labels_NC, profile="mcar")["R-O"] == 50
 
 
 def test_values_that_might_be_probabilities_are_logits_all_the_same_but_a_note_says_so(folder):
-    subject = load(npz(folder / "p.npz", logits=np.abs(LOGITS) / 5, labels=LABELS))
+    subject = load_with_truth(npz(folder / "p.npz", logits=np.abs(LOGITS) / 5, labels=LABELS))
     assert subject.logits_NC.tolist() == (np.abs(LOGITS) / 5).tolist()
-    assert subject.notes == ("Every value lies from 0 to 1; if they are probabilities, say --probabilities.",)
+    assert subject.notes == ("All values lie from 0 to 1; if they are probabilities, add --probabilities.",)
 
 
 def changed(matrix, row, column, value):
@@ -184,7 +191,7 @@ def test_what_cannot_be_scored_is_named_by_row_and_column(arrays, options, messa
     everything = {"logits": LOGITS, "labels": LABELS, "label_names": NAMES}
     npz(folder / "p.npz", **(everything | arrays))
     with pytest.raises(InputError, match=message):
-        load(folder / "p.npz", **options)
+        load_with_truth(folder / "p.npz", **options)
 
 
 @pytest.mark.parametrize(
@@ -197,22 +204,22 @@ def test_what_cannot_be_scored_is_named_by_row_and_column(arrays, options, messa
             r"t.npz: label_names\[2\]: unknown label 'pig'; choose from: cat, dog, cow",
         ),
         ({"labels": LABELS[:3]}, "p.npz has logits of 4 images, .*t.npz labels of 3"),
-        ({"labels": LABELS[:3], "ids": IDS[:3]}, "p.npz: 1 images have no counterpart:\n  d"),
-        ({"labels": LABELS, "ids": list("abce")}, "p.npz: 1 images have no counterpart:\n  d"),
+        ({"labels": LABELS[:3], "ids": IDS[:3]}, "p.npz: 1 images are not in the other file:\n  d"),
+        ({"labels": LABELS, "ids": list("abce")}, "p.npz: 1 images are not in the other file:\n  d"),
         (
             {"labels": np.r_[LABELS, LABELS[:1]], "ids": list("abcde")},
-            "t.npz: 1 images have no counterpart:\n  e",
+            "t.npz: 1 images are not in the other file:\n  e",
         ),
         (
             {"labels": LABELS, "ids": list("abca")},
-            r"t.npz: rows 0 and 3 \(counted from 0\) are both image 'a'",
+            r"t.npz: rows 0 and 3 \(counted from 0\) have the same id 'a'",
         ),
     ],
 )
 def test_a_ground_truth_of_other_labels_or_images_is_refused(truth, message, folder):
     given = npz(folder / "p.npz", logits=LOGITS, label_names=NAMES, ids=IDS)
     with pytest.raises(InputError, match=message):
-        load(given, labels=npz(folder / "t.npz", **truth))
+        load_with_truth(given, labels=npz(folder / "t.npz", **truth))
 
 
 def test_lines_and_columns_of_text_are_named_as_an_editor_counts(folder):
@@ -220,39 +227,37 @@ def test_lines_and_columns_of_text_are_named_as_an_editor_counts(folder):
     (folder / "p.csv").write_text("id,cat,dog\nx,1,2\ny,3,-inf\n", encoding="utf-8")
     for name, place in (("p.txt", "line 2, column 2"), ("p.csv", r"line 3, column 3 \(dog\)")):
         with pytest.raises(InputError, match=f"{name}: {place}: .* is not a finite logit"):
-            load(folder / name, labels=folder / name)
+            load_with_truth(folder / name, labels=folder / name)
 
 
 def test_without_a_ground_truth_it_is_said_how_to_give_it(folder):
     given = npz(folder / "p.npz", logits=LOGITS)
-    with pytest.raises(
-        InputError, match="p.npz holds no labels; give them with --labels FILE, or name the --dat"
-    ):
-        load(given)
+    with pytest.raises(InputError, match="p.npz holds no labels; add --labels FILE, or --dataset NAME"):
+        load_with_truth(given)
     with pytest.raises(
         InputError, match="holds no prepared data; run: python -m bench.prepare --dataset pets"
     ):
-        load(given, dataset="pets", data=folder)
+        load_with_truth(given, dataset="pets", data=folder)
     (folder / "cards" / "pets.toml").write_text(CARD + 'result_files = "{label}.txt"\n', encoding="utf-8")
     with pytest.raises(
-        InputError, match="Pets: its owner keeps the test labels; give yours with --labels FILE"
+        InputError, match="Pets: its owner keeps the test labels; add your own with --labels FILE"
     ):
-        load(given, dataset="pets", data=folder)
+        load_with_truth(given, dataset="pets", data=folder)
 
 
 def test_predictions_for_another_data_set_are_refused(folder):
     kept = Predictions(LOGITS.astype(np.float32), LABELS.astype(np.int8), {"dataset": "coco"})
-    predictions.write(folder / "p.safetensors", kept)
+    predictions.write_predictions(folder / "p.safetensors", kept)
     with pytest.raises(InputError, match="holds predictions for 'coco', not for 'pets'"):
-        load(folder / "p.safetensors", dataset="pets")
+        load_with_truth(folder / "p.safetensors", dataset="pets")
 
 
 def test_a_second_file_is_brought_into_the_order_of_the_first(folder):
     columns, rows = [2, 0, 1], [3, 1, 0, 2]
-    first = load(npz(folder / "a.npz", logits=LOGITS, labels=LABELS, label_names=NAMES, ids=IDS))
+    first = load_with_truth(npz(folder / "a.npz", logits=LOGITS, labels=LABELS, label_names=NAMES, ids=IDS))
     arrays = {"logits": (LOGITS + 1)[rows][:, columns], "labels": LABELS[rows][:, columns]}
     path = npz(folder / "b.npz", **arrays, label_names=NAMES[columns], ids=IDS[rows])
-    second = beside(first, load(path))
+    second = align_with(first, load_with_truth(path))
     assert (second.logits_NC == LOGITS + 1).all()
     assert (second.labels_NC == LABELS).all()
     assert (second.names, second.ids, second.path) == (first.names, first.ids, path)
@@ -266,15 +271,15 @@ def test_a_second_file_is_brought_into_the_order_of_the_first(folder):
             "b.npz: another ground truth: label 'cow' of image 'b' is 1, in .*a.npz 0",
         ),
         ({"label_names": ["cat", "dog", "pig"]}, r"b.npz: label_names\[2\]: unknown label 'pig'"),
-        ({"ids": list("abcx")}, "a.npz: 1 images have no counterpart:\n  d"),
+        ({"ids": list("abcx")}, "a.npz: 1 images are not in the other file:\n  d"),
     ],
 )
 def test_a_second_file_of_other_images_labels_or_truth_is_refused(arrays, message, folder):
     everything = {"logits": LOGITS, "labels": LABELS, "label_names": NAMES, "ids": IDS}
-    first = load(npz(folder / "a.npz", **everything))
-    second = load(npz(folder / "b.npz", **(everything | arrays)))
+    first = load_with_truth(npz(folder / "a.npz", **everything))
+    second = load_with_truth(npz(folder / "b.npz", **(everything | arrays)))
     with pytest.raises(InputError, match=message):
-        beside(first, second)
+        align_with(first, second)
 
 
 def test_examples_of_the_docstrings():

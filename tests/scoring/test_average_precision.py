@@ -1,4 +1,4 @@
-"""Average precision: each area and each treatment of ties against plain loops, and the order it rests on."""
+"""Average precision: each area and treatment of ties against plain loops; the sort against numpy's."""
 
 import doctest
 import math

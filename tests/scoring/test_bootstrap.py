@@ -1,4 +1,4 @@
-"""The bootstrap: its replicates are those of a file in which images stand as often as they were drawn."""
+"""The bootstrap: each replicate scores like a file that holds each image as often as it was drawn."""
 
 import subprocess
 import sys
@@ -11,9 +11,9 @@ from hypothesis.extra import numpy as hnp
 
 from bench.base.protocol import Evaluation
 from bench.scoring import bootstrap
-from bench.scoring.bootstrap import draws, interval, resample, watched
+from bench.scoring.bootstrap import draw_weights, interval, resample, with_progress
 from bench.scoring.metrics import COLUMNS, evaluate
-from bench.scoring.profiles import PROFILES, find
+from bench.scoring.profiles import PROFILES, get_profile
 
 shapes = st.tuples(st.integers(1, 15), st.integers(3, 5))
 
@@ -37,7 +37,7 @@ def test_every_replicate_is_the_score_of_the_images_repeated(profile, data):
         top3=data.draw(st.sampled_from([None, "forced", "thresholded"])),
         unspecified=data.draw(st.sampled_from([None, "negative", "excluded"])),
     )
-    found = resample(logits, labels, [weights], rules=find(profile), protocol=protocol)
+    found = resample(logits, labels, [weights], rules=get_profile(profile), protocol=protocol)
     for replicate, weight in enumerate(weights.T):
         repeated = (np.repeat(matrix, weight, axis=0) for matrix in (logits, labels))
         choices = {"top3": protocol.top3, "unspecified": protocol.unspecified}
@@ -51,15 +51,15 @@ def test_every_replicate_is_the_score_of_the_images_repeated(profile, data):
 
 
 def test_a_replicate_draws_as_many_images_as_there_are():
-    blocks = list(draws(50, bootstrap.BLOCK + 3))
+    blocks = list(draw_weights(50, bootstrap.BLOCK + 3))
     assert [block.shape for block in blocks] == [(50, bootstrap.BLOCK), (50, 3)]
     assert all((block.sum(axis=0) == 50).all() for block in blocks)
 
 
 def test_replicates_depend_on_seed_and_number_only():
-    few, many = next(draws(30, 2)), next(draws(30, 5))
+    few, many = next(draw_weights(30, 2)), next(draw_weights(30, 5))
     assert (few == many[:, :2]).all()
-    assert (few != next(draws(30, 2, seed=1))).any()
+    assert (few != next(draw_weights(30, 2, seed=1))).any()
     assert (many[:, 0] != many[:, 1]).any()
 
 
@@ -72,12 +72,12 @@ def test_an_interval_holds_95_of_100_replicates_and_ignores_those_without_a_valu
 
 def test_intervals_of_f1_cover_the_truth_about_as_often_as_they_say():
     """100 data sets of 300 images from one distribution, F1-O of 200,000 of its images as the truth."""
-    rules, protocol = find("srn2017"), Evaluation()
+    rules, protocol = get_profile("srn2017"), Evaluation()
     truth = evaluate(*sample(200_000, 3, seed=1000))["F1-O"]
     covered = 0
     for seed in range(100):
         found = resample(
-            *sample(300, 3, seed=seed), draws(300, 64, seed=seed), rules=rules, protocol=protocol
+            *sample(300, 3, seed=seed), draw_weights(300, 64, seed=seed), rules=rules, protocol=protocol
         )
         low, high = interval(found.values["all", "F1-O"])
         covered += bool(low <= truth <= high)
@@ -85,10 +85,10 @@ def test_intervals_of_f1_cover_the_truth_about_as_often_as_they_say():
 
 
 def test_a_bar_shows_on_a_terminal_and_nowhere_else(capsys, monkeypatch):
-    assert len(list(watched(draws(5, 20), "mine", 20))) == 2
+    assert len(list(with_progress(draw_weights(5, 20), "mine", 20))) == 2
     assert capsys.readouterr().err == ""
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
-    assert len(list(watched(draws(5, 20), "mine", 20))) == 2
+    assert len(list(with_progress(draw_weights(5, 20), "mine", 20))) == 2
     assert "mine" in capsys.readouterr().err
 
 

@@ -1,4 +1,4 @@
-"""`evaluate`: the vectors of the contract, the properties it promises, and what bad input gets."""
+"""`evaluate`: values calculated by hand, properties that always hold, and messages for bad input."""
 
 import copy
 import doctest
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench.base import protocol
 from bench.base.errors import InputError
 from bench.scoring import matrices, metrics, profiles
 from bench.scoring.metrics import COLUMNS, evaluate, precision_recall_f1
@@ -71,8 +72,8 @@ def test_columns_of_the_contract(top3, expected):
 @pytest.mark.parametrize(
     ("profile", "expected"),
     [
-        (profiles.find("mlgcn"), {"F1-C": 52.83, "P-C": 43.75, "F1-O": 60.87, "P-O": 53.85}),
-        (replace(profiles.find("asl"), positive=(">", 0.5)), {"F1-C": 55.71, "P-C": 47.92}),
+        (profiles.get_profile("mlgcn"), {"F1-C": 52.83, "P-C": 43.75, "F1-O": 60.87, "P-O": 53.85}),
+        (replace(profiles.get_profile("asl"), positive=(">", 0.5)), {"F1-C": 55.71, "P-C": 47.92}),
     ],
 )
 def test_other_profiles_of_the_contract(profile, expected):
@@ -164,7 +165,7 @@ def test_precision_per_class_and_overall_differ_under_forced_top3_on_unbalanced_
 
 
 def test_of_equal_logits_the_lower_class_is_among_the_highest():
-    assert metrics.highest([[1, 1, 1, 1], [0, 1, 0, 1]], k=3).tolist() == [[1, 1, 1, 0], [1, 1, 0, 1]]
+    assert metrics.top_k_mask([[1, 1, 1, 1], [0, 1, 0, 1]], k=3).tolist() == [[1, 1, 1, 0], [1, 1, 0, 1]]
 
 
 def test_memory_beyond_the_input_is_less_than_three_times_the_input():
@@ -190,7 +191,7 @@ def with_entry(matrix: Any, value: float, row: int, column: int) -> Any:
         (LOGITS[0], LABELS[0], r"logits have shape \(4,\) and type float64; give numbers, images x classes"),
         (LOGITS[:0], LABELS[:0], r"logits have shape \(0, 4\)"),
         (LOGITS, LABELS.astype(str), r"labels have shape \(6, 4\) and type <U21; give numbers"),
-        ([[1.0], [1.0, 2.0]], LABELS, "logits are no matrix of numbers: .*inhomogeneous"),
+        ([[1.0], [1.0, 2.0]], LABELS, "logits are not a matrix of numbers: .*inhomogeneous"),
         (
             with_entry(LOGITS, np.nan, 4, 2),
             LABELS,
@@ -222,7 +223,7 @@ def test_the_first_bad_entry_is_named_in_whatever_block_it_is():
             {"unspecified": "zero"},
             "unknown treatment of unspecified labels 'zero'; choose from: negative, excluded",
         ),
-        ({"top3": "forced", "k": 5}, "k = 5, but an image has 4 labels; give a k from 1 to that"),
+        ({"top3": "forced", "k": 5}, "k = 5, but an image has 4 labels; choose k from 1 to 4"),
         ({"top3": "forced", "k": 0}, "k = 0, but an image has 4 labels"),
     ],
 )
@@ -232,6 +233,6 @@ def test_bad_choices_are_refused_with_the_right_ones(choices, message):
 
 
 def test_examples_of_the_docstrings():
-    results = [doctest.testmod(module) for module in (metrics, matrices)]
+    results = [doctest.testmod(module) for module in (metrics, matrices, protocol)]
     assert all(result.attempted for result in results)
     assert not any(result.failed for result in results)

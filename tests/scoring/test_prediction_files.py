@@ -1,4 +1,4 @@
-"""Anybody's matrix files: each form gives the same matrix, and damage is named by its place."""
+"""Matrix files of other programs: each format gives the same matrix; errors give their position."""
 
 import io
 import pickle
@@ -34,7 +34,7 @@ def write(folder, name):
     elif path.suffix == ".safetensors":
         facts = {"label_names": NAMES, "ids": IDS, "dataset": "demo"}
         labels = np.zeros(LOGITS.shape, np.int8)
-        predictions.write(path, Predictions(LOGITS.astype(np.float32), labels, facts))
+        predictions.write_predictions(path, Predictions(LOGITS.astype(np.float32), labels, facts))
     else:
         path.write_text(table() if path.suffix == ".csv" else text(), encoding="utf-8")
     return path
@@ -68,7 +68,7 @@ def test_the_id_column_may_stand_anywhere_and_places_are_those_of_the_file(tmp_p
     (tmp_path / "p.csv").write_text("cat,id,dog\n1,x,2\n3,y,4\n", encoding="utf-8")
     found = prediction_files.read_matrix_file(tmp_path / "p.csv", "logits")
     assert (found.names, found.ids) == (("cat", "dog"), ("x", "y"))
-    assert found.place(1, 1) == f"{tmp_path}/p.csv: line 3, column 3 (dog)"
+    assert found.entry_position(1, 1) == f"{tmp_path}/p.csv: line 3, column 3 (dog)"
 
 
 @pytest.mark.parametrize(
@@ -76,11 +76,11 @@ def test_the_id_column_may_stand_anywhere_and_places_are_those_of_the_file(tmp_p
     [
         ("", "is empty"),
         ("\n \n", "is empty"),
-        ("1 2\n3 x\n", "line 2, column 2: 'x' is no number"),
+        ("1 2\n3 x\n", "line 2, column 2: 'x' is not a number"),
         ("1 2\n3\n", "line 2 has 1 values, not 2"),
         ("1 2\n\n3 4\n", "line 2 has 0 values, not 2"),
-        ("1,2\n", "line 1, column 1: '1,2' is no number"),
-        ("cat dog\n1 2\n", "line 1, column 1: 'cat' is no number"),
+        ("1,2\n", "line 1, column 1: '1,2' is not a number"),
+        ("cat dog\n1 2\n", "line 1, column 1: 'cat' is not a number"),
     ],
 )
 def test_damaged_text_is_named_by_line_and_column(content, message, tmp_path):
@@ -93,13 +93,13 @@ def test_damaged_text_is_named_by_line_and_column(content, message, tmp_path):
     ("content", "message"),
     [
         ("", "p.csv is empty"),
-        ("cat,dog\n", r"p.csv: logits have shape \(0, 2\) and type float64; numbers, images x labels"),
+        ("cat,dog\n", r"p.csv: logits have shape \(0, 2\) and type float64; give numbers, images x labels"),
         ("id\n1\n", r"p.csv: logits have shape \(1, 0\)"),
-        ("cat,dog\n1,\n", "p.csv: line 2, column 2: '' is no number"),
+        ("cat,dog\n1,\n", "p.csv: line 2, column 2: '' is not a number"),
         ("cat,dog\n1,2,3\n", "p.csv: line 2 has 3 values, not 2"),
-        ("cat,cat\n1,2\n", "p.csv: line 1, column 2: label names must be different: 'cat'"),
-        ("cat,\n1,2\n", "p.csv: line 1, column 2: label names must be different: ''"),
-        ("0.5,-1.5\n1,2\n", "p.csv: line 1, column 1: a label's name is expected, not 0.5"),
+        ("cat,cat\n1,2\n", "p.csv: line 1, column 2: two labels have the same name: 'cat'"),
+        ("cat,\n1,2\n", "p.csv: line 1, column 2: the label has no name"),
+        ("0.5,-1.5\n1,2\n", "p.csv: line 1, column 1: the first line must hold label names, not 0.5"),
         ('cat,dog\n"1,2\n', "p.csv: line 2: unexpected end of data"),
     ],
 )
@@ -124,31 +124,43 @@ def npy(array):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("p.npz", b"", "p.npz is no .npz file that can be read: "),
-        ("p.npz", b"x" * 50, "p.npz is no .npz file that can be read: "),
-        ("p.npz", npz(logits=LOGITS)[:-30], "p.npz is no .npz file that can be read: "),
+        ("p.npz", b"", "p.npz is not a readable .npz file: "),
+        ("p.npz", b"x" * 50, "p.npz is not a readable .npz file: "),
+        ("p.npz", npz(logits=LOGITS)[:-30], "p.npz is not a readable .npz file: "),
         ("p.npz", npz(logits=LOGITS).replace(b"\x00\x00\xe0?", b"\x00\x00\xe1?"), "Bad CRC-32"),
-        ("p.npz", pickle.dumps(Trap()), "p.npz is no .npz file that can be read: .*pickle"),
-        ("p.npz", npy(LOGITS), "p.npz is one array without a name; call it .npy"),
-        ("p.npz", npz(scores=LOGITS), "p.npz has no array logits; known are: logits, labels"),
-        ("p.npz", npz(labels=LOGITS), "p.npz has no array logits; known are: logits, labels"),
+        ("p.npz", pickle.dumps(Trap()), "p.npz is not a readable .npz file: .*pickle"),
+        ("p.npz", npy(LOGITS), "p.npz is a single array without a name; rename the file to .npy"),
+        ("p.npz", npz(scores=LOGITS), "p.npz has no array logits; the names read are logits, labels"),
+        ("p.npz", npz(labels=LOGITS), "p.npz has no array logits; the names read are logits, labels"),
         ("p.npz", npz(logits=LOGITS[0]), r"p.npz: logits have shape \(3,\) and type float64"),
         ("p.npz", npz(logits=LOGITS.astype(str)), "p.npz: logits have shape .2, 3. and type <U32"),
         ("p.npz", npz(logits=LOGITS, ids=["a"]), r"p.npz: 1 ids for logits of shape \(2, 3\)"),
         ("p.npz", npz(logits=LOGITS, label_names=["a", "b"]), "p.npz: 2 label names for logits of shape"),
-        ("p.npz", npz(logits=LOGITS, label_names=list("aba")), r"p.npz: label_names\[2\]: .*different: 'a'"),
+        (
+            "p.npz",
+            npz(logits=LOGITS, label_names=list("aba")),
+            r"p.npz: label_names\[2\]: two labels .*: 'a'",
+        ),
         (
             "p.npz",
             npz(logits=LOGITS, ids=LOGITS),
             "p.npz: ids have shape .2, 3. and type float64; give a list",
         ),
-        ("p.npz", npz(logits=LOGITS, ids=np.array(["a", None])), "p.npz is no .npz .*allow_pickle=False"),
-        ("p.npy", b"", "p.npy is no .npy file that can be read: "),
-        ("p.npy", npy(LOGITS)[:-1], "p.npy is no .npy file that can be read: "),
-        ("p.npy", npy(np.array([Trap()])), "p.npy is no .npy file that can be read: "),
+        (
+            "p.npz",
+            npz(logits=LOGITS, ids=np.array(["a", None])),
+            "p.npz is not a readable .npz .*allow_pickle=False",
+        ),
+        ("p.npy", b"", "p.npy is not a readable .npy file: "),
+        ("p.npy", npy(LOGITS)[:-1], "p.npy is not a readable .npy file: "),
+        ("p.npy", npy(np.array([Trap()])), "p.npy is not a readable .npy file: "),
         ("p.npy", npy(LOGITS * 1j), r"p.npy: logits have shape \(2, 3\) and type complex128"),
-        ("p.png", b"\x89PNG\r\n", "p.png is no text; other kinds of files are known as .safetensors, .npz"),
-        ("p.safetensors", b"", "p.safetensors is no predictions file"),
+        (
+            "p.png",
+            b"\x89PNG\r\n",
+            "p.png is not a text file; the suffixes of other formats are .safetensors, .npz",
+        ),
+        ("p.safetensors", b"", "p.safetensors is not a predictions file"),
     ],
 )
 def test_damaged_files_are_refused_with_the_reason_and_nothing_is_executed(name, content, message, tmp_path):
@@ -165,8 +177,8 @@ def test_a_file_that_is_not_there_is_named(suffix, tmp_path):
 
 def test_places_in_arrays_are_counted_as_numpy_counts(tmp_path):
     found = prediction_files.read_matrix_file(write(tmp_path, "p.npz"), "logits")
-    assert found.place(1, 2) == f"{tmp_path}/p.npz: row 1, column 2 (größer), counted from 0"
-    assert found.heading(1) == f"{tmp_path}/p.npz: label_names[1]"
+    assert found.entry_position(1, 2) == f"{tmp_path}/p.npz: row 1, column 2 (größer), counted from 0"
+    assert found.header_position(1) == f"{tmp_path}/p.npz: label_names[1]"
 
 
 def test_a_npy_file_whose_header_is_damaged_is_refused_in_a_line(tmp_path):
@@ -175,5 +187,5 @@ def test_a_npy_file_whose_header_is_damaged_is_refused_in_a_line(tmp_path):
     np.save(path, np.array(LOGITS, np.float32))
     whole = path.read_bytes()
     path.write_bytes(whole.replace(b")", b" ", 1))
-    with pytest.raises(InputError, match=r"p.npy is no .npy file that can be read"):
+    with pytest.raises(InputError, match=r"p.npy is not a readable .npy file"):
         prediction_files.read_matrix_file(path, "logits")

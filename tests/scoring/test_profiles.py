@@ -1,4 +1,4 @@
-"""Each profile against plain loops, against scikit-learn, and against what the contract prints of it."""
+"""Each profile against plain loops, against scikit-learn, and against the table of its settings."""
 
 import doctest
 import math
@@ -159,15 +159,18 @@ def test_only_numbers_that_are_computed_alike_are_compared():
         (a, b, metric)
         for a, b in [("mlgcn", "mcar"), ("mlgcn", "csra"), ("srn2017", "asl"), ("mcar", "sklearn")]
         for metric in ("mAP", *COLUMNS)
-        if profiles.alike(profiles.find(a), profiles.find(b), metric)
+        if profiles.is_comparable(profiles.get_profile(a), profiles.get_profile(b), metric)
     }
     everything = {("mlgcn", "csra", metric) for metric in ("mAP", *COLUMNS)}
     assert same == {("mlgcn", "mcar", "mAP"), *everything}
 
 
 def test_the_family_of_f1_c_sets_only_f1_c_apart():
-    mean, harmonic = profiles.find("srn2017"), replace(profiles.find("srn2017"), f1_c="harmonic")
-    apart = [metric for metric in ("mAP", *COLUMNS) if not profiles.alike(mean, harmonic, metric)]
+    mean, harmonic = (
+        profiles.get_profile("srn2017"),
+        replace(profiles.get_profile("srn2017"), f1_c="harmonic"),
+    )
+    apart = [metric for metric in ("mAP", *COLUMNS) if not profiles.is_comparable(mean, harmonic, metric)]
     assert apart == ["F1-C"]
 
 
@@ -178,7 +181,7 @@ def test_two_profiles_have_the_same_sentence_only_if_they_are_the_same():
         (a, b)
         for a in PROFILES
         for b in PROFILES
-        if a < b and profiles.in_words(nameless[a]) == profiles.in_words(nameless[b])
+        if a < b and profiles.describe(nameless[a]) == profiles.describe(nameless[b])
     }
     assert same == {("csra", "mlgcn")}
     assert nameless["csra"] == nameless["mlgcn"]
@@ -186,7 +189,7 @@ def test_two_profiles_have_the_same_sentence_only_if_they_are_the_same():
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_a_sentence_says_what_a_profile_does(profile):
-    rules, sentence = PROFILES[profile], profiles.in_words(PROFILES[profile])
+    rules, sentence = PROFILES[profile], profiles.describe(PROFILES[profile])
     assert rules.used_by in sentence
     assert f"AP {rules.area}" in sentence
     assert ("p > 0.8" in sentence) == (profile == "asl")
@@ -198,7 +201,7 @@ def test_an_unknown_profile_lists_the_choices():
     with pytest.raises(
         InputError, match="unknown profile 'coco'; choose from: srn2017, mlgcn, mcar, asl, csra"
     ):
-        profiles.find("coco")
+        profiles.get_profile("coco")
 
 
 def test_examples_of_the_docstrings():

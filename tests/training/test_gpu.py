@@ -120,10 +120,8 @@ def evaluated(model: Any, context: StageContext) -> Tensor:
 @pytest.mark.parametrize("name", METHODS)
 def test_no_step_mixes_devices_or_waits_for_a_value(name: str, context: StageContext):
     """Of training, from uint8 pixels to the optimizer's update, and of evaluation."""
-    model, method_stages = (
-        learn(name, context)[0],
-        build(name, context)[1],
-    )  # it has all that it predicts with
+    model, _ = learn(name, context)  # learned: it then has all tensors that it predicts with
+    _, method_stages = build(name, context)
     with pretended(), signals.Stop(again=True) as stop:
         move(model)
         for stage in trainings(method_stages):

@@ -12,6 +12,7 @@ import pytest
 
 from bench import plot, run
 from bench.base.errors import InputError
+from bench.base.run_folder import RunFolder
 from bench.report import run_curves
 from bench.training import log
 from bench.training.log import Log
@@ -131,12 +132,12 @@ class TestPlot:
         output = tmp_path / f"curves.{kind}"
         words = ["--dataset", "demo", "--runs", str(tmp_path), "--output", str(output)]
         assert plot.main(words) == 0
-        assert capsys.readouterr().out == f"{output}\n"
+        assert capsys.readouterr().out == f"written: {output}\n"
         starts = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}
         assert output.read_bytes().startswith(starts[kind])
 
     def test_draws_every_run_of_the_method_and_no_other(self, tmp_path: Path):
-        runs = run_curves.read(self.logs(tmp_path), ["srn"])
+        runs = run_curves.read(RunFolder(self.logs(tmp_path)), ["srn"])
         assert list(runs) == ["srn-seed0", "srn@epochs=2-seed1"]
         losses, maps = run_curves.draw(runs, title="demo").axes
         assert [

@@ -18,7 +18,7 @@ from bench.results import record
 from bench.scoring import metrics, predictions
 
 FEW = ["--set", "epochs=1", "--set", "joint_epochs=1", "--set", "attention_epochs=1"]
-FEW += ["--set", "regularization_epochs=1", "--set", "batch_size=32", "--device", "cpu"]
+FEW += ["--set", "regularization_epochs=1", "--set", "batch_size=32", "--device", "cpu", "--jobs", "1"]
 
 
 @pytest.fixture
@@ -135,7 +135,7 @@ def test_the_records_scores_are_those_of_its_predictions_file(command: Any, tmp_
         / "predictions"
         / Path(record.file_name(run_record)).with_suffix(".safetensors")
     )
-    found = predictions.read(file)
+    found = predictions.read_predictions(file)
     scores = metrics.evaluate(found.logits_NC, found.labels_NC, top3="thresholded")
     assert run_record["metrics"]["srn2017"]["top3"] == scores["top3"]
     assert list(run_record["metrics"]["srn2017"]["AP"].values()) == scores["AP"].tolist()

@@ -1,0 +1,55 @@
+"""Label image files with a loaded model, batch by batch, and draw attention maps if asked for."""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from scipy.special import expit
+
+from bench.deploy import attention_maps, image_files
+from bench.deploy.answers import Answer, Choice, RankedLabels
+from bench.deploy.image_files import ImageBatch
+from bench.deploy.load_model import LoadedModel
+
+LONGEST_STEM = 200  # bytes of an image's name in the name of its maps; most file systems allow 255 in all
+
+
+def predict_images(
+    loaded: LoadedModel,
+    paths: Sequence[Path],
+    choice: Choice,
+    *,
+    batch_size: int = 32,
+    maps: Path | None = None,
+) -> Iterator[Answer]:
+    """One answer per file, in order; maps: the folder for a PNG file of each image's attention maps."""
+    drawings = {path: maps / _map_name(number, path) for number, path in enumerate(paths, 1)} if maps else {}
+    for batch in image_files.read_batches(paths, side=loaded.input_size, batch_size=batch_size):
+        labels = dict(zip(batch.usable, _predict(loaded, batch, choice), strict=True))
+        if drawings and labels:
+            to_draw = [(drawings[path], labels[path]) for path in batch.usable]
+            attention_maps.write_maps(to_draw, loaded, batch.images_BHWC)
+        for path in batch.paths:
+            if reason := batch.reasons.get(path):
+                yield Answer(_printable(path), error=reason)
+            else:
+                yield Answer(_printable(path), labels[path], maps=_printable(drawings.get(path, "")))
+
+
+def _map_name(number: int, path: Path) -> str:
+    """The file name of an image's attention maps, cut to a length that file systems accept."""
+    return f"{number:04d}-{os.fsencode(path.stem)[:LONGEST_STEM].decode(errors='ignore')}.png"
+
+
+def _printable(path: Path | str) -> str:
+    r"""The path as text that can be written: bytes of a name that are not UTF-8 become `\xe9`."""
+    return os.fsencode(path).decode(errors="backslashreplace")
+
+
+def _predict(loaded: LoadedModel, batch: ImageBatch, choice: Choice) -> list[RankedLabels]:
+    """The labels of each usable image of a batch."""
+    if not batch.usable:
+        return []
+    confidences_BC = expit(loaded.logits(batch.images_BHWC).astype(np.float64))
+    return [choice.select(loaded.labels, confidences_C) for confidences_C in confidences_BC]
