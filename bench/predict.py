@@ -3,8 +3,9 @@
 `python -m bench.predict --run demo/srn-seed0 --images PATH...`
 
 --run takes the name of a run (`python -m bench.runs` lists them), the path of its record, or a folder that
-bench.export wrote. Folders of images are searched at any depth. A file that is not a usable image is reported
-and skipped; the exit status is then 1.
+bench.export wrote. Folders of images are searched at any depth. A file that is not a usable image, an image
+in a format that is not read, such as HEIC, and a link to a folder or to nothing are reported and skipped;
+the exit status is then 1.
 """
 
 import argparse

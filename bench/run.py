@@ -47,7 +47,9 @@ def run(args: argparse.Namespace, words: list[str]) -> int:
         for seed in seeds
     ]
     needed = {run.data.name: run.data for run in runs}  # raises for a wrong recipe field before any work
-    prepare = partial(preparation.prepare, source=args.source, data=args.data)
+    prepare = partial(
+        preparation.prepare, source=args.source, data=args.data, allow_partial=args.allow_partial
+    )
     folder = RunFolder.of(card.name, args.runs)
     show_table = partial(_print_table, card.name, folder) if args.table else _print_nothing
     number = args.jobs or jobs.usual_number(args.device, threads=args.threads)

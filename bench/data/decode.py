@@ -8,9 +8,11 @@
 | animated, or several pages | the first picture |
 | with an EXIF orientation | as stored, not rotated, because boxes refer to the stored pixels |
 | missing, empty, truncated, not an image, unknown value range, too large | `Unusable` with the reason |
+| HEIC, JPEG XL and others that are not read, whatever the file's name | `Unusable`, with what reads them |
 """
 
 import os
+import stat
 import struct
 import warnings
 import zlib
@@ -19,13 +21,23 @@ from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError, features
 
 from bench.data.formats import MISSING
 
 PixelArray = NDArray[np.uint8]  # (H, W, 3)
 
-FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")  # to decode these, Pillow starts no program
+OPTIONAL = {"AVIF": "avif", "JPEG2000": "jpg_2000"}  # format -> Pillow's name of the library that decodes it
+
+
+def _built_in() -> list[str]:
+    """The optional formats that this Pillow decodes; one that does not know a name of a library warns."""
+    with warnings.catch_warnings(action="ignore"):
+        return [name for name, library in OPTIONAL.items() if features.check(library)]
+
+
+# To decode these, Pillow starts no program.
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", *_built_in())
 MAX_PIXELS = 50_000_000  # keeps a process under 1 GB: a file of a few kB can claim any size
 DECODING_ERRORS = (  # what Pillow raises for damaged files
     OSError,
@@ -34,6 +46,9 @@ DECODING_ERRORS = (  # what Pillow raises for damaged files
     IndexError,
     TypeError,
     ArithmeticError,
+    KeyError,
+    EOFError,
+    RuntimeError,
     struct.error,
     zlib.error,
 )
@@ -49,24 +64,56 @@ DAMAGED = "cut short or damaged"
 TOO_LARGE = f"more than {MAX_PIXELS:,} pixels"
 NO_RANGE = "pixels without a known range"
 OUTSIDE = "box outside the image"
+NO_FILE = "a folder, pipe or device, not a file"
+NEWER_PILLOW = "which this Pillow does not read; install Pillow 11.3 or newer from a wheel"
+# What is often found under an image's name: (first bytes, from offset) -> what it is, and what reads it.
+FOREIGN = {
+    (b"ftypavi", 4): f"an AVIF image, {NEWER_PILLOW}",
+    (b"jP  \r\n\x87\n", 4): f"a JPEG 2000 image, {NEWER_PILLOW}",
+    (b"\xff\x4f\xff\x51", 0): f"a JPEG 2000 image, {NEWER_PILLOW}",
+    (b"ftyphe", 4): "an HEIC image; convert it to JPEG or PNG (libheif: heif-convert)",
+    (b"ftypmif1", 4): "an HEIC image; convert it to JPEG or PNG (libheif: heif-convert)",
+    (b"ftypmsf1", 4): "an HEIC image; convert it to JPEG or PNG (libheif: heif-convert)",
+    (b"JXL \r\n\x87\n", 4): "a JPEG XL image; convert it to JPEG or PNG (libjxl: djxl)",
+    (b"\xff\x0a", 0): "a JPEG XL image; convert it to JPEG or PNG (libjxl: djxl)",
+    (b"ftyp", 4): "a video; take single pictures out of it (ffmpeg)",
+    (b"8BPS", 0): "a Photoshop file; export it as JPEG or PNG",
+    (b"%PDF", 0): "a PDF file; convert its pages to PNG (pdftoppm)",
+    (b"<svg", 0): "an SVG drawing; convert it to PNG (rsvg-convert)",
+    (b"<!doctype html", 0): "a web page, not an image; download the image again",
+    (b"<html", 0): "a web page, not an image; download the image again",
+    (b"version https://git-lfs", 0): "a pointer of Git LFS; fetch the image: git lfs pull",
+}
 
 
 def decode(path: Path) -> PixelArray:
     """The file's pixels (H, W, 3); raises Unusable with the reason if there are none."""
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # to open a pipe would wait for a writer
+            raise Unusable(NO_FILE)
         with path.open("rb") as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the table above decides what Pillow warns about
             return _decode(file)
     except FileNotFoundError as error:
         raise Unusable(MISSING) from error
     except UnidentifiedImageError as error:
-        raise Unusable(NO_IMAGE if path.stat().st_size else EMPTY) from error
+        raise Unusable(_what_it_is(path)) from error
     except Image.DecompressionBombError as error:
         raise Unusable(TOO_LARGE) from error
     except DECODING_ERRORS as error:
         system_error = isinstance(error, OSError) and error.errno  # an OSError of Pillow's has no errno
         reason = f"cannot be read: {os.strerror(system_error)}" if system_error else DAMAGED
         raise Unusable(reason) from error
+
+
+def _what_it_is(path: Path) -> str:
+    """What a file is that Pillow does not know, by its first bytes."""
+    with path.open("rb") as file:
+        head = file.read(64)
+    if not head:
+        return EMPTY
+    same = (what for (mark, at), what in FOREIGN.items() if head[at:].lower().startswith(mark.lower()))
+    return next(same, NO_IMAGE)
 
 
 def _decode(file: BinaryIO) -> PixelArray:

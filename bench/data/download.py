@@ -10,7 +10,7 @@ import hashlib
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from http.client import HTTPException, HTTPResponse
+from http.client import HTTPException, HTTPResponse, InvalidURL
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -72,7 +72,12 @@ def _say_waiting(folder: Path) -> None:
 
 
 def _name(archive: Archive) -> str:
-    return archive.url.rpartition("/")[2]
+    name = archive.url.rpartition("/")[2]
+    if name in ("", ".", ".."):
+        raise InputError(
+            f"{archive.url}: the URL of an archive must end in the name of a file; change the card"
+        )
+    return name
 
 
 def _marker(archive: Archive, folder: Path) -> Path:
@@ -81,7 +86,7 @@ def _marker(archive: Archive, folder: Path) -> Path:
 
 def _is_unpacked(archive: Archive, folder: Path) -> bool:
     marker = _marker(archive, folder)
-    return marker.exists() and marker.read_text(encoding="utf-8") == archive.md5
+    return marker.is_file() and marker.read_bytes() == archive.md5.encode()
 
 
 def _check_space(card: Card, paths: Mapping[Archive, Path | None], folder: Path) -> None:
@@ -104,7 +109,9 @@ def _bytes_needed(archive: Archive, path: Path | None, folder: Path) -> int:
 def _complete_archive(archive: Archive, folder: Path) -> Path | None:
     """The complete archive, if the folder has one: the user's, or `.fetched`; InputError for a wrong MD5."""
     if not (path := folder / _name(archive)).exists():
-        return fetched if (fetched := _fetched(archive, folder)).exists() else None
+        return fetched if (fetched := _fetched(archive, folder)).is_file() else None
+    if not path.is_file():
+        raise InputError(f"{path} is not a file; move it away")
     if (md5 := _md5(path)) != archive.md5:
         raise InputError(
             f"{path} is not the archive of the card: its MD5 is {md5}, not {archive.md5}; move it away"
@@ -144,8 +151,11 @@ def _fetched(archive: Archive, folder: Path) -> Path:
 
 
 def _md5(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def _size(path: Path) -> int:
@@ -191,6 +201,8 @@ def _request(archive: Archive, part: Path) -> HTTPResponse:
         if error.code not in RETRY_STATUS:
             raise InputError(f"{archive.url}: {reason}") from error
         raise Interrupted(reason) from error
+    except (ValueError, InvalidURL) as error:  # no name of a host, or no number of a port
+        raise InputError(f"{archive.url} is not a URL that can be asked for: {error}") from error
     return response
 
 

@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from bench.base import code_digest
+from bench.base import code_digest, lists
 from bench.base.atomic_files import write_atomically
 from bench.base.errors import InputError
 from bench.base.paths import DATA
@@ -48,11 +48,11 @@ class Task:
     allow_partial: bool
     overlap: str = ""
 
-    def refuse_or_warn(self, problem: str) -> None:
-        """Raise InputError with the problem, or only print it if allow_partial is set."""
+    def refuse_or_warn(self, problem: str, listed: str) -> None:
+        """Raise InputError with the problem, or only print it if allow_partial is set; listed: its lines."""
         if not self.allow_partial:
-            raise InputError(f"{problem}; to prepare what is usable, run bench.prepare with --allow-partial")
-        say(problem)
+            raise InputError(f"{problem}; to prepare what is usable, add --allow-partial{listed}")
+        say(f"{problem}:{listed}")
 
 
 def prepare(
@@ -129,9 +129,14 @@ def _make(task: Task) -> None:
     """Make the store; raises InputError before the old store is touched."""
     card, staging = task.card, task.staging
     surveys = survey(card, task.source)
+    if faults := [fault for counts in surveys.values() for fault in counts.faults]:
+        listed = staging.list_or_file(faults, "faults")
+        task.refuse_or_warn(f"{len(faults):,} images of {card.name} cannot be used", listed)
+    if shared := [pair for counts in surveys.values() for pair in counts.shared]:
+        say(f"{len(shared):,} images of {card.name} are one file under two ids:{lists.as_lines(shared)}")
     wrong, approximate = differences(card, surveys)
     if wrong:
-        task.refuse_or_warn(f"the files of {card.name} are not what its card says: {'; '.join(wrong)}")
+        task.refuse_or_warn(f"the files of {card.name} are not what its card says", lists.as_lines(wrong))
     remarks.check_labels(card, surveys)
     images = f"{surveys['train'].images:,} images for training and {surveys['test'].images:,} for testing"
     staging.begin(store_bytes(surveys, card.sizes), f"{card.title}: {images}")
@@ -144,7 +149,11 @@ def _make(task: Task) -> None:
     if not (assembled["counts"]["test"]["positives"] or card.evaluation.result_files):
         raise remarks.no_positives(card)  # what was left out had them
     assembly.remove_leftovers(shard_set)
-    manifest = {"dataset": card.name, "made_from": _made_from(card), "partial": bool(wrong or excluded)}
+    manifest = {
+        "dataset": card.name,
+        "made_from": _made_from(card),
+        "partial": bool(faults or wrong or excluded),
+    }
     manifest |= assembled
     manifest |= {"sources": _digest(cards.store_digest(card), RULE, assembled["sources"])}
     manifest |= {"libraries": libraries.versions(), "exif": card.exif, "overlap": task.overlap}
@@ -186,7 +195,7 @@ def _make_usable_shards(task: Task, surveys: Mapping[str, SplitSurvey]) -> tuple
     shard_set = _make_shards(task, surveys, dropped)
     if unusable := [f"{file} ({reason})" for file, reason in shard_set.unusable().items()]:
         listed = staging.list_or_file(unusable, "unusable")
-        task.refuse_or_warn(f"{len(unusable):,} images of {name} cannot be used: {listed}")
+        task.refuse_or_warn(f"{len(unusable):,} images of {name} cannot be used", listed)
     if more := _dropped(task, shard_set.in_both()):
         dropped = {split: {**dropped.get(split, {}), **more[split]} for split in SPLITS}
         shard_set = _make_shards(task, surveys, dropped)
@@ -206,9 +215,9 @@ def _dropped(task: Task, in_both: Mapping[str, str]) -> dict[str, dict[str, str]
     if not (task.overlap or task.allow_partial):
         raise InputError(
             f"{problem}; to leave them out of one, run bench.prepare with --overlap drop-train or --overlap"
-            f" drop-test: {shown}"
+            f" drop-test:{shown}"
         )
-    say(f"{problem}: {shown}")
+    say(f"{problem}:{shown}")
     split = "test" if task.overlap == "drop-test" else "train"
     files = in_both.values() if split == "test" else in_both.keys()
     return {"train": {}, "test": {}, split: dict.fromkeys(files, SAME[split])}

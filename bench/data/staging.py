@@ -6,13 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.base import locks
-from bench.base.atomic_files import write_atomically
+from bench.base import lists, locks
 from bench.base.errors import InputError
 from bench.base.progress import say
 from bench.data.store import MANIFEST
-
-MAX_LISTED = 50  # entries in one message; longer lists are written to a file
 
 
 @dataclass(frozen=True)
@@ -74,13 +71,8 @@ class StagingFolder:
         shutil.rmtree(self.replaced, ignore_errors=True)
 
     def list_or_file(self, entries: list[str], name: str) -> str:
-        """The entries in one line; if too many, the first ones, and `name`.txt in the new store lists all."""
-        if len(entries) <= MAX_LISTED:
-            return "; ".join(entries)
-        path = write_atomically(self.unfinished / f"{name}.txt", "".join(f"{entry}\n" for entry in entries))
-        return (
-            f"{'; '.join(entries[:MAX_LISTED])}; and {len(entries) - MAX_LISTED:,} more, all listed in {path}"
-        )
+        """The first entries, a line each; if there are more, `name`.txt in the new store lists all."""
+        return lists.as_lines(entries, all_in=self.unfinished / f"{name}.txt")
 
 
 def _size(number: float) -> str:

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -27,7 +28,8 @@ class SplitSurvey:
 
     positives_C: images of each label that is 1. paths: images in files, not made in memory. boxes: images
     that are a box in a file. held_out: images for validation. left_out: items left out, by reason. digest: of
-    all items in order, with labels and the size of each file.
+    all items in order, with labels and the size of each file. faults: items left out that must not be there.
+    shared: images of one file under two ids.
     """
 
     positives_C: NDArray[np.int64]
@@ -37,6 +39,8 @@ class SplitSurvey:
     held_out: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
     digest: Any = field(default_factory=hashlib.sha256)
+    faults: list[str] = field(default_factory=list)
+    shared: list[str] = field(default_factory=list)
 
     @property
     def positives(self) -> int:
@@ -63,11 +67,18 @@ def survey(card: Card, source: Path | None) -> dict[str, SplitSurvey]:
     """The counts of each split; raises the reader's InputError."""
     surveys = {split: SplitSurvey(np.zeros(len(card.labels), np.int64)) for split in SPLITS}
     for split, counts in surveys.items():
+        ids: dict[str, str] = {}  # of the files that are whole images
         for item in items(card, split, source):
             if isinstance(item, LeftOut):
                 counts.left_out[item.reason] += 1
                 counts.digest.update(f"{item.id!r} {item.reason}\n".encode())
+                if item.reason in formats.FAULTS:
+                    counts.faults.append(f"{split}: {item.id} ({item.reason})")
             else:
+                if isinstance(item.image, Path) and not item.box:
+                    first = ids.setdefault(os.path.normpath(item.image), item.id)
+                    if first != item.id:
+                        counts.shared.append(f"{split}: {first} and {item.id}")
                 _count(counts, item, source)
                 counts.held_out += split == "train" and is_held_out(item.group or item.id)
     return surveys

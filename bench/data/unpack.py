@@ -1,5 +1,7 @@
 """Unpack a zip or tar archive safely: no file outside the folder, no partly written file."""
 
+import lzma
+import os
 import shutil
 import stat
 import tarfile
@@ -15,11 +17,17 @@ from bench.base.errors import InputError
 from bench.base.progress import Meter
 
 CHUNK = 1 << 20  # bytes
+LARGEST = 1 << 50  # bytes of a member
 ARCHIVE_ERRORS = (
     tarfile.TarError,
     zipfile.BadZipFile,
     zlib.error,
+    lzma.LZMAError,
     EOFError,
+    OSError,  # gzip and bz2, and names that are too long for the file system
+    ValueError,  # zero bytes in a name
+    OverflowError,  # a size beyond all files
+    MemoryError,  # a header that claims to be larger than the memory
     NotImplementedError,  # a compression that zipfile does not know
     RuntimeError,  # zipfile: the archive needs a password
 )
@@ -70,19 +78,31 @@ def _targets(archive: Path, folder: Path) -> Iterator[list[tuple[Member, Path]]]
     try:
         with _members(archive) as members:
             yield [(member, _target(member, archive, folder)) for member in members]
+    except InputError:
+        raise
     except ARCHIVE_ERRORS as error:
-        raise InputError(f"{archive} cannot be unpacked: {' '.join(str(error).split())}") from error
+        raise InputError(
+            f"{archive} cannot be unpacked: {' '.join(str(error).split()) or type(error).__name__}"
+        ) from error
 
 
 @contextmanager
 def _members(archive: Path) -> Iterator[list[Member]]:
     """The archive's members except folders."""
+    if not archive.is_file():  # to open a pipe would wait for a writer
+        raise InputError(f"{archive} is not a file")
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as zip_file:
-            yield [_zip_member(zip_file, info) for info in zip_file.infolist() if not info.is_dir()]
+            yield [
+                _zip_member(zip_file, info) for info in zip_file.infolist() if not info.filename.endswith("/")
+            ]
     else:
         with tarfile.open(archive) as tar:
-            yield [_tar_member(tar, info) for info in tar if not info.isdir()]
+            members = [_tar_member(tar, info) for info in tar if not info.isdir()]
+            # The checksum of the compression is only compared at the end of the file.
+            while tar.fileobj and tar.fileobj.read(CHUNK):
+                pass
+            yield members
 
 
 def _zip_member(zip_file: zipfile.ZipFile, info: zipfile.ZipInfo) -> Member:
@@ -91,6 +111,8 @@ def _zip_member(zip_file: zipfile.ZipFile, info: zipfile.ZipInfo) -> Member:
 
 
 def _tar_member(tar: tarfile.TarFile, info: tarfile.TarInfo) -> Member:
+    if not 0 <= info.size < LARGEST:  # below 0, tarfile would read the same member again and again
+        raise tarfile.ReadError(f"the member {info.name!r} claims to have {info.size:.0e} bytes")
     return Member(info.name, info.size, info.isreg(), lambda: tar.extractfile(info))
 
 
@@ -99,6 +121,8 @@ def _target(member: Member, archive: Path, folder: Path) -> Path:
     if not member.is_plain:
         raise InputError(f"{archive} was not unpacked: its member {member.name!r} is a link or a device")
     relative = PurePosixPath(member.name.replace("\\", "/"))
+    if not relative.name:
+        raise InputError(f"{archive} was not unpacked: its member {member.name!r} has no name")
     target = folder.joinpath(*relative.parts)
     outside = relative.is_absolute() or ".." in relative.parts or ":" in relative.parts[0]  # ":" as in C:
     if outside or not target.resolve().is_relative_to(folder.resolve()):
@@ -111,14 +135,27 @@ def _is_unpacked(member: Member, path: Path) -> bool:
 
 
 def _write(member: Member, path: Path) -> None:
-    temporary = path.with_name(f".{path.name}.part")
+    # A name may be as long as the file system takes it: that of the temporary file must not be longer.
+    temporary = path.with_name(f".{os.fsencode(path.name)[:200].decode(errors='ignore')}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with member.open() as source, temporary.open("wb") as file:
-            shutil.copyfileobj(source, file, CHUNK)
+            while chunk := _read(source):
+                file.write(chunk)
         temporary.replace(path)
     except OSError as error:
         raise InputError(f"cannot write {path} ({member.size:,} bytes): {error.strerror}") from error
     finally:
         if temporary.exists():
             temporary.unlink()
+
+
+def _read(source: Any) -> bytes:
+    """The next bytes of a member; what gzip and bz2 raise for damage is told from errors of the system."""
+    try:
+        chunk: bytes = source.read(CHUNK)
+    except OSError as error:
+        if error.errno is None:
+            raise tarfile.ReadError(str(error)) from error
+        raise
+    return chunk

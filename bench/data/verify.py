@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.base import lists
 from bench.base.errors import InputError
 from bench.base.processes import cores, map_unordered
 from bench.base.progress import Meter
@@ -11,7 +12,7 @@ from bench.data.arrow_files import CHECKSUM_BYTES, read_image_rows
 from bench.data.store import VIEWS, Store, how_to_replace
 
 SINGLE_PROCESS_BYTES = 2e9  # a smaller store is checked faster by one process: starting several takes time
-MAX_LISTED = 20  # errors in the message
+DAMAGED = "damaged.txt"  # in the store, if a message cannot hold all that has changed
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,8 @@ def verify(store: Store) -> str:
             errors += part_errors
             meter.add(part.images)
     if errors:
-        more = f"; and {len(errors) - MAX_LISTED:,} more" if len(errors) > MAX_LISTED else ""
-        listed = "; ".join(sorted(errors)[:MAX_LISTED]) + more
-        raise InputError(f"{store.folder} is damaged: {listed}; {how_to_replace(store.folder)}")
+        listed = lists.as_lines(sorted(errors), all_in=store.folder / DAMAGED)
+        raise InputError(f"{store.folder} is damaged; {how_to_replace(store.folder)}{listed}")
     _ = store.fitted  # raises InputError if other images are marked as held out
     return f"{store.folder} is intact: {images:,} images in {len(parts)} files match their checksums"
 

@@ -3,6 +3,7 @@
 Legend: B images of a batch, H = W = the side in pixels that the model takes.
 """
 
+import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,6 +19,13 @@ from bench.data.decode import PixelArray, Unusable
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"}
 )
+# Formats that may not be readable: they are reported with the program that reads them, not skipped.
+OTHER_SUFFIXES = frozenset(
+    {".avif", ".heic", ".heif", ".hif", ".jxl", ".jp2", ".j2k", ".jpx", ".jpf", ".jpc", ".psd", ".svg"}
+)
+LINKED_FOLDER = "a link to a folder, which is not searched; give the folder itself to --images"
+BROKEN_LINK = "a link to nothing"
+UNREADABLE_FOLDER = "a folder that cannot be read"
 BATCHES_AHEAD = 2  # read while the model works on another one
 
 
@@ -41,12 +49,13 @@ class ImageBatch:
 def list_images(files_and_folders: Sequence[Path]) -> list[Path]:
     """The given files, and the image files at any depth in the given folders, sorted by name; each file once.
 
-    A file that is given itself is taken whatever its name ends in. Hidden files and folders are skipped.
+    A file that is given itself is taken whatever its name ends in. Hidden files and folders are skipped. What
+    cannot be read is in the list too: other formats, broken links, links to folders, closed folders.
     InputError: a path does not exist, or a folder has no image file.
     """
     images: dict[Path, None] = {}  # a dict, not a set, to keep the order
     for path in files_and_folders:
-        if not path.exists():
+        if not os.path.exists(path):  # noqa: PTH110 (Path.exists raises for a name that is too long)
             raise InputError(f"--images {path}: no such file or folder")
         paths = _images_in(path) if path.is_dir() else [path]
         if not paths:
@@ -57,13 +66,20 @@ def list_images(files_and_folders: Sequence[Path]) -> list[Path]:
 
 
 def _images_in(folder: Path) -> list[Path]:
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES
-        and path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )
+    paths: list[Path] = []
+    add_unreadable = lambda error: paths.append(Path(error.filename))  # noqa: E731 (os.walk calls it)
+    for parent, folders, files in os.walk(folder, onerror=add_unreadable):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        entries = [Path(parent, name) for name in (*folders, *files) if not name.startswith(".")]
+        paths += [path for path in entries if _is_image_or_link(path)]
+    return sorted(paths)
+
+
+def _is_image_or_link(path: Path) -> bool:
+    """Whether an entry of a folder has the name of an image, or is a link to a folder or to nothing."""
+    if path.is_symlink() and (path.is_dir() or not path.exists()):
+        return True
+    return not path.is_dir() and path.suffix.lower() in SUFFIXES | OTHER_SUFFIXES
 
 
 def read_batches(
@@ -87,8 +103,16 @@ def _read(paths: tuple[Path, ...], side: int, exif: str) -> ImageBatch:
     images, reasons = [], {}
     for path in paths:
         try:
+            _refuse_links_and_folders(path)
             images.append(decode.resize(orientation.read(path, exif), side))
         except Unusable as reason:
             reasons[path] = str(reason)
     empty = np.empty((0, side, side, 3), np.uint8)
     return ImageBatch(paths, np.stack(images) if images else empty, reasons)
+
+
+def _refuse_links_and_folders(path: Path) -> None:
+    if path.is_symlink() and not path.exists():
+        raise Unusable(BROKEN_LINK)
+    if path.is_dir():
+        raise Unusable(LINKED_FOLDER if path.is_symlink() else UNREADABLE_FOLDER)

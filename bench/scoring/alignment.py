@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.base import lists
 from bench.base.errors import InputError, unknown
 from bench.base.protocol import ALL, Column, Evaluation
 from bench.scoring import metrics
@@ -145,7 +146,7 @@ def _ordered_columns(file: MatrixFile, role: Role, names: Sequence[str]) -> Arra
         if name not in names:
             raise InputError(f"{file.header_position(column)}: {unknown('label', name, names)}")
     if missing := [name for name in names if name not in file.names]:
-        raise InputError(f"{file.path}: no {role} of: {', '.join(missing)}")
+        raise InputError(f"{file.path}: no {role} of: {lists.in_line(missing)}")
     if file.names == tuple(names):
         return matrix
     return matrix[:, [file.names.index(name) for name in names]]
@@ -175,8 +176,8 @@ def _rows_matched_by_id(given: MatrixFile, truth: MatrixFile) -> list[int]:
     for file, rows, other_rows in ((given, given_rows, truth_rows), (truth, truth_rows, given_rows)):
         if unmatched := [id_ for id_ in rows if id_ not in other_rows]:
             example = next(iter(other_rows))
-            fault = f"{len(unmatched)} images are not in the other file, the first: {unmatched[0]!r}"
-            raise InputError(f"{file.path}: {fault}; ids there are such as {example!r}")
+            fault = f"{len(unmatched)} images are not in the other file, where ids are such as {example!r}"
+            raise InputError(f"{file.path}: {fault}:{lists.as_lines(unmatched)}")
     return [truth_rows[id_] for id_ in given.ids]
 
 

@@ -56,6 +56,11 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     options.add_argument(
         "--source", type=Path, metavar="DIR", help="the data set's original files, if it is not prepared yet"
     )
+    options.add_argument(
+        "--allow-partial",
+        action="store_true",
+        help="prepare without missing, unreadable and duplicate images instead of stopping; report them",
+    )
     add_data(options)
     add_runs(options)
     _add_name(options)

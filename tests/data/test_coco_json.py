@@ -76,6 +76,70 @@ def test_a_users_own_card_reads_its_own_files(tmp_path: Path):
     assert sample.labels_C.tolist() == [0, 1]
 
 
+def pets(root: Path, categories: list[tuple[int, str]], used: tuple[int, ...], /, **options: Any) -> Any:
+    """The labels of an image of two pets, of an export with these categories."""
+    mine = trees.card("coco", labels=("cat", "dog"), options={**CARD.options, **options})
+    content = {
+        "images": [{"id": 7, "file_name": "sub\\x.png"}],
+        "categories": [{"id": number, "name": name} for number, name in categories],
+        "annotations": [{"image_id": 7, "category_id": number} for number in used],
+    }
+    trees.write(root / TRAIN, [json.dumps(content)])
+    (root / "train2014").mkdir(exist_ok=True)
+    (sample,) = coco_json.read(mine, "train", root)
+    assert isinstance(sample, Sample)
+    assert (sample.id, sample.image) == ("sub/x.png", root / "train2014" / "sub" / "x.png")
+    return sample.labels_C.tolist()
+
+
+BY_NAME: dict[str, Any] = {"categories": "by-name"}
+
+
+@pytest.mark.parametrize(
+    ("categories", "used", "options", "labels"),
+    [
+        ([(0, "pets"), (1, "cat"), (2, "dog")], (2,), BY_NAME, [0, 1]),  # Roboflow's supercategory
+        ([(1, "dog"), (2, "cat")], (1,), BY_NAME, [0, 1]),
+        ([(1, "Cats"), (2, "dog")], (1,), {"renamed": {"Cats": "cat"}}, [1, 0]),
+        (
+            [(1, "Cats"), (2, "tom"), (3, "dog")],
+            (2,),
+            {**BY_NAME, "renamed": {"Cats": "cat", "tom": "cat"}},
+            [1, 0],
+        ),
+        ([(1, "cat"), (2, "cow"), (3, "dog")], (2, 3), {"renamed": {"cow": ""}}, [0, 1]),
+    ],
+)
+def test_a_card_may_match_categories_by_name_rename_and_drop_them(
+    tmp_path: Path,
+    categories: list[tuple[int, str]],
+    used: tuple[int, ...],
+    options: dict[str, Any],
+    labels: list[int],
+):
+    assert pets(tmp_path, categories, used, **options) == labels
+
+
+@pytest.mark.parametrize(
+    ("categories", "used", "options", "message"),
+    [
+        ([(0, "pets"), (1, "cat"), (2, "dog")], (), {}, 'label 1 is .pets.*say: categories = "by-name"'),
+        ([(0, "pets"), (1, "cat"), (2, "dog")], (0,), BY_NAME, "that are no labels in coco.toml: pets; give"),
+        ([(1, "cat"), (2, "Dog")], (1,), BY_NAME, "labels of coco.toml that are no category: dog; if they"),
+        ([(1, "cat"), (1, "dog")], (1,), {}, "two categories have the id 1"),
+    ],
+)
+def test_categories_that_are_no_labels_are_refused_with_a_way_on(
+    tmp_path: Path,
+    categories: list[tuple[int, str]],
+    used: tuple[int, ...],
+    options: dict[str, Any],
+    message: str,
+):
+    with pytest.raises(InputError, match=message):
+        pets(tmp_path, categories, used, **options)
+
+
 def damage(path: Path, change: Callable[[Any], object]) -> None:
     content = json.loads(path.read_text(encoding="utf-8"))
     change(content)
@@ -144,7 +208,7 @@ def test_a_file_of_another_schema_is_refused_with_the_place(
 def test_a_file_that_is_not_json_is_named(tmp_path: Path, text: str):
     path = trees.coco(tmp_path) / TRAIN
     path.write_text(text, encoding="latin-1")
-    with pytest.raises(InputError, match=r"instances_train2014.json cannot be read as JSON: "):
+    with pytest.raises(InputError, match=r"2014.json(: line 1 is not UTF-8| cannot be read as JSON: )"):
         list(coco_json.read(CARD, "train", tmp_path))
 
 

@@ -107,8 +107,8 @@ def png_header(width: int, height: int) -> bytes:
     ("content", "reason"),
     [
         (b"", "empty file"),
-        (b"<html>404</html>", "not an image"),
-        (b"%PDF-1.4", "not an image"),
+        (b"<html>404</html>", "a web page, not an image; download the image again"),
+        (b"%PDF-1.4", r"a PDF file; convert its pages to PNG \(pdftoppm\)"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not an image"),
         (png_header(20_000, 20_000), "more than 50,000,000 pixels"),  # Pillow refuses it
         (png_header(10_000, 10_000), "more than 50,000,000 pixels"),  # Pillow only warns
@@ -128,8 +128,8 @@ def test_a_missing_file_is_reported_as_missing(tmp_path: Path):
 
 
 def test_a_path_that_cannot_be_read_is_refused_with_the_systems_reason(tmp_path: Path):
-    with pytest.raises(Unusable, match="^cannot be read: Is a directory$"):
-        decode.decode(tmp_path)
+    with pytest.raises(Unusable, match="^cannot be read: File name too long$"):
+        decode.decode(tmp_path / f"{'x' * 300}.jpg")
 
 
 def test_pixels_without_a_known_range_are_refused(tmp_path: Path):

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import os
 import subprocess
 import sys
 import threading
@@ -215,6 +216,25 @@ def test_only_http_and_https_are_allowed(tmp_path: Path):
         match="file:///etc/passwd cannot be downloaded; the URL must begin with http:// or https://",
     ):
         download.download(Archive("file:///etc/passwd", 9, "0" * 32), tmp_path)
+
+
+@pytest.mark.parametrize("url", ["http://a..b/x.zip", "http://127.0.0.1:port/x.zip"])
+def test_a_url_that_cannot_be_asked_for_is_refused_at_once(tmp_path: Path, url: str, at_once: list[float]):
+    with pytest.raises(InputError, match="x.zip is not a URL that can be asked for: "):
+        download.download(Archive(url=url, bytes=9, md5="0"), tmp_path)
+    assert at_once == []
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1/", "http://127.0.0.1/.."])
+def test_a_url_without_the_name_of_a_file_is_refused(tmp_path: Path, url: str):
+    with pytest.raises(InputError, match="the URL of an archive must end in the name of a file"):
+        download.download(Archive(url=url, bytes=9, md5="0"), tmp_path)
+
+
+def test_a_folder_or_pipe_in_the_place_of_the_archive_is_named(tmp_path: Path):
+    os.mkfifo(tmp_path / "x.zip")
+    with pytest.raises(InputError, match="x.zip is not a file; move it away"):
+        download.download(Archive(url="http://127.0.0.1/x.zip", bytes=9, md5="0"), tmp_path)
 
 
 def test_the_download_of_a_killed_process_is_resumed(tmp_path: Path):

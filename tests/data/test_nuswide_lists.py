@@ -32,6 +32,45 @@ def test_images_are_found_in_every_layout_and_labels_follow_the_list(tmp_path: P
             assert sample.image.is_file()
 
 
+@pytest.mark.parametrize(
+    "form",
+    [
+        "98796_{}_f86eb60ccf_m.jpg",
+        "{}_f86eb60ccf_m.jpg",
+        "{}_f86eb60ccf.jpg",
+        "{}_1234567890.jpg",
+        "{}_1234567890_o.JPG",
+        "{}.jpeg",
+        "0001_{}.jpeg",
+        "{}_m.jpg",
+        "zoo_{}.png",
+    ],
+)
+def test_images_are_found_by_their_flickr_number_in_every_way_of_naming(tmp_path: Path, form: str):
+    source = trees.nuswide(tmp_path, flat=True)
+    for path in list((source / "Flickr").iterdir()):
+        path.rename(path.with_name(form.format(path.stem)))
+    samples = list(nuswide_lists.read(CARD, "train", source))
+    assert list(trees.positives(CARD, samples)) == KEPT
+    files = {item.id: str(item.image) for item in samples if isinstance(item, Sample)}
+    assert all(name.rpartition("_")[2].removesuffix(".jpg") in file for name, file in files.items())
+
+
+def test_a_list_may_name_images_as_flickr_does(tmp_path: Path):
+    path = trees.nuswide(tmp_path) / "ImageList" / "TrainImagelist.txt"
+    names = [f"98796_{name.rpartition('_')[2][:-4]}_f86eb60ccf_m.jpg" for name in trees.NUSWIDE["train"]]
+    trees.write(path, names)
+    samples = list(nuswide_lists.read(CARD, "train", tmp_path))
+    assert [item.group for item in samples if isinstance(item, Sample)] == ["2124494179", "1000000001"]
+
+
+def test_a_list_without_flickr_numbers_is_refused(tmp_path: Path):
+    path = trees.nuswide(tmp_path) / "ImageList" / "TrainImagelist.txt"
+    trees.write(path, [f"photo-{n}.jpg" for n in range(5)])
+    with pytest.raises(InputError, match=r"names images without a Flickr number.*\n  photo-0.jpg\n  photo-1"):
+        list(nuswide_lists.read(CARD, "train", tmp_path))
+
+
 def test_images_are_left_out_with_the_reason(tmp_path: Path):
     samples = nuswide_lists.read(CARD, "train", trees.nuswide(tmp_path))
     assert trees.left_out(samples) == {
@@ -146,7 +185,9 @@ def test_an_empty_list_is_refused(tmp_path: Path):
 
 def test_a_list_that_is_not_text_is_refused(tmp_path: Path):
     (trees.nuswide(tmp_path) / "ImageList" / "TrainImagelist.txt").write_bytes(b"\xff\xd8\xff")
-    with pytest.raises(InputError, match=r"TrainImagelist.txt cannot be read as text: "):
+    with pytest.raises(
+        InputError, match=r"TrainImagelist.txt: line 1 is not UTF-8 text; save the file as UTF-8"
+    ):
         list(nuswide_lists.read(CARD, "train", tmp_path))
 
 

@@ -10,6 +10,7 @@ import PIL
 import pytest
 from PIL import Image
 
+from bench.base import lists
 from bench.base.errors import InputError
 from bench.data import assembly, decode, formats, libraries, preparation, shards, staging, verify
 from bench.data.cards import Sizes, Split
@@ -86,8 +87,8 @@ class TestCounts:
         with pytest.raises(InputError) as caught:
             go(coco(train=Split(5, positives=5), test=Split(2, positives=2)), source, tmp_path)
         assert str(caught.value) == (
-            "the files of coco are not what its card says: train: 5 images expected, 4 found; test: 2"
-            " positives expected, 1 found; to prepare what is usable, run bench.prepare with --allow-partial"
+            "the files of coco are not what its card says; to prepare what is usable, add --allow-partial"
+            "\n  train: 5 images expected, 4 found\n  test: 2 positives expected, 1 found"
         )
 
     def test_that_differ_are_partial_data_if_allowed(self, source: Path, tmp_path: Path, capsys: Any):
@@ -95,7 +96,7 @@ class TestCounts:
         assert made.manifest["partial"] is True
         assert made.manifest["differences"] == ["train: 5 images expected, 4 found"]
         assert (
-            "the files of coco are not what its card says: train: 5 images expected, 4 found\n"
+            "the files of coco are not what its card says:\n  train: 5 images expected, 4 found\n"
             in capsys.readouterr().err
         )
 
@@ -143,9 +144,9 @@ class TestFilesThatCannotBeUsed:
             go(coco(), damaged, tmp_path)
         train, val = damaged / "train2014" / "COCO_train2014_", damaged / "val2014" / "COCO_val2014_"
         assert str(caught.value) == (
-            f"3 images of coco cannot be used: {train}000000000009.jpg (cut short or damaged);"
-            f" {train}000000000030.jpg (image missing); {val}000000000073.jpg (empty file);"
-            " to prepare what is usable, run bench.prepare with --allow-partial"
+            "3 images of coco cannot be used; to prepare what is usable, add --allow-partial"
+            f"\n  {train}000000000009.jpg (cut short or damaged)"
+            f"\n  {train}000000000030.jpg (image missing)\n  {val}000000000073.jpg (empty file)"
         )
         assert not (tmp_path / "data" / "coco").exists()
 
@@ -173,20 +174,50 @@ class TestFilesThatCannotBeUsed:
     def test_are_listed_in_a_file_if_there_are_many(
         self, damaged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ):
-        monkeypatch.setattr(staging, "MAX_LISTED", 2)
+        monkeypatch.setattr(lists, "FIRST", 2)
         with pytest.raises(
-            InputError, match=r"cannot be used: .*; .*; and 1 more, all listed in (.*);"
+            InputError, match=r"cannot be used; .*\n.*\n.*\n  and 1 more, all listed in "
         ) as caught:
             go(coco(), damaged, tmp_path)
         listed = tmp_path / "data" / "coco.unfinished" / "unusable.txt"
         assert str(listed) in str(caught.value)
         assert len(listed.read_text(encoding="utf-8").splitlines()) == 3
 
+    def test_an_annotation_file_that_is_missing_is_named_and_left_out_if_allowed(self, tmp_path: Path):
+        card, root = trees.card("voc2007", sizes=SIZES), trees.voc(tmp_path / "source", lists=False)
+        (root / "VOCdevkit/VOC2007/Annotations/000007.xml").unlink()
+        with pytest.raises(
+            InputError, match=r"1 images .*add --allow-partial\n  train: 000007 \(annotation file m"
+        ):
+            go(card, root, tmp_path)
+        made = go(card, root, tmp_path, allow_partial=True)
+        assert made.manifest["partial"] is True
+        assert made.manifest["left_out"]["train"] == {"annotation file missing": 1}
+
+    def test_an_image_listed_twice_is_named_and_left_out_if_allowed(self, tmp_path: Path):
+        root = numbered_tree(tmp_path / "source")
+        lines = (root / "train.txt").read_text(encoding="utf-8").splitlines()
+        trees.write(root / "train.txt", [lines[1], *lines[1:]])
+        with pytest.raises(
+            InputError, match=r"1 images .*\n  train: 1.jpg \(listed twice, with other labels\)$"
+        ):
+            go(numbered(), root, tmp_path)
+        made = go(numbered(), root, tmp_path, allow_partial=True)
+        assert (made.manifest["partial"], len(made.train)) == (True, 95)
+
+    def test_one_file_under_two_ids_is_said(self, tmp_path: Path, capsys: Any):
+        root = numbered_tree(tmp_path / "source")
+        lines = (root / "train.txt").read_text(encoding="utf-8").splitlines()
+        trees.write(root / "train.txt", ["./1.jpg", *lines[1:]])
+        go(numbered(), root, tmp_path)
+        said = capsys.readouterr().err
+        assert "1 images of own are one file under two ids:\n  train: ./1.jpg and 1.jpg\n" in said
+
     def test_a_box_outside_its_image_is_named_by_its_person(self, tmp_path: Path):
         root = trees.wider(tmp_path / "source")
         path = root / "Anno" / "wider_attribute_test.json"
         path.write_text(path.read_text().replace("[0, 0, 40, 30]", "[41, 0, 40, 30]"), encoding="utf-8")
-        with pytest.raises(InputError, match=r"0_Parade_c.jpg#0 \(box outside the image\);"):
+        with pytest.raises(InputError, match=r"0_Parade_c.jpg#0 \(box outside the image\)$"):
             go(trees.card("wider", sizes=SIZES), root, tmp_path)
 
     def test_an_empty_split_is_an_error_even_if_partial_data_is_allowed(self, source: Path, tmp_path: Path):
@@ -220,7 +251,7 @@ class TestOverlap:
         pair = f"{leaking}/{train} = {leaking}/{test}"
         assert str(caught.value) == (
             "1 images of coco are both in the training and in the test set; to leave them out of one, run"
-            f" bench.prepare with --overlap drop-train or --overlap drop-test: {pair}"
+            f" bench.prepare with --overlap drop-train or --overlap drop-test:\n  {pair}"
         )
 
     def test_leaves_the_training_image_out_if_allowed(self, leaking: Path, tmp_path: Path):

@@ -1,12 +1,13 @@
 """The reader voc-xml: labels from lists or XML files, difficult objects, test labels that are not public."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bench.base.errors import InputError
-from bench.data.formats import voc_xml
+from bench.data.formats import NO_ANNOTATION, voc_xml
 from tests import trees
 
 CARD = trees.card("voc2007")
@@ -87,7 +88,7 @@ def test_inconsistent_lists_are_refused_with_file_and_line(
 
 def test_a_single_missing_list_is_not_replaced_by_the_xml_files(tmp_path: Path):
     (trees.voc(tmp_path) / MAIN / "car_trainval.txt").unlink()
-    with pytest.raises(InputError, match=r"car_trainval.txt cannot be read as text: .*No such file"):
+    with pytest.raises(InputError, match=r"car_trainval.txt: there is no such file"):
         list(voc_xml.read(CARD, "train", tmp_path))
 
 
@@ -108,5 +109,56 @@ def test_wrong_xml_is_refused_with_the_file(tmp_path: Path, change: tuple[str, s
 
 def test_a_missing_annotation_is_named(tmp_path: Path):
     (trees.voc(tmp_path, lists=False) / "VOCdevkit/VOC2007/Annotations/000007.xml").unlink()
-    with pytest.raises(InputError, match=r"000007.xml cannot be read as XML: .*No such file"):
+    samples = list(voc_xml.read(CARD, "train", tmp_path))
+    assert trees.left_out(samples) == {"000007": NO_ANNOTATION}
+    assert list(trees.positives(CARD, samples)) == ["000005", "000009"]
+
+
+def test_a_missing_folder_of_annotations_is_named(tmp_path: Path):
+    shutil.rmtree(trees.voc(tmp_path, lists=False) / "VOCdevkit/VOC2007/Annotations")
+    with pytest.raises(InputError, match=r"VOC2007 has no Annotations; get "):
+        list(voc_xml.read(CARD, "train", tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [
+        ("gb2312", "汽车"),
+        ("GBK", "镕"),
+        ("big5", "照片"),
+        ("Shift_JIS", "写真"),
+        ("euc-kr", "사진"),
+        ("UTF-8", "größe"),
+        ("ISO-8859-1", "größe"),
+        ("utf-16", "größe"),
+    ],
+)
+def test_xml_is_read_in_the_encoding_that_it_declares(tmp_path: Path, encoding: str, text: str):
+    path = trees.voc(tmp_path, lists=False) / "VOCdevkit" / "VOC2007" / "Annotations" / "000007.xml"
+    body = path.read_text(encoding="utf-8").replace("VOC<", f"{text}<")
+    path.write_bytes(f'<?xml version="1.0" encoding="{encoding}"?>\n{body}'.encode(encoding))
+    samples = voc_xml.read(CARD, "train", tmp_path)
+    assert trees.positives(CARD, samples)["000007"] == ("car", "person")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            b'<?xml version="1.0" encoding="klingon"?><a/>',
+            "the encoding 'klingon' is unknown; save the file as",
+        ),
+        (b'<?xml version="1.0" encoding="hex"?><a/>', "the encoding 'hex' is unknown"),
+        (
+            b'<?xml version="1.0" encoding="gbk"?><a>\x80\xff</a>',
+            "000007.xml cannot be read as XML: .*decode",
+        ),
+        (b"", "cannot be read as XML: no element found"),
+        (b"\xff\xfe", "cannot be read as XML"),
+    ],
+)
+def test_xml_of_another_encoding_is_refused_with_the_file(tmp_path: Path, content: bytes, message: str):
+    path = trees.voc(tmp_path, lists=False) / "VOCdevkit" / "VOC2007" / "Annotations" / "000007.xml"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=message):
         list(voc_xml.read(CARD, "train", tmp_path))

@@ -224,6 +224,39 @@ class TestFiles:
             "notes.txt",
         ]
 
+    def test_what_cannot_be_read_is_named_and_not_passed_over(self, tmp_path: Path):
+        folder, elsewhere = tmp_path / "images", tmp_path / "elsewhere"
+        for path in (folder / "a", elsewhere):
+            path.mkdir(parents=True)
+        Image.new("RGB", (9, 9)).save(folder / "a" / "0.png")
+        (folder / "b.HEIC").write_bytes(b"\0\0\0\x18ftypheic" + bytes(9))
+        (folder / "c.jpg").symlink_to("none")
+        (folder / "d").symlink_to(elsewhere)
+        (folder / "e.jxl").write_bytes(b"\xff\x0a" + bytes(9))
+        os.mkfifo(folder / "f.jpg")
+        (batch,) = image_files.read_batches(image_files.list_images([folder]), side=8, batch_size=9)
+        assert [path.name for path in batch.usable] == ["0.png"]
+        assert {path.name: reason.partition(";")[0] for path, reason in batch.reasons.items()} == {
+            "b.HEIC": "an HEIC image",
+            "c.jpg": "a link to nothing",
+            "d": "a link to a folder, which is not searched",
+            "e.jxl": "a JPEG XL image",
+            "f.jpg": decode.NO_FILE,
+        }
+
+    def test_a_folder_that_cannot_be_read_is_named(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        closed = PermissionError(13, "Permission denied", str(tmp_path))
+        monkeypatch.setattr(os, "walk", lambda _, onerror: onerror(closed) or iter(()))
+        (batch,) = image_files.read_batches(image_files.list_images([tmp_path]), side=8, batch_size=9)
+        assert batch.reasons == {tmp_path: "a folder that cannot be read"}
+
+    def test_an_image_of_another_format_makes_the_status_1(self, ask: Any, scenes: Path, tmp_path: Path):
+        shutil.copy(scenes / "0" / "000.png", tmp_path)
+        (tmp_path / "b.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(9))
+        status, _, err = ask("--images", tmp_path)
+        assert status == 1
+        assert f"{tmp_path}/b.heic: an HEIC image; convert it" in err
+
     def test_many_batches_come_in_order(self, scenes: Path, store: Store):
         read = list(image_files.read_batches(image_files.list_images([scenes]), side=64, batch_size=5))
         assert [len(batch.paths) for batch in read] == [5] * 9 + [3]

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from bench import run
 from bench.base import method_names
 from bench.base.errors import InputError
 from bench.training import method, run_options
@@ -27,6 +28,21 @@ def test_every_field_of_every_method_is_an_option():
 
 def test_an_option_of_a_field_is_the_same_as_set():
     assert changes("--batch-size=8") == changes("--set", "batch_size=8") == {"batch_size": "8"}
+
+
+def test_the_first_preparation_may_leave_images_out(monkeypatch: pytest.MonkeyPatch):
+    asked: dict[str, object] = {}
+
+    def prepare(_: object, **how: object) -> None:
+        asked.update(how)
+        raise InputError("far enough")
+
+    monkeypatch.setattr(run.preparation, "prepare", prepare)
+    words = ["--dataset", "demo", "--method", "resnet101", "--device", "cpu"]
+    for more in ([], ["--allow-partial"]):
+        with pytest.raises(InputError, match="far enough"):
+            run.main([*words, *more])
+        assert asked["allow_partial"] is bool(more)
 
 
 def test_of_a_field_given_twice_the_last_counts():

@@ -6,6 +6,7 @@ annotations of a format say where each label is in the image, its file also has 
 `boxes(card, split, source)`, which yields each image's id with its boxes.
 """
 
+import functools
 import importlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -64,6 +65,10 @@ Boxes = Callable[[Card, str, Path | None], Iterator[tuple[str, list[Box]]]]
 NO_LABEL = "without a label"
 MISSING = "image missing"
 PLACEHOLDER = "placeholder of a photograph that is gone"
+NO_ANNOTATION = "annotation file missing"
+TWICE = "listed twice"
+TWICE_OTHERWISE = "listed twice, with other labels"
+FAULTS = frozenset({NO_ANNOTATION, TWICE, TWICE_OTHERWISE})  # of the files: preparation stops at these
 
 
 def names() -> list[str]:
@@ -72,11 +77,32 @@ def names() -> list[str]:
 
 
 def reader(name: str) -> Reader:
-    """The `read` function of a format; InputError lists the formats if there is no such one."""
+    """The `read` function of a format, in which only the first of several samples with one id is a sample.
+
+    InputError lists the formats if there is no such one.
+    """
     if name not in names():
         raise unknown("format", name, names())
     read: Reader = importlib.import_module(f"bench.data.formats.{name.replace('-', '_')}").read
-    return read
+    return _each_once(read)
+
+
+def _each_once(read: Reader) -> Reader:
+    """The reader with a LeftOut in place of each sample whose id was there before."""
+
+    @functools.wraps(read)
+    def once(card: Card, split: str, source: Path | None) -> Iterator[Sample | LeftOut]:
+        labels_by_id: dict[str, bytes] = {}
+        for item in read(card, split, source):
+            if isinstance(item, LeftOut) or item.id not in labels_by_id:
+                if isinstance(item, Sample):
+                    labels_by_id[item.id] = item.labels_C.tobytes()
+                yield item
+            else:
+                is_same = labels_by_id[item.id] == item.labels_C.tobytes()
+                yield LeftOut(item.id, TWICE if is_same else TWICE_OTHERWISE)
+
+    return once
 
 
 def boxes(name: str) -> Boxes | None:

@@ -1,11 +1,13 @@
 """Read and check the original files of a data set; what all readers of annotation formats share."""
 
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from bench.base import structured_files
 from bench.base.errors import InputError
 from bench.data.cards import TYPE_NAMES, Card
 
@@ -16,7 +18,7 @@ def folder(card: Card, source: Path | None) -> Path:
     """The source folder; if it is not there, InputError says how to get the files and where to put them."""
     if source is None:
         raise InputError(f"the original files of {card.title} are needed; {how_to_get(card)}")
-    if not source.is_dir():
+    if not os.path.isdir(source):  # noqa: PTH112 (Path raises where a name is too long)
         raise InputError(f"{source} is not a folder; {how_to_get(card)}")
     return source
 
@@ -32,20 +34,17 @@ def how_to_get(card: Card) -> str:
 def find(card: Card, root: Path, *choices: str) -> Path:
     """The first of the paths that exists in root; InputError names them all and says where to get them."""
     for choice in choices:
-        if (root / choice).exists():
+        if os.path.exists(root / choice):  # noqa: PTH110 (as above)
             return root / choice
     raise InputError(f"{root} has no {' and no '.join(choices)}; {how_to_get(card)}")
 
 
 def read_lines(path: Path) -> list[str]:
     """The lines of a text file without surrounding white space; blank lines at the end are dropped."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read as text: {error}") from error
+    text = structured_files.read_text(path)
     if "\0" in text:
         raise InputError(f"{path} cannot be read as text: it contains zero bytes; save it as UTF-8")
-    return [line.strip() for line in text.rstrip().splitlines()]
+    return [line.strip() for line in text.rstrip().split("\n")] if text.strip() else []
 
 
 def read_list(path: Path) -> list[str]:
@@ -58,9 +57,10 @@ def read_list(path: Path) -> list[str]:
 
 def read_json(path: Path, *, keep: Callable[[dict[str, Any]], dict[str, Any]] | None = None) -> Any:
     """The content of a JSON file; keep: reduces each object as soon as it is read, to save memory."""
+    text = structured_files.read_text(path)
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"), object_hook=keep)
-    except (OSError, ValueError, RecursionError) as error:
+        return json.loads(text, object_hook=keep)
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} cannot be read as JSON: {error}") from error
 
 
@@ -101,12 +101,15 @@ def _is_length(value: Any) -> bool:
     return isinstance(value, int | float) and abs(value) < MAX_SIDE
 
 
-def same_labels(card: Card, names: Iterable[str], *, where: str) -> None:
-    """Raise InputError if the names in a file are not the card's labels, in the same order."""
+def same_labels(card: Card, names: Iterable[str], *, where: str, or_else: str = "") -> None:
+    """Raise InputError if the names in a file are not the card's labels, in the same order.
+
+    or_else: what the card can say to go on all the same.
+    """
     pairs = zip_longest(card.labels, names, fillvalue="(none)")
     for number, (expected, actual) in enumerate(pairs, start=1):
         if expected != actual:
             raise InputError(
                 f"{where}: label {number} is {actual!r}, but {expected!r} in {card.file}; names and order"
-                " of the labels must agree"
+                f" of the labels must agree{or_else}"
             )

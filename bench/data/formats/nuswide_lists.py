@@ -1,11 +1,12 @@
 """Format nuswide-lists: the original files of NUS-WIDE, a list of images and, per concept, a file of 0 and 1.
 
 The images come from Flickr, where many no longer exist, and copies of the data set differ in their folders.
-So an image is found by its Flickr number, the last part of its file name, anywhere under `Flickr`, `images`
-or the source folder.
+So an image is found by its Flickr number in its file name, in every way of naming that is in use, anywhere
+under `Flickr`, `images` or the source folder.
 """
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.base import lists
 from bench.base.errors import InputError
 from bench.data import formats
 from bench.data.cards import Card
@@ -24,6 +26,9 @@ IMAGE_FOLDERS = ("Flickr", "images")
 # For a deleted photograph, Flickr sends a placeholder, a small PNG or GIF; all photographs are JPEG.
 PLACEHOLDERS = (b"\x89PNG", b"GIF8")
 PLACEHOLDER_BYTES = 16_384  # at most; placeholders have a few kB
+SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".webp")
+SIZE = re.compile(r"[a-z]|[a-z]\d")  # Flickr's letter for the size of a photograph, as in `_m`
+SECRET = re.compile(r"[0-9a-f]{10}")  # what Flickr sets behind the number of a photograph
 
 
 @dataclass(frozen=True)
@@ -45,9 +50,14 @@ def read(card: Card, split: str, source: Path | None) -> Iterator[Sample | LeftO
     root = _source.folder(card, source)
     read_lists = {"official": _official, "exchanged": _exchanged}[options.lists]
     names, labels_NC = read_lists(card, root, split)
+    if wrong := [name for name in names if not _numbers(name)]:
+        raise InputError(
+            f"the {split} list names images without a Flickr number, as in 0001_381708603.jpg:"
+            f"{lists.as_lines(wrong)}"
+        )
     photographs = _photographs(card, root, names)
     for name, labels_C in zip(names, labels_NC, strict=True):
-        file = photographs.get(_number(name))
+        file = photographs.get(_numbers(name)[0])
         if options.keep != "all" and not labels_C.any():
             yield LeftOut(name, formats.NO_LABEL)
         elif file is None:
@@ -55,7 +65,7 @@ def read(card: Card, split: str, source: Path | None) -> Iterator[Sample | LeftO
         elif _is_placeholder(file):
             yield LeftOut(name, formats.PLACEHOLDER)
         else:
-            yield Sample(name, Path(file), labels_C, group=_number(name))
+            yield Sample(name, Path(file), labels_C, group=_numbers(name)[0])
 
 
 def _official(card: Card, root: Path, split: str) -> tuple[list[str], NDArray[np.int8]]:
@@ -94,24 +104,38 @@ def _exchanged(card: Card, root: Path, split: str) -> tuple[list[str], NDArray[n
 def _photographs(card: Card, root: Path, names: Iterable[str]) -> dict[str, str]:
     """Flickr number -> file, for all images on disk; InputError if none of the listed names is among them."""
     top = next((root / name for name in IMAGE_FOLDERS if (root / name).is_dir()), root)
+    listed = {_numbers(name)[0] for name in names}
     paths: dict[str, str] = {}
     for folder, _, files in os.walk(top):
         for file in files:
-            if file.lower().endswith(".jpg") and not file.startswith("."):  # macOS makes files ._0001_2.jpg
+            if file.lower().endswith(SUFFIXES) and not file.startswith("."):  # macOS makes files ._0001_2.jpg
+                number = next((number for number in _numbers(file) if number in listed), None)
                 path = os.path.join(folder, file)  # noqa: PTH118 (270,000 files: str takes less memory)
-                paths[_number(file)] = min(path, paths.get(_number(file), path))
-    if paths.keys().isdisjoint(map(_number, names)):
+                if number:
+                    paths[number] = min(path, paths.get(number, path))
+    if not paths:
         raise InputError(f"{top} holds none of the images in the list; {_source.how_to_get(card)}")
     return paths
 
 
-def _number(name: str) -> str:
-    """The Flickr number of an image: the last part of its file name.
+def _numbers(name: str) -> list[str]:
+    """What may be the Flickr number in a file name, the likeliest first; usually one.
 
-    >>> _number("actor/0001_2124494179.jpg"), _number("2124494179.jpg")
-    ('2124494179', '2124494179')
+    >>> _numbers("actor/0001_2124494179.jpg"), _numbers("2124494179.jpg")
+    (['2124494179', '0001'], ['2124494179'])
+    >>> _numbers("98796_381708603_f86eb60ccf_m.jpg"), _numbers("381708603_f86eb60ccf.jpg")
+    (['381708603'], ['381708603'])
+    >>> _numbers("98796_381708603_0123456789_m.jpg"), _numbers("381708603_0123456789_m.jpg")
+    (['381708603'], ['381708603'])
     """
-    return name.rpartition("/")[2].rpartition(".")[0].rpartition("_")[2]
+    parts = name.lower().rpartition("/")[2].rpartition(".")[0].split("_")
+    has_size = len(parts) > 1 and SIZE.fullmatch(parts[-1]) is not None
+    parts = parts[:-1] if has_size else parts
+    # A number and ten digits may be Flickr's number and secret, or a counter and Flickr's number.
+    is_secret = has_size or len(parts) > 2 or not parts[-1].isdecimal()
+    if len(parts) > 1 and is_secret and SECRET.fullmatch(parts[-1]):
+        return [parts[-2]] if parts[-2].isdecimal() else []
+    return [part for part in reversed(parts[-2:]) if part.isdecimal()]
 
 
 def _is_placeholder(file: str) -> bool:

@@ -4,21 +4,25 @@ Labels: 1: the image has an object of the class; -1: it has none; 0: it has only
 difficult, which the devkit's evaluation ignores.
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 from xml.etree import ElementTree as ET
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bench.base import structured_files
 from bench.base.errors import InputError
 from bench.data import formats
 from bench.data.cards import Card
-from bench.data.formats import Sample, _source
+from bench.data.formats import LeftOut, Sample, _source
 
 VALUES = {"1": 1, "+1": 1, "0": 0, "-1": -1}
+ENCODING = re.compile(rb"<\?xml[^>]*?encoding\s*=\s*[\"']([\w.:-]+)")
+# Files that declare the older character set often hold letters of its extension.
+EXTENDED = {"gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932", "big5": "big5hkscs"}
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ class Options:
     difficult: Literal["unspecified", "positive-in-training"] = "unspecified"
 
 
-def read(card: Card, split: str, source: Path | None) -> Iterator[Sample]:
+def read(card: Card, split: str, source: Path | None) -> Iterator[Sample | LeftOut]:
     """The split's images in the order of its image set; test labels that are not public are all 0."""
     options = formats.options(Options, card)
     root = _source.folder(card, source)
@@ -44,22 +48,29 @@ def read(card: Card, split: str, source: Path | None) -> Iterator[Sample]:
     home = _source.find(card, root, *(f"{folder}/ImageSets" for folder in folders)).parent
     name = options.test if split == "test" else options.train
     ids = _source.read_list(_source.find(card, home, f"ImageSets/Main/{name}.txt"))
-    labels_NC = np.zeros((len(ids), len(card.labels)), dtype=np.int8)
+    rows: Sequence[Sequence[int] | None] = [[0] * len(card.labels)] * len(ids)
     if split != "test" or not card.evaluation.result_files:
-        labels_NC[:] = _labels(card, home, name, ids)
-    if split == "train" and options.difficult == "positive-in-training":
-        labels_NC[labels_NC == 0] = 1
+        rows = _labels(card, home, name, ids)
     folder = _source.find(card, home, "JPEGImages")
-    for image, labels_C in zip(ids, labels_NC, strict=True):
+    for image, row in zip(ids, rows, strict=True):
+        if row is None:
+            yield LeftOut(image, formats.NO_ANNOTATION)
+            continue
+        labels_C = np.array(row, dtype=np.int8)
+        if split == "train" and options.difficult == "positive-in-training":
+            labels_C[labels_C == 0] = 1
         yield Sample(image, folder / f"{image}.jpg", labels_C)
 
 
-def _labels(card: Card, home: Path, name: str, ids: list[str]) -> NDArray[np.int8]:
-    """labels_NC: from the lists of the classes if at least one of them exists, else from the XML files."""
+def _labels(card: Card, home: Path, name: str, ids: list[str]) -> list[list[int] | None]:
+    """The labels of every image: from the lists of the classes if there is at least one, else from XML files;
+    None where there is no such file.
+    """
     lists = [home / "ImageSets" / "Main" / f"{label}_{name}.txt" for label in card.labels]
     if not any(path.exists() for path in lists):
-        return np.array([_from_xml(home / "Annotations" / f"{image}.xml", card) for image in ids])
-    return np.array([_from_list(path, ids) for path in lists]).T
+        files = [_source.find(card, home, "Annotations") / f"{image}.xml" for image in ids]
+        return [_from_xml(file, card) if file.exists() else None for file in files]
+    return [list(row) for row in zip(*(_from_list(path, ids) for path in lists), strict=True)]
 
 
 def _from_list(path: Path, ids: list[str]) -> list[int]:
@@ -83,10 +94,7 @@ def _from_list(path: Path, ids: list[str]) -> list[int]:
 
 def _from_xml(path: Path, card: Card) -> list[int]:
     """The labels of one image, in the card's order."""
-    try:
-        objects = ET.parse(path).findall("object")  # noqa: S314 (expat itself protects against entity bombs)
-    except (OSError, ET.ParseError) as error:
-        raise InputError(f"{path} cannot be read as XML: {error}") from error
+    objects = _parse(path).findall("object")
     values = dict.fromkeys(card.labels, -1)
     for item in objects:
         label = item.findtext("name", "").strip()
@@ -95,3 +103,20 @@ def _from_xml(path: Path, card: Card) -> list[int]:
         difficult = item.findtext("difficult", "0").strip() == "1"
         values[label] = max(values[label], 0 if difficult else 1)
     return list(values.values())
+
+
+def _parse(path: Path) -> ET.Element:
+    """The root of an XML file in any encoding that Python knows."""
+    content = structured_files.read_bytes(path)
+    declared = ENCODING.match(content[:200].removeprefix(b"\xef\xbb\xbf").lstrip())
+    encoding = declared[1].decode().lower() if declared else "utf-8"
+    try:
+        try:
+            return ET.fromstring(content)  # noqa: S314 (expat itself protects against entity bombs)
+        except (ValueError, LookupError):  # expat knows few encodings itself, and none of several bytes
+            text = content.decode(EXTENDED.get(encoding.replace("-", "_"), encoding))
+            return ET.fromstring(text)  # noqa: S314 (as above)
+    except LookupError as error:
+        raise InputError(f"{path}: the encoding {encoding!r} is unknown; save the file as UTF-8") from error
+    except (ValueError, ET.ParseError, RecursionError) as error:
+        raise InputError(f"{path} cannot be read as XML: {error}") from error

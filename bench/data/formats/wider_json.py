@@ -31,7 +31,7 @@ def read(card: Card, split: str, source: Path | None) -> Iterator[Sample]:
     _same_attributes(card, content, path)
     values: set[int] = set()
     for image in _source.entries(content, "images", {"file_name": str, "targets": list}, path=path):
-        photograph = image["file_name"]
+        photograph = image["file_name"].replace("\\", "/")
         if photograph.partition("/")[0] not in parts:
             raise InputError(f"{path}: the image {photograph} is not in the folder {' or '.join(parts)}")
         for index, person in enumerate(image["targets"]):
