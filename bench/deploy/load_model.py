@@ -3,20 +3,21 @@
 Legend: B images, H = W = the side that the model takes, C labels.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from bench.base import schema
 from bench.base.errors import InputError
 from bench.base.paths import RUNS
 from bench.base.run_folder import RunFolder
+from bench.base.structured_files import read_json_object
 from bench.results import record
 from bench.results.record import Record
 from bench.training import device, method, tensor_file
@@ -133,15 +134,15 @@ def _fill(model: nn.Module, tensors: dict[str, Tensor], collections: list[Collec
 
 def _configured(path: Path) -> tuple[Record, tuple[str, ...]]:
     """The record in the configuration of an exported model, and its labels in the order of its logits."""
+    if not path.exists():
+        raise InputError(f"{path.parent}: not an exported model: no {path.name} in it")
+    table = read_json_object(path)
     try:
-        table = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(table, dict) or table.get("schema") != MODEL:
+        if table.get("schema") != MODEL:
             raise InputError(f"its schema is not {MODEL!r}")
         record.check(table.get("record"))
         return dict(table["record"]), _numbered(table.get("id2label"), label_names(table["record"]))
-    except OSError as fault:
-        raise InputError(f"{path.parent}: not an exported model: no {path.name} in it") from fault
-    except ValueError as mistake:
+    except InputError as mistake:
         raise InputError(f"{path}: not the configuration of an exported model: {mistake}") from mistake
 
 
@@ -168,33 +169,20 @@ def _result(path: Path, facts: Record, stage: Mapping[str, Any]) -> dict[str, Te
 
 def _config(module: Method, recipe: Mapping[str, Any], source: Path) -> Any:
     """The recipe as the method has it; its files are not read, as the stages hold what became of them."""
-    if strange := sorted(recipe.keys() - method.fields(module).keys()):
+    kinds = schema.field_types(module.Config)
+    if strange := sorted(recipe.keys() - kinds.keys()):
         raise InputError(f"{record.shown(source)}: made by other code: unknown recipe field {strange[0]!r}")
-    kinds = {name: kind for name, kind in method.fields(module).items() if kind is not File}
-    if wrong := [name for name in kinds.keys() & recipe.keys() if not _fits(recipe[name], kinds[name])]:
-        given = f"{min(wrong)}={json.dumps(recipe[min(wrong)])[:40]}"
-        raise InputError(f"{record.shown(source)}: its recipe has a value of another type: {given}")
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in recipe.items()}
-    files = {name: File() for name, kind in method.fields(module).items() if kind is File}
     try:
-        return module.Config(**{**values, "from_scratch": True, **files})
+        values = {
+            name: File() if kinds[name] is File else schema.read_value(kinds[name], value, where=name)
+            for name, value in recipe.items()
+        }
+        return module.Config(**{**values, "from_scratch": True})
     except InputError as mistake:
         raise InputError(f"{record.shown(source)}: its recipe: {mistake}") from mistake
 
 
-def _fits(value: object, kind: Any) -> bool:
-    """Whether a value as JSON has it is of the type of a recipe's field."""
-    parts = get_args(kind)
-    if get_origin(kind) is Literal:
-        return value in parts
-    if get_origin(kind) is tuple:
-        return isinstance(value, list) and all(_fits(one, parts[0]) for one in value)
-    if parts:
-        return any(_fits(value, part) for part in parts)
-    return type(value) is kind or (kind is float and type(value) is int)
-
-
 def _of_other_code(source: Path, facts: Record, reason: str) -> InputError:
     commit = facts["provenance"].get("commit")
-    remedy = f"check out {commit[:12]}" if commit else "use the code that made it"
+    remedy = f"check out {str(commit)[:12]}" if commit else "use the code that made it"
     return InputError(f"{record.shown(source)}: its tensors do not fit this code ({reason}); {remedy}")
