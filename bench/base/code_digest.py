@@ -14,7 +14,6 @@ SUITE = ("bench", "methods")  # imports of other packages are not followed
 EXEMPT = {
     "bench.base.code_digest": "computes the digest itself",
     "bench.base.errors": "wording of error messages",
-    "bench.base.faults": "wording of error messages",
     "bench.base.locks": "only makes processes wait",
     "bench.base.method_names": "finds a method by its name",
     "bench.base.progress": "progress messages only",

@@ -45,7 +45,7 @@ def discard_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _explain(fault: Exception) -> tuple[int, str]:
+def _explain(fault: Exception) -> tuple[int, str]:  # noqa: PLR0911 (a case for each kind of fault)
     match fault:
         case InputError():
             return USER, str(fault)

@@ -11,7 +11,6 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -80,7 +79,6 @@ def build(kind: Any, table: object, *, where: str) -> Any:
     return kind(**{key: read_value(types[key], value, where=where + key) for key, value in table.items()})
 
 
-@cache
 def field_types(kind: Any) -> dict[str, Any]:
     """The types of a dataclass's fields, with their ranges, those of its base classes included."""
     types: dict[str, Any] = {}

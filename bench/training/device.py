@@ -83,6 +83,19 @@ def peak_memory(device: torch.device) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
+def remedy(error: RuntimeError, *, stage: str, batch_size: int) -> str:
+    """What the user can do about an error that torch raised; empty where the user can do nothing."""
+    if isinstance(error, torch.OutOfMemoryError):
+        return (
+            f"stage {stage}: batches of {batch_size} do not fit into the GPU's memory;"
+            f" use --set batch_size={max(1, batch_size // 2)}, or torchrun with more GPUs"
+        )
+    if type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+        reason = " ".join(str(error).split())[:300]
+        return f"--compile does not work on this machine; leave it out, or remove the cause: {reason}"
+    return ""
+
+
 class DeviceCopier:
     """Copies arrays to the device while it works: call `send` in a thread, `receive` where they are used.
 
