@@ -19,6 +19,7 @@ import torch
 import torch.distributed as dist
 from timm.layers.norm_act import convert_sync_batchnorm
 from torch import Tensor, nn
+from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
 from bench.base.errors import InputError
@@ -187,7 +188,7 @@ def process_group(name: str, *, threads: int = 1) -> Iterator[tuple[Processes, t
         dist.destroy_process_group()
 
 
-def _meet() -> tuple[dist.Store, int, int]:
+def _meet() -> tuple[Any, int, int]:
     """(the store by which the processes find each other, this one's rank, their number).
 
     InputError where they do not meet within a minute; once they have, waiting may take as long as a stage.
@@ -197,7 +198,7 @@ def _meet() -> tuple[dist.Store, int, int]:
     if os.environ.get("MASTER_PORT") == "0":
         raise InputError(f"the processes cannot meet at {address}; {remedy}")
     try:
-        store, rank, size = next(dist.rendezvous("env://", timeout=TIME_TO_MEET))
+        store, rank, size = next(rendezvous("env://", timeout=TIME_TO_MEET))
     except (dist.DistError, ValueError, OSError) as error:
         seconds = round(TIME_TO_MEET.total_seconds())
         raise InputError(f"the processes did not meet at {address} in {seconds} seconds; {remedy}") from error

@@ -63,9 +63,9 @@ VALUES = ["demo", "srn", "all", "auto", "meta", "0", "text", "demo/srn-seed0", *
 def ends_well(main: Callable[[list[str]], int], words: list[str]) -> None:
     """The command ends with 0, 1 or 2 and says at most ten lines on standard error."""
     out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        with pytest.raises(SystemExit) as ended:
-            cli.run_command(lambda: main(words))
+    shown = (contextlib.redirect_stdout(out), contextlib.redirect_stderr(err))
+    with shown[0], shown[1], pytest.raises(SystemExit) as ended:
+        cli.run_command(lambda: main(words))
     said = err.getvalue()
     assert ended.value.code in (0, 1, 2), (words, said)
     assert "Traceback" not in said

@@ -17,7 +17,6 @@ from bench.training import log
 from bench.training.log import Log
 from tests.training.test_run import FEW
 
-
 FACTS = {"lr": 0.1, "loss": 2.0, "held_out_loss": 2.5, "held_out_mAP": None}
 
 
