@@ -4,9 +4,11 @@
 """
 
 import argparse
+import io
 from pathlib import Path
 
 from bench.base import method_names
+from bench.base.atomic_files import write_atomically
 from bench.base.cli import Parser, add_dataset, add_runs, run_command, written
 from bench.base.errors import InputError
 from bench.base.run_folder import RunFolder
@@ -24,12 +26,9 @@ def main(argv: list[str] | None = None) -> int:
     output = args.output or folder.curves
     if output.suffix not in SUFFIXES:
         raise InputError(f"--output {output}: choose a name that ends in one of: {', '.join(SUFFIXES)}")
-    figure = draw(read(folder, methods), title=card.name)
-    try:
-        figure.savefig(output)
-    except OSError as fault:
-        raise InputError(f"cannot write {output}: {fault.strerror}") from fault
-    print(written(output))
+    figure, content = draw(read(folder, methods), title=card.name), io.BytesIO()
+    figure.savefig(content, format=output.suffix.removeprefix("."))
+    print(written(write_atomically(output, content.getvalue())))
     return 0
 
 

@@ -5,17 +5,30 @@ Where the paper gives no value (epochs, initialisation, factors on the learning 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from torch import Tensor
 from torch.nn import functional as F
 
-from bench.training import NO_FILE, Augmentation, BatchNorm, File, Loss, Schedule, Select, Stage
+from bench.training import (
+    NO_FILE,
+    Augmentation,
+    BatchNorm,
+    File,
+    Loss,
+    Range,
+    Schedule,
+    Select,
+    Stage,
+    check_ranges,
+)
+
+Epochs = Annotated[int, Range(1, 100_000)]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """A method's settings; every field can be changed with `--set field=value`.
+    """A method's settings; every field can be changed with `--set field=value`, within its range.
 
     trunk: timm's name with its tag; trunk_weights: a file of weights instead of timm's.
     from_scratch: the trunk starts with random weights.
@@ -35,28 +48,32 @@ class Recipe:
     trunk: str = "resnet101.tv_in1k"
     trunk_weights: File = NO_FILE
     from_scratch: bool = False
-    input_size: int = 224
-    crops: tuple[int, ...] = (256, 224, 192, 168, 128)
-    max_distort: int | None = None
+    input_size: Annotated[int, Range(32, 2048)] = 224
+    crops: Annotated[tuple[int, ...], Range(16, 256)] = (256, 224, 192, 168, 128)
+    max_distort: Annotated[int | None, Range(0, 100)] = None
     mirror: bool = True
-    jitter: float = 0.0
-    batch_size: int = 96
-    lr: float = 1e-3
-    lr_min: float = 1e-5
-    patience: int | None = 2
-    threshold: float = 1e-3
-    milestones: tuple[float, ...] = ()
-    momentum: float = 0.9
+    jitter: Annotated[float, Range(0, 1)] = 0.0
+    batch_size: Annotated[int, Range(1, 65_536)] = 96
+    lr: Annotated[float, Range(above=0)] = 1e-3
+    lr_min: Annotated[float, Range(0)] = 1e-5
+    patience: Annotated[int | None, Range(1)] = 2
+    threshold: Annotated[float, Range(0, below=1)] = 1e-3
+    milestones: Annotated[tuple[float, ...], Range(above=0, most=1, rising=True)] = ()
+    momentum: Annotated[float, Range(0, below=1)] = 0.9
     batch_norm: BatchNorm = "local"
     select: Select = "last"
-    weight_decay: float = 5e-4
-    new_layers_lr: float = 1.0
-    epochs: int = 30
-    attention_epochs: int = 10
-    regularization_epochs: int = 10
-    joint_epochs: int = 10
+    weight_decay: Annotated[float, Range(0)] = 5e-4
+    new_layers_lr: Annotated[float, Range(above=0)] = 1.0
+    epochs: Epochs = 30
+    attention_epochs: Epochs = 10
+    regularization_epochs: Epochs = 10
+    joint_epochs: Epochs = 10
     budget: Literal["paper", "equal"] = "paper"
     terms: Literal["paper", "equal"] = "paper"
+
+    def __post_init__(self) -> None:
+        """Raises InputError for a field out of its range; a method's own fields have theirs as well."""
+        check_ranges(self)
 
     @classmethod
     def recipes(cls, **own: Mapping[str, Any]) -> dict[str, Self]:

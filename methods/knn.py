@@ -10,13 +10,13 @@ Legend: B images, N training images, n a block of them, k neighbours, C labels, 
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from bench.training import Collection, InputError, Labels, Stage, Trunk
+from bench.training import Collection, Labels, Range, Stage, Trunk
 from methods import resnet101
 from methods._recipe import Recipe
 
@@ -35,14 +35,8 @@ class Config(Recipe):
     """
 
     features: Literal["trunk", "resnet101"] = "trunk"
-    neighbours: int = 50
-    temperature: float = 0.07
-
-    def __post_init__(self) -> None:
-        if self.neighbours < 1:
-            raise InputError(f"neighbours={self.neighbours}: give 1 or more")
-        if not self.temperature > 0:
-            raise InputError(f"temperature={self.temperature}: give a number above 0")
+    neighbours: Annotated[int, Range(1)] = 50
+    temperature: Annotated[float, Range(above=0)] = 0.07
 
 
 class Model(resnet101.Model):

@@ -20,17 +20,18 @@ Legend: B images, C labels, N regions, R = B N, S the image's side, h = w that o
 
 import math
 from dataclasses import dataclass, replace
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from bench.training import InputError, Labels, Stage, Trunk
+from bench.training import Labels, Range, Stage, Trunk
 from methods import resnet101
 from methods._recipe import Recipe, bce
 
 ORDER = (2021, 1)
+Share = Annotated[float, Range(above=0, most=1)]  # of a side or a height
 FLAT = 1e-6  # a marginal that varies by less than this share of its maximum varies only by rounding
 
 
@@ -56,19 +57,12 @@ class Config(Recipe):
     weight_decay: float = 1e-4
     epochs: int = 60
     start: Literal["trunk", "resnet101"] = "trunk"
-    regions: int = 4
+    regions: Annotated[int, Range(1, 1000)] = 4
     pooling: Literal["avg", "max", "gwp"] = "avg"
-    cut: float = 0.5
-    smallest: float = 0.125
-    fallback: float = 0.75
+    cut: Share = 0.5
+    smallest: Share = 0.125
+    fallback: Share = 0.75
     reduction: Literal["mean", "sum"] = "mean"
-
-    def __post_init__(self) -> None:
-        if self.regions < 1:
-            raise InputError(f"regions={self.regions}: give 1 or more")
-        for name in ("cut", "smallest", "fallback"):
-            if not 0 < (value := getattr(self, name)) <= 1:
-                raise InputError(f"{name}={value}: give a number above 0 and up to 1")
 
     def on_equal_terms(self, card: str) -> Self:
         """SRN's settings, and its reduction of the loss."""

@@ -23,18 +23,19 @@ Legend: B images, C labels, G groups, E = C + G embeddings, D channels, H and W 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.training import NO_FILE, File, Labels, Stage, Trunk
+from bench.training import NO_FILE, File, Labels, Range, Stage, Trunk
 from methods import _words
 from methods._graph import GraphAttention, Groups, adjacency, distance
 from methods._recipe import Recipe
 
 ORDER = (2021, 2)
+Width = Annotated[int, Range(1, 65_536)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,15 +52,15 @@ class Config(Recipe):
 
     word_vectors: File = NO_FILE
     words: tuple[str, ...] = ()
-    word_size: int = 300
-    linear_width: int = 256
-    graph_width: int = 300
-    width: int = 512
-    group_ratio: float = 0.05
-    group_loss: float = 1e-4
-    hidden: int = 2048
+    word_size: Width = 300
+    linear_width: Width = 256
+    graph_width: Width = 300
+    width: Width = 512
+    group_ratio: Annotated[float, Range(above=0, most=1)] = 0.05
+    group_loss: Annotated[float, Range(0)] = 1e-4
+    hidden: Width = 2048
     reduction: Literal["mean", "sum"] = "mean"
-    input_size: int = 448
+    input_size: Annotated[int, Range(64, 2048)] = 448  # the last stage's maps are halved: 2 positions or more
     crops: tuple[int, ...] = (256, 230, 205, 179, 154)
     batch_size: int = 16
     lr: float = 0.01

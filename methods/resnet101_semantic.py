@@ -5,11 +5,12 @@ on the final logits alone; the paper does not say whether the first logits were 
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
 
-from bench.training import Labels, Stage, Trunk
+from bench.training import Labels, Range, Stage, Trunk
 from methods import resnet101
 from methods._recipe import Recipe
 
@@ -20,7 +21,7 @@ ORDER = (2017, 3)
 class Config(Recipe):
     """The paper's settings; hidden: the neurons of the two hidden layers."""
 
-    hidden: int = 2048
+    hidden: Annotated[int, Range(1, 65_536)] = 2048
 
 
 class Model(resnet101.Model):

@@ -5,11 +5,12 @@ parameters. The new blocks are the identity at first; all layers are trained tog
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from timm.models.resnet import Bottleneck
 from torch import Tensor, nn
 
-from bench.training import Labels, Stage, Trunk
+from bench.training import Labels, Range, Stage, Trunk
 from methods import resnet101
 from methods._recipe import Recipe
 
@@ -20,7 +21,7 @@ ORDER = (2017, 2)
 class Config(Recipe):
     """The paper's settings; extra_blocks: the bottleneck blocks after the fourth stage."""
 
-    extra_blocks: int = 2
+    extra_blocks: Annotated[int, Range(0, 100)] = 2
 
 
 class Model(resnet101.Model):

@@ -11,17 +11,18 @@ Legend: B images, C labels, D channels, H = W = the side of X (14 at 224).
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from timm.models.resnet import Bottleneck
 from torch import Tensor, nn
 
-from bench.training import Explanation, InputError, Labels, Stage, Trunk, x_side
+from bench.training import Explanation, Labels, Range, Stage, Trunk, x_side
 from methods import resnet101
 from methods._recipe import Recipe, bce
 
 ORDER = (2017, 5)
+Width = Annotated[int, Range(1, 65_536)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,19 +37,14 @@ class Config(Recipe):
     L(y, y_att) + L(y, y_sr).
     """
 
-    attention_blocks: int = 2
-    attention_width: int = 512
-    confidence_hidden: int = 0
+    attention_blocks: Annotated[int, Range(0, 100)] = 2
+    attention_width: Width = 512
+    confidence_hidden: Annotated[int, Range(0, 65_536)] = 0
     weighted: bool = True
-    relation_width: int = 512
-    filters: int = 4
-    alpha: float = 0.5
+    relation_width: Width = 512
+    filters: Annotated[int, Range(1, 1000)] = 4
+    alpha: Annotated[float, Range(0, 1)] = 0.5
     joint_loss: Literal["fused", "separate"] = "fused"
-
-    def __post_init__(self) -> None:
-        for name in ("attention_width", "relation_width", "filters"):
-            if (value := getattr(self, name)) < 1:
-                raise InputError(f"{name}={value}: give 1 or more")
 
 
 class Model(resnet101.Model):

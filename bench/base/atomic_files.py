@@ -1,31 +1,58 @@
 """Write files atomically: a reader sees the old content or the new content, never a part of it."""
 
 import os
-import tempfile
+import secrets
+import stat
 from pathlib import Path
 
 from bench.base.errors import InputError
+
+LONGEST_NAME = 255  # bytes, of a file's name on most file systems
 
 
 def write_atomically(path: Path, content: str | bytes) -> Path:
     """Write content (text as UTF-8) to a temporary file in the same folder, flush it to disk, then rename it.
 
-    Missing folders are created. Returns path. Raises InputError with path and size if it cannot be written.
+    Missing folders are created; the file has the mode that the umask leaves. A device or a pipe, such as
+    /dev/stdout, is written to as it is. Returns path. Raises InputError with path and size if it cannot be
+    written.
     """
-    data = content.encode() if isinstance(content, str) else content
+    try:
+        data = content.encode() if isinstance(content, str) else content
+    except UnicodeEncodeError as error:
+        raise InputError(f"cannot write {path}: a name in it is not Unicode text ({error})") from error
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            temporary = Path(file.name)
-            try:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-                temporary.chmod(0o644)
-                temporary.replace(path)
-            except BaseException:
-                temporary.unlink(missing_ok=True)
-                raise
-    except OSError as error:
-        raise InputError(f"cannot write {path} ({len(data):,} bytes): {error.strerror}") from error
+        if _is_device(path):
+            path.write_bytes(data)
+        else:
+            _replace(path, data)
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"cannot write {path} ({len(data):,} bytes): {reason}") from error
     return path
+
+
+def _is_device(path: Path) -> bool:
+    """Whether something that is neither a file nor a folder has this name."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
+def _replace(path: Path, data: bytes) -> None:
+    ending = f".{secrets.token_hex(4)}"
+    stem = os.fsencode(f".{path.name}")[: LONGEST_NAME - len(ending)].decode(errors="ignore")
+    temporary = path.with_name(stem + ending)
+    try:
+        # Unlike a file of tempfile's, it has the mode that the umask leaves of rw-rw-rw-.
+        with temporary.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

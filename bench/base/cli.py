@@ -1,15 +1,18 @@
 """What all commands share: argument parser, common options, output and exit status."""
 
 import argparse
-import os
+import io
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from bench.base import paths
+from bench.base import faults, paths
 from bench.base.atomic_files import write_atomically
 from bench.base.errors import InputError
+from bench.base.structured_files import check_folder
+
+FOLDERS = ("data", "runs")  # options that name a folder, by default or as given
 
 
 class Parser(argparse.ArgumentParser):
@@ -18,6 +21,16 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, *, prog: str, description: str | None) -> None:
         layout = argparse.RawDescriptionHelpFormatter  # keeps the line breaks of the module's docstring
         super().__init__(prog=prog, description=description, formatter_class=layout, allow_abbrev=False)
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """As argparse; folders that cannot be used are refused here, before any work."""
+        found, rest = super().parse_known_args(args, namespace)
+        for option in FOLDERS:
+            if (folder := getattr(found, option, None)) is not None:
+                check_folder(folder, option=f"--{option}")
+        return found, rest
 
     def error(self, message: str) -> NoReturn:
         if message.startswith("unrecognized arguments"):
@@ -28,7 +41,8 @@ class Parser(argparse.ArgumentParser):
 
 def add_dataset(parser: argparse.ArgumentParser, names: Iterable[str], *, required: bool = True) -> None:
     """Add `--dataset NAME`; names: what the help lists."""
-    parser.add_argument("--dataset", required=required, metavar="NAME", help=f"one of: {', '.join(names)}")
+    listed = ", ".join(names).replace("%", "%%")  # argparse fills in what follows a single %
+    parser.add_argument("--dataset", required=required, metavar="NAME", help=f"one of: {listed}")
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:
@@ -84,18 +98,34 @@ def resume_hint() -> str:
 def run_command(main: Callable[[], int | None]) -> NoReturn:
     """Run a command and exit with its status: the one that main returns, or 0.
 
-    2 for InputError and 130 for Ctrl-C, each with one line on standard error instead of a traceback.
+    Whatever ends it is one line on standard error instead of a traceback: 2 for what the user can mend, 130
+    for Ctrl-C, 70 for a fault of the suite; see `bench.base.faults`.
     """
+    _print_any_character()
     try:
         status = main() or 0
-        sys.stdout.flush()
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        status = 2
+        if sys.stdout:
+            sys.stdout.flush()
     except KeyboardInterrupt:
         print(f"interrupted; {resume_hint()}", file=sys.stderr)
         status = 130
     except BrokenPipeError:  # the program that reads the output (head, less) has ended: stop quietly
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        faults.discard_output()
         status = 0
+    except Exception as fault:  # noqa: BLE001 (the last guard of every command)
+        status, message = faults.explain(fault)
+        print(message, file=sys.stderr)
+    try:
+        if sys.stdout:
+            sys.stdout.flush()
+    except OSError:  # the reason is told; the interpreter must not try again
+        faults.discard_output()
     sys.exit(status)
+
+
+def _print_any_character() -> None:
+    """Let the output show as an escape what the terminal's encoding, as ASCII, does not have."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure: Any = getattr(stream, "reconfigure", None)
+        if isinstance(stream, io.TextIOWrapper) and reconfigure:
+            reconfigure(errors="backslashreplace")

@@ -17,6 +17,7 @@ EXEMPT = {
     "bench.base.locks": "only makes processes wait",
     "bench.base.method_names": "finds a method by its name",
     "bench.base.progress": "progress messages only",
+    "bench.base.schema": "refuses values, and changes none",
     "bench.base.signals": "stops a process; a resumed training gives identical results",
     "bench.data.cards": "the relevant parts of a card are in the store's fingerprint",
     "bench.training.log": "writes a log beside the result",

@@ -1,6 +1,7 @@
 """Read text, JSON and TOML files; whatever is wrong with a file is one InputError that names it."""
 
 import json
+import os
 import re
 import stat
 import tomllib
@@ -31,6 +32,27 @@ def read_bytes(path: Path, *, largest: int = LARGEST) -> bytes:
         raise InputError(f"{path}: there is no such file") from fault
     except (OSError, ValueError) as fault:  # ValueError: a zero byte in the name
         raise InputError(f"{path}: cannot be read: {getattr(fault, 'strerror', None) or fault}") from fault
+
+
+def check_folder(path: Path, *, option: str) -> None:
+    """Raise InputError for a folder that is a file, a broken or looping link, or cannot be entered.
+
+    option: the command's option that named it, for the message. A folder that is not there passes.
+    """
+    remedy = f"give another folder: {option} DIR"
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError as fault:
+        if path.is_symlink():
+            raise InputError(f"{path}: is a link to a folder that is not there; {remedy}") from fault
+        return
+    except (OSError, ValueError) as fault:  # ValueError: a zero byte in the name
+        reason = getattr(fault, "strerror", None) or fault
+        raise InputError(f"{path}: cannot be entered: {reason}; {remedy}") from fault
+    if not stat.S_ISDIR(mode):
+        raise InputError(f"{path}: is not a folder; {remedy}")
+    if not os.access(path, os.R_OK | os.X_OK):
+        raise InputError(f"{path}: cannot be entered: Permission denied; {remedy}")
 
 
 def read_text(path: Path, *, largest: int = LARGEST) -> str:

@@ -3,17 +3,20 @@
 import dataclasses
 import hashlib
 import json
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any
 
+from bench.base import schema, structured_files
 from bench.base.errors import InputError, unknown
 from bench.base.paths import CARDS
 from bench.base.protocol import Evaluation
+from bench.base.schema import Range
 
-TYPE_NAMES = {str: "text", int: "a whole number", bool: "true or false", list: "a list"}  # in messages
+Count = Annotated[int, Range(0, 10**9)]
+Side = Annotated[int, Range(8, 4096)]  # pixels
+LONGEST_CHANGE = 100  # characters of an option's value: it becomes part of a folder's name
 
 
 @dataclass(frozen=True)
@@ -23,8 +26,8 @@ class Split:
     approximate: copies of the data set differ in size, so a difference is reported, but is not an error.
     """
 
-    images: int
-    positives: int = 0
+    images: Count
+    positives: Count = 0
     approximate: bool = False
 
 
@@ -32,8 +35,8 @@ class Split:
 class Sizes:
     """The side in pixels of the square images in the store, for training (before crops) and for testing."""
 
-    train: int = 256
-    test: int = 224
+    train: Side = 256
+    test: Side = 224
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class Archive:
     """An archive that the data set's owner publishes; it is unpacked into the source folder."""
 
     url: str
-    bytes: int
+    bytes: Annotated[int, Range(1)]
     md5: str
 
 
@@ -108,16 +111,23 @@ def load_card(name: str) -> Card:
     if base(name) not in names():
         raise unknown("data set", base(name), names())
     changes = [change for change in name.partition("@")[2].split(",") if change]
-    if wrong := [change for change in changes if "=" not in change or "/" in change]:
-        raise InputError(f"data set {name}: {wrong[0]!r} is not option=value, as in nuswide@keep=all")
+    if wrong := [change for change in changes if not _can_name_a_folder(change)]:
+        shown = name if name.isprintable() and len(name) <= LONGEST_CHANGE else base(name)
+        given = f"data set {shown}: {wrong[0][:LONGEST_CHANGE]!r}"
+        raise InputError(f"{given} is not option=value, as in nuswide@keep=all")
     options = dict(change.split("=", 1) for change in changes)
     size = options.pop("size", None)
     card = read(CARDS / f"{base(name)}.toml", changes=options)
     if size is None:
         return card
-    if not (size.isdecimal() and int(size)):
+    if not (size.isdecimal() and size.strip("0")):
         raise InputError(f"data set {name}: size={size} is not a number of pixels; write it as in size=448")
     return at(card, int(size))
+
+
+def _can_name_a_folder(change: str) -> bool:
+    """Whether a change is `option=value` that can stand in the name of the data set's folder."""
+    return "=" in change and "/" not in change and change.isprintable() and len(change) <= LONGEST_CHANGE
 
 
 def at(card: Card, size: int) -> Card:
@@ -133,6 +143,7 @@ def at(card: Card, size: int) -> Card:
             f"{card.name}: the recipe needs images of {size} pixels; change it with --set input_size=PIXELS"
         )
     sizes = Sizes(train=round(size * card.sizes.train / card.sizes.test), test=size)
+    schema.check_ranges(sizes, where=f"data set {card.name}: images of {size} pixels: sizes.")
     return dataclasses.replace(card, name=_name(card.file, sorted([*options, f"size={size}"])), sizes=sizes)
 
 
@@ -142,26 +153,31 @@ def _name(file: str, options: Sequence[str]) -> str:
 
 def read(path: Path, *, changes: Mapping[str, str] | None = None) -> Card:
     """The card in a file, with some options changed; InputError names the file and the wrong key or value."""
+    table = structured_files.read_toml(path)
     try:
-        table = tomllib.loads(path.read_bytes().decode())
         changed = _change(table.get("options", {}), changes or {})
-        card = build(Card, {"name": _name(path.name, changed), **table}, where="")
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, InputError) as error:
+        card: Card = schema.build(Card, {"name": _name(path.name, changed), **table}, where="")
+    except InputError as error:
         raise InputError(f"{path.name}: {error}") from error
     if len(set(card.labels)) != len(card.labels) or not card.labels:
         raise InputError(f"{path.name}: labels must be a list of different names")
+    if wrong := [label for label in card.labels if not label.strip() or not label.isprintable()]:
+        raise InputError(f"{path.name}: label {wrong[0]!r} is empty or has characters that cannot be printed")
     return _counting_by_options(card)
 
 
-def _change(options: dict[str, Any], changes: Mapping[str, str]) -> list[str]:
+def _change(options: object, changes: Mapping[str, str]) -> list[str]:
     """Set existing options to values given as text; returns `name=text` of those whose value changed."""
-    changed = []
+    changed: list[str] = []
+    if not isinstance(options, dict):  # `schema.build` refuses it
+        return changed
     for name, text in sorted(changes.items()):
         if name not in options:
             raise unknown("option", name, options)
         try:
-            value = text if type(options[name]) is str else tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError as error:
+            is_text = type(options[name]) is str
+            value = text if is_text else structured_files.parse_toml(f"value = {text}")["value"]
+        except ValueError as error:
             raise InputError(f"option {name} must be written as in the card, not {text!r}") from error
         if value != options[name]:
             options[name] = value
@@ -185,53 +201,3 @@ def store_digest(card: Card) -> str:
     if card.exif == "turn":
         parts.append("turned as EXIF says")
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=vars).encode()).hexdigest()
-
-
-def build(kind: Any, table: Mapping[str, Any], *, where: str) -> Any:
-    """An instance of a dataclass from a TOML table; no type is converted.
-
-    where: the prefix of keys in messages, as in `options.`. Raises InputError for an unknown key, a missing
-    key, and a value of the wrong type.
-    """
-    fields = {field.name: field for field in dataclasses.fields(kind)}
-    for key in table:
-        if key not in fields:
-            raise unknown("key", where + key, fields)
-    missing = [where + name for name, field in fields.items() if name not in table and _required(field)]
-    if missing:
-        raise InputError(f"missing: {', '.join(missing)}")
-    return kind(**{key: _value(fields[key].type, value, where=where + key) for key, value in table.items()})
-
-
-def _required(field: "dataclasses.Field[Any]") -> bool:
-    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-
-
-def _value(kind: Any, value: Any, *, where: str) -> Any:
-    if dataclasses.is_dataclass(kind):
-        if not isinstance(value, dict):
-            raise InputError(f"{where} must be a table")
-        return build(kind, value, where=f"{where}.")
-    if get_origin(kind) is tuple:
-        return _items(get_args(kind)[0], value, where=where)
-    if kind in TYPE_NAMES and type(value) is not kind:
-        raise InputError(f"{where} must be {TYPE_NAMES[kind]}, not {value!r}")
-    if (choices := _choices(kind)) and value not in choices:
-        raise unknown(where, str(value), choices)
-    if kind == Mapping[str, Any] and not isinstance(value, dict):
-        raise InputError(f"{where} must be a table")
-    return value
-
-
-def _items(kind: Any, value: Any, *, where: str) -> tuple[Any, ...]:
-    item_type, plural = (str, "names") if kind is str else (dict, "tables")
-    if not isinstance(value, list) or not all(isinstance(item, item_type) for item in value):
-        raise InputError(f"{where} must be a list of {plural}")
-    return tuple(_value(kind, item, where=f"{where}[{index}]") for index, item in enumerate(value))
-
-
-def _choices(kind: Any) -> list[str]:
-    """The values that a Literal type allows; the type may be a union with None."""
-    if get_origin(kind) is Literal:
-        return list(get_args(kind))
-    return [choice for part in get_args(kind) for choice in _choices(part)]

@@ -3,20 +3,20 @@
 Legend: B images, H = W = the side in pixels that the model takes, C labels.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bench.base import checksums
+from bench.base import checksums, schema
 from bench.base.errors import InputError
 from bench.base.run_folder import RunFolder
+from bench.base.structured_files import read_json_object
 from bench.results import record as records
 from bench.results.record import Record
 from bench.training import device, method, tensor_file
@@ -131,18 +131,18 @@ def _fill(model: nn.Module, tensors: dict[str, Tensor], collections: list[Collec
 
 def _read_configuration(path: Path) -> tuple[Record, tuple[str, ...]]:
     """The record in the configuration of an exported model, and its labels in the order of its logits."""
+    if not path.exists():
+        raise InputError(f"{path.parent}: not an exported model: no {path.name} in it")
+    table = read_json_object(path)
     try:
-        configuration = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(configuration, dict) or configuration.get("schema") != SCHEMA:
+        if table.get("schema") != SCHEMA:
             raise InputError(f"its schema is not {SCHEMA!r}")
-        record = records.verified(configuration.get("record"))
-        labels = _labels_by_number(configuration.get("id2label"), label_names(record))
-        stated = configuration.get(checksums.KEY)
-        if stated is not None and stated != checksums.of_object(configuration):
+        record = records.verified(table.get("record"))
+        labels = _labels_by_number(table.get("id2label"), label_names(record))
+        stated = table.get(checksums.KEY)
+        if stated is not None and stated != checksums.of_object(table):
             raise InputError("changed after bench.export wrote it: its checksum does not fit; export again")
-    except OSError as fault:
-        raise InputError(f"{path.parent}: not an exported model: no {path.name} in it") from fault
-    except ValueError as mistake:
+    except InputError as mistake:
         raise InputError(f"{path}: not the configuration of an exported model: {mistake}") from mistake
     return record, labels
 
@@ -176,34 +176,20 @@ def _config(module: Method, recipe: Mapping[str, Any], source: Path) -> Any:
     Fields that name files are left empty: the stages hold what was made from these files. The same holds for
     pretrained weights (`from_scratch`).
     """
-    fields = method.fields(module)
-    if unknown := sorted(recipe.keys() - fields.keys()):
+    kinds = schema.field_types(module.Config)
+    if unknown := sorted(recipe.keys() - kinds.keys()):
         raise InputError(f"{records.shown(source)}: made by other code: unknown recipe field {unknown[0]!r}")
-    types = {name: kind for name, kind in fields.items() if kind is not File}
-    if wrong := [name for name in types.keys() & recipe.keys() if not _has_type(recipe[name], types[name])]:
-        given = f"{min(wrong)}={json.dumps(recipe[min(wrong)])[:40]}"
-        raise InputError(f"{records.shown(source)}: its recipe has a value of another type: {given}")
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in recipe.items()}
-    files = {name: File() for name, kind in fields.items() if kind is File}
     try:
-        return module.Config(**{**values, "from_scratch": True, **files})
+        values = {
+            name: File() if kinds[name] is File else schema.read_value(kinds[name], value, where=name)
+            for name, value in recipe.items()
+        }
+        return module.Config(**{**values, "from_scratch": True})
     except InputError as mistake:
         raise InputError(f"{records.shown(source)}: its recipe: {mistake}") from mistake
 
 
-def _has_type(value: object, kind: Any) -> bool:
-    """Whether a value read from JSON has the type of a recipe's field; JSON has lists for tuples."""
-    parts = get_args(kind)
-    if get_origin(kind) is Literal:
-        return value in parts
-    if get_origin(kind) is tuple:
-        return isinstance(value, list) and all(_has_type(entry, parts[0]) for entry in value)
-    if parts:
-        return any(_has_type(value, part) for part in parts)
-    return type(value) is kind or (kind is float and type(value) is int)
-
-
 def _tensors_do_not_fit(source: Path, record: Record, reason: str) -> InputError:
     commit = record["provenance"].get("commit")
-    remedy = f"check out {commit[:12]}" if commit else "use the code that made it"
+    remedy = f"check out {str(commit)[:12]}" if commit else "use the code that made it"
     return InputError(f"{records.shown(source)}: its tensors do not fit this code ({reason}); {remedy}")

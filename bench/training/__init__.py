@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bench.base.errors import InputError, unknown
+    from bench.base.schema import Range, check_ranges
     from bench.training.method import NO_FILE, Explanation, File, Labels
     from bench.training.schedule import Schedule
     from bench.training.stages import Augmentation, BatchNorm, Collection, Loss, Select, Stage
@@ -24,14 +25,22 @@ __all__ = [
     "InputError",
     "Labels",
     "Loss",
+    "Range",
     "Schedule",
     "Select",
     "Stage",
     "Trunk",
+    "check_ranges",
     "unknown",
     "x_side",
 ]
-MODULES = ("bench.base.errors", "bench.training.schedule", "bench.training.stages", "bench.training.method")
+MODULES = (
+    "bench.base.errors",
+    "bench.base.schema",
+    "bench.training.schedule",
+    "bench.training.stages",
+    "bench.training.method",
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -22,6 +22,8 @@ def choose(name: str = "auto") -> torch.device:
     """
     try:
         device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
+        if device.type not in ("cpu", "cuda"):
+            raise RuntimeError(f"models are not trained on {device.type}")
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
@@ -79,6 +81,19 @@ def peak_memory(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def remedy(error: RuntimeError, *, stage: str, batch_size: int) -> str:
+    """What the user can do about an error that torch raised; empty where the user can do nothing."""
+    if isinstance(error, torch.OutOfMemoryError):
+        return (
+            f"stage {stage}: batches of {batch_size} do not fit into the GPU's memory;"
+            f" use --set batch_size={max(1, batch_size // 2)}, or torchrun with more GPUs"
+        )
+    if type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+        reason = " ".join(str(error).split())[:300]
+        return f"--compile does not work on this machine; leave it out, or remove the cause: {reason}"
+    return ""
 
 
 class DeviceCopier:

@@ -19,6 +19,7 @@ import torch
 import torch.distributed as dist
 from timm.layers.norm_act import convert_sync_batchnorm
 from torch import Tensor, nn
+from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
 from bench.base.errors import InputError
@@ -26,6 +27,7 @@ from bench.training import device
 from bench.training.stages import Stage
 
 T = TypeVar("T")
+TIME_TO_MEET = timedelta(minutes=1)
 TIMEOUT = timedelta(hours=12)  # a process may have to wait while another one trains a stage that it needs
 
 
@@ -165,7 +167,7 @@ def process_group(name: str, *, threads: int = 1) -> Iterator[tuple[Processes, t
 
     threads: of each process, on the CPU.
 
-    Raises InputError where a machine has fewer GPUs than processes.
+    Raises InputError where a machine has fewer GPUs than processes, and where they do not meet in a minute.
     """
     if not dist.is_torchelastic_launched():
         only = device.choose(name)
@@ -177,11 +179,31 @@ def process_group(name: str, *, threads: int = 1) -> Iterator[tuple[Processes, t
     if target.type == "cpu":
         device.set_threads(threads)
     # Values on the CPU are exchanged by gloo, so that processes can agree on them without making GPUs wait.
-    dist.init_process_group("cpu:gloo,cuda:nccl" if target.type == "cuda" else "gloo", timeout=TIMEOUT)
+    backend = "cpu:gloo,cuda:nccl" if target.type == "cuda" else "gloo"
+    store, rank, size = _meet()
+    dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=TIMEOUT)
     try:
         yield Processes(dist.get_rank(), dist.get_world_size()), target
     finally:
         dist.destroy_process_group()
+
+
+def _meet() -> tuple[Any, int, int]:
+    """(the store by which the processes find each other, this one's rank, their number).
+
+    InputError where they do not meet within a minute; once they have, waiting may take as long as a stage.
+    """
+    address = f"{os.environ.get('MASTER_ADDR')}, port {os.environ.get('MASTER_PORT')}"
+    remedy = "start torchrun with --standalone, or with the --master-addr and --master-port of a free port"
+    if os.environ.get("MASTER_PORT") == "0":
+        raise InputError(f"the processes cannot meet at {address}; {remedy}")
+    try:
+        store, rank, size = next(rendezvous("env://", timeout=TIME_TO_MEET))
+    except (dist.DistError, ValueError, OSError) as error:
+        seconds = round(TIME_TO_MEET.total_seconds())
+        raise InputError(f"the processes did not meet at {address} in {seconds} seconds; {remedy}") from error
+    store.set_timeout(TIMEOUT)
+    return store, rank, size
 
 
 def _own_device(target: torch.device) -> torch.device:

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from bench.base.errors import InputError
 from bench.data.store import View
 from bench.training import batches, device
 from bench.training.batches import InputTransform
@@ -23,7 +24,7 @@ def predict(
     batch_size: int | None = None,
     processes: Processes = SINGLE_PROCESS,
 ) -> NDArray[np.float32]:
-    """The final logits (N, C) of every image of a view, in its order."""
+    """The final logits (N, C) of every image of a view, in its order; InputError if one is not finite."""
     processes.broadcast_buffers(model)
     model.eval()
     batch_size = batch_size or device.evaluation_batch_size(
@@ -36,4 +37,10 @@ def predict(
     logits_NC: NDArray[np.float32] = torch.cat(
         processes.gather([logits_BC.cpu() for logits_BC in own_batches])
     ).numpy()
+    if not np.isfinite(logits_NC).all():
+        number = int(np.flatnonzero(~np.isfinite(logits_NC).all(axis=1))[0]) + 1
+        raise InputError(
+            f"the trained model's logits are not finite, first for image {number} of {len(logits_NC)}:"
+            " lower the learning rate (--set lr=...) and train again"
+        )
     return logits_NC

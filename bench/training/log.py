@@ -7,13 +7,29 @@ device's peak), seconds and processes.
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from bench.base import progress, schema, structured_files
 from bench.base.errors import InputError
+from bench.base.schema import Range
 
 EpochRow = dict[str, Any]
 TENSORBOARD_FIELDS = ("loss", "held_out_loss", "held_out_mAP", "lr", "images_per_second", "memory_bytes")
+
+
+@dataclass(frozen=True)
+class RowFacts:
+    """The facts that every row of a log has, with their types."""
+
+    stage: str
+    key: str
+    epoch: Annotated[int, Range(1)]
+    lr: float
+    loss: float
+    held_out_loss: float
+    held_out_mAP: float | None
 
 
 class Log:
@@ -53,9 +69,17 @@ def rows(path: Path) -> list[EpochRow]:
     """The rows of the latest training, sorted by stage and epoch; none where there is no file.
 
     Of a stage only the rows with its last key count, and of an epoch only the last row. A line that a killed
-    process left incomplete is skipped.
+    process left incomplete is skipped; of lines that are no rows the number and the first are said.
     """
-    all_rows = [row for line in _lines(path) if (row := _row(line))]
+    all_rows, wrong = [], []
+    for number, line in enumerate(_lines(path), 1):
+        try:
+            all_rows += _row(line)
+        except InputError as mistake:
+            wrong.append(f"line {number}: {mistake}")
+    if wrong:
+        more = f" and {len(wrong) - 1} more" if wrong[1:] else ""
+        progress.say(f"{path}: no row of a log, passed over: {wrong[0]}{more}")
     last_key = {row["stage"]: row["key"] for row in all_rows}
     latest = {_row_id(row): row for row in all_rows if row["key"] == last_key[row["stage"]]}
     stages = list(last_key)
@@ -67,15 +91,20 @@ def _row_id(row: Mapping[str, Any]) -> tuple[str, str, int]:
 
 
 def _lines(path: Path) -> list[bytes]:
-    return path.read_bytes().splitlines() if path.exists() else []
+    return structured_files.read_bytes(path).splitlines() if path.exists() else []
 
 
-def _row(line: bytes) -> EpochRow | None:
-    """The row on a line; None for an incomplete line."""
+def _row(line: bytes) -> list[EpochRow]:
+    """The row on a line; none on an incomplete one; InputError for a line that is something else."""
     try:
-        return dict(json.loads(line))
-    except (ValueError, TypeError):
-        return None
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return []
+    if not isinstance(row, dict):
+        raise InputError("not an object")
+    known = {field.name for field in fields(RowFacts)}
+    schema.build(RowFacts, {name: value for name, value in row.items() if name in known}, where="")
+    return [row]
 
 
 def _missing_line_break(path: Path) -> bytes:

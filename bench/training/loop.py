@@ -64,22 +64,9 @@ def train(model: nn.Module, stage_run: StageRun) -> list[dict[str, Any]]:
         with signals.Stop(again=stage_run.processes.size == 1) as stop:
             return _StageTrainer(model, stage_run, stop).run()
     except RuntimeError as error:
-        if message := _message_for_user(error, stage_run.stage):
+        if message := device.remedy(error, stage=stage_run.stage.name, batch_size=stage_run.stage.batch_size):
             raise InputError(message) from error
         raise
-
-
-def _message_for_user(error: RuntimeError, stage: Stage) -> str:
-    """What the user can do about an error that torch raised; empty where the user can do nothing."""
-    if isinstance(error, torch.OutOfMemoryError):
-        return (
-            f"stage {stage.name}: batches of {stage.batch_size} do not fit into the GPU's memory;"
-            f" use --set batch_size={max(1, stage.batch_size // 2)}, or torchrun with more GPUs"
-        )
-    if type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
-        reason = " ".join(str(error).split())[:300]
-        return f"--compile does not work on this machine; leave it out, or remove the cause: {reason}"
-    return ""
 
 
 class _StageTrainer:
@@ -113,6 +100,8 @@ class _StageTrainer:
             while not position.ended:
                 speed = self.train_epoch()
                 held_out_loss, held_out_map = validate(self.model, self.stage_run)
+                if not math.isfinite(held_out_loss):
+                    raise self._not_finite("the loss on the held-out images")
                 lr, loss = position.plateau.lr, position.total / self.stage_run.steps
                 row: dict[str, Any] = {"epoch": position.epoch, "lr": lr, "loss": loss}
                 row |= {"held_out_loss": held_out_loss, "held_out_mAP": held_out_map}
@@ -182,8 +171,11 @@ class _StageTrainer:
         if tracker.all_finite:
             return float(tracker.total)
         step = self.position.step - tracker.steps + int(tracker.finite_steps) + 1
-        where = f"stage {self.stage_run.stage.name}, epoch {self.position.epoch}, step {step}"
-        raise InputError(f"loss or gradient is not finite at {where}: lower the learning rate (--set lr=...)")
+        raise self._not_finite("loss or gradient", f", step {step}")
+
+    def _not_finite(self, what: str, step: str = "") -> InputError:
+        where = f"stage {self.stage_run.stage.name}, epoch {self.position.epoch}{step}"
+        return InputError(f"{what} is not finite at {where}: lower the learning rate (--set lr=...)")
 
     def _requested_stop(self) -> int:
         """The number of a signal that asked any of the processes to stop; 0 where there was none."""
@@ -222,6 +214,8 @@ class _LossTracker:
 def validate(model: nn.Module, stage_run: StageRun) -> tuple[float, float | None]:
     """(loss, mAP in percent) on the held-out training images; mAP is None where no label has a positive.
 
+    The loss is NaN where a logit is not finite.
+
     The result does not depend on the number of processes: each evaluates whole batches, and their results are
     put back in order.
     """
@@ -238,6 +232,9 @@ def validate(model: nn.Module, stage_run: StageRun) -> tuple[float, float | None
     stages.prepare(model, stage)
     # The values are read only here, after all batches: to read one makes the GPU wait.
     results = processes.gather([(float(loss) * len(logits), logits.cpu()) for loss, logits in own_results])
-    mean_ap = metrics.evaluate(torch.cat([logits for _, logits in results]).numpy(), view.labels_NC)["mAP"]
+    logits_NC = torch.cat([logits for _, logits in results])
     total = sum(loss for loss, _ in results)
+    if not logits_NC.isfinite().all():
+        return math.nan, None
+    mean_ap = metrics.evaluate(logits_NC.numpy(), view.labels_NC)["mAP"]
     return total / len(view), mean_ap if math.isfinite(mean_ap) else None

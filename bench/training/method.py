@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bench.base import code_digest
+from bench.base import code_digest, schema
 from bench.base.errors import InputError, unknown
 from bench.base.method_names import find_method
 from bench.data import cards
@@ -158,7 +158,9 @@ def recipe(method: Method, card: str, changes: Mapping[str, str] | None = None) 
         values[name] = _parse(name, text, current=getattr(config, name), type_args=get_args(types[name]))
     if values.get("terms") == "equal":
         config = config.on_equal_terms(base)
-    return dataclasses.replace(config, **values)
+    config = dataclasses.replace(config, **values)
+    method.stages(config)  # refuses what no stage can be trained with, before any work
+    return config
 
 
 def labels_of(store: Store) -> Labels:
@@ -212,4 +214,4 @@ def _parse(name: str, text: str, *, current: Any, type_args: tuple[Any, ...]) ->
         return type(current)(text)
     except (ValueError, KeyError) as error:
         expected = f"{type(current).__name__} expected, as in {name}={current}"
-        raise InputError(f"{name}={text}: {expected}") from error
+        raise InputError(f"{name}={text[: schema.LONGEST_SHOWN]}: {expected}") from error

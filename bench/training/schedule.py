@@ -1,6 +1,9 @@
 """The learning rate: it drops when the held-out loss stops falling, or after given epochs."""
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from bench.base.schema import Range
 
 
 @dataclass(frozen=True)
@@ -12,8 +15,8 @@ class Schedule:
     would go below `lr_min` ends the stage.
     """
 
-    lr: float
-    lr_min: float
+    lr: Annotated[float, Range(above=0)]
+    lr_min: Annotated[float, Range(0)]
     factor: float = 0.1
     patience: int | None = 2
     threshold: float = 1e-3

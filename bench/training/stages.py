@@ -6,14 +6,14 @@ A `Collection` learns without gradients: it collects a row of numbers from every
 Legend: B images of a batch, N training images, C labels, D numbers that are kept of an image.
 """
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
 from bench.base.errors import InputError
+from bench.base.schema import Range, check_ranges
 from bench.training.schedule import Schedule
 
 Loss = Callable[[Any, Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -31,14 +31,13 @@ class Augmentation:
     jitter: brightness, contrast and saturation change, each by a factor from 1 - jitter to 1 + jitter.
     """
 
-    crops: tuple[int, ...] = (256, 224, 192, 168, 128)
-    max_distort: int | None = None
+    crops: Annotated[tuple[int, ...], Range(1, 256)] = (256, 224, 192, 168, 128)
+    max_distort: Annotated[int | None, Range(0)] = None
     mirror: bool = True
-    jitter: float = 0.0
+    jitter: Annotated[float, Range(0, 1)] = 0.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.jitter <= 1:
-            raise InputError(f"jitter={self.jitter}: give a number from 0 to 1")
+        check_ranges(self)
 
     @property
     def keeps_places(self) -> bool:
@@ -65,28 +64,21 @@ class Stage:
     owner: str
     trains: Mapping[str, float]
     loss: Loss
-    epochs: int
+    epochs: Annotated[int, Range(1)]
     schedule: Schedule
-    batch_size: int
+    batch_size: Annotated[int, Range(1)]
     input_size: int
     augmentation: Augmentation
-    momentum: float
-    weight_decay: float
+    momentum: Annotated[float, Range(0, below=1)]
+    weight_decay: Annotated[float, Range(0)]
     batch_norm: BatchNorm = "local"
     select: Select = "last"
     settings: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Raises InputError for a value with which nothing can be trained."""
-        for name, value, is_valid, allowed in (
-            ("epochs", self.epochs, self.epochs >= 1, "1 or more"),
-            ("batch_size", self.batch_size, self.batch_size >= 1, "1 or more"),
-            ("lr", self.schedule.lr, 0 < self.schedule.lr < math.inf, "a number above 0"),
-            ("momentum", self.momentum, 0 <= self.momentum < 1, "a number from 0, below 1"),
-            ("weight_decay", self.weight_decay, 0 <= self.weight_decay < math.inf, "0 or more"),
-        ):
-            if not is_valid:
-                raise InputError(f"stage {self.name}: {name}={value}: give {allowed}")
+        check_ranges(self, where=f"stage {self.name}: ")
+        check_ranges(self.schedule, where=f"stage {self.name}: ")
 
 
 @dataclass(frozen=True)

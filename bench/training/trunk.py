@@ -170,6 +170,8 @@ def _load_weights(resnet: nn.Module, path: Path) -> None:
         tensors = _read(path)
         headless = {name: value for name, value in tensors.items() if not name.startswith(("fc.", "head."))}
         resnet.load_state_dict(headless)
+        if wrong := [name for name, tensor in resnet.state_dict().items() if not tensor.isfinite().all()]:
+            raise RuntimeError(f"{wrong[0]} holds values that are not finite; give another file")
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, safetensors.SafetensorError) as error:
         reason = " ".join(str(error).split())[:300]
         raise InputError(f"{path} does not hold this trunk's weights: {reason}") from error

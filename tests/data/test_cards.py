@@ -71,3 +71,33 @@ def test_a_malformed_card_is_refused_with_file_and_key(tmp_path: Path, change: t
     with pytest.raises(InputError) as caught:
         card(tmp_path, GOOD.replace(*change))
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("images = 4", "images = -1"), "mine.toml: train.images=-1: give a whole number from 0"),
+        (
+            ("train =", "sizes = {train = 0, test = 0}\ntrain ="),
+            "sizes.train=0: give a whole number from 8 to",
+        ),
+        (('["a", "b"]', '["a", "b\\n"]'), r"label 'b\n' is empty or has characters that cannot be printed"),
+        (("train =", f"{'a.' * 200}b = 1\ntrain ="), "line 8: a key of more than 100 parts"),
+        (('"here"', "[" * 20_000), "nested too deeply"),
+    ],
+)
+def test_a_card_that_means_nothing_is_refused(tmp_path: Path, change: tuple[str, str], message: str):
+    with pytest.raises(InputError) as caught:
+        card(tmp_path, GOOD.replace(*change, 1))
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("change", ["keep=a\nb", "keep=\x1b", f"keep={'a' * 200}", "keep=../a"])
+def test_an_option_that_cannot_be_part_of_a_folders_name_is_refused(change: str):
+    with pytest.raises(InputError, match="is not option=value, as in"):
+        cards.load_card(f"nuswide@{change}")
+
+
+def test_a_size_out_of_range_is_refused():
+    with pytest.raises(InputError, match="sizes.train=.*: give a whole number from 8 to 4096"):
+        cards.load_card("coco@size=99999999")

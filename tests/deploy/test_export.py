@@ -246,14 +246,14 @@ class TestFaults:
     @pytest.mark.parametrize(
         ("field", "value", "shown"),
         [
-            ("trunk", 5, "trunk=5"),
-            ("input_size", "abc", 'input_size="abc"'),
-            ("alpha", "abc", 'alpha="abc"'),
-            ("alpha", None, "alpha=null"),
-            ("mirror", 1, "mirror=1"),
-            ("crops", [64, "b"], r'crops=\[64, "b"\]'),
-            ("joint_loss", "both", 'joint_loss="both"'),
-            ("patience", 1.5, "patience=1.5"),
+            ("trunk", 5, "trunk must be text, not 5"),
+            ("input_size", "abc", "input_size must be a whole number, not 'abc'"),
+            ("alpha", "abc", "alpha must be a number, not 'abc'"),
+            ("alpha", None, "alpha must be a number, not null"),
+            ("mirror", 1, "mirror must be true or false, not 1"),
+            ("crops", [64, "b"], "crops must be a list of whole numbers"),
+            ("joint_loss", "both", "unknown joint_loss 'both'; choose from: fused, separate"),
+            ("patience", 1.5, "patience must be a whole number, not 1.5"),
         ],
     )
     def test_a_recipe_of_wrong_types_is_refused(self, exported: Path, field: str, value: object, shown: str):
@@ -262,13 +262,13 @@ class TestFaults:
         table["record"]["recipe"][field] = value
         del table["checksum"]  # as of an older version; else its checksum is refused first
         path.write_text(json.dumps(table), encoding="utf-8")
-        with pytest.raises(InputError, match=f"model: its recipe has a value of another type: {shown}$"):
+        with pytest.raises(InputError, match=f"model: its recipe: {shown}$"):
             load_model.load_model(exported, CPU)
 
     @pytest.mark.parametrize(
         ("width", "message"),
         [
-            (-1, "model: its recipe: relation_width=-1: give 1 or more"),
+            (-1, "model: its recipe: relation_width=-1: give a whole number"),
             (7, "its tensors do not fit this code"),
         ],
     )

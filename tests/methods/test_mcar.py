@@ -274,8 +274,8 @@ class TestRecipes:
     @pytest.mark.parametrize(
         ("change", "message"),
         [
-            ({"regions": "0"}, "regions=0: give 1 or more"),
-            ({"cut": "0"}, "cut=0.0: give a number above 0 and up to 1"),
+            ({"regions": "0"}, "regions=0: give a whole number from 1 to 1000"),
+            ({"cut": "0"}, "cut=0.0: give a number above 0, at most 1"),
             ({"smallest": "1.5"}, "smallest=1.5: give a number"),
             ({"fallback": "nan"}, "fallback=nan: give a number"),
             ({"pooling": "mean"}, "pooling=mean: choose from: avg, max, gwp"),

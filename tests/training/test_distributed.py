@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -179,3 +180,21 @@ def test_norms_are_made_synchronous_once_and_keep_their_activation():
         distributed.synchronise_statistics(model, torch.device("cuda"), Processes(0, 2))
         assert any(isinstance(module, torch.nn.SyncBatchNorm) for module in model.modules())
         torch.testing.assert_close(model.features(images), expected)
+
+
+def test_processes_that_cannot_meet_say_so_at_once(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    monkeypatch.setenv("MASTER_PORT", "0")
+    with pytest.raises(
+        InputError, match="cannot meet at 127.0.0.1, port 0; start torchrun with --standalone"
+    ):
+        distributed._meet()
+
+
+def test_processes_that_do_not_meet_in_time_say_so(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(distributed, "TIME_TO_MEET", timedelta(seconds=1))
+    facts = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "9", "RANK": "1", "WORLD_SIZE": "2"}
+    for name, value in facts.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(InputError, match="did not meet at 127.0.0.1, port 9 in 1 seconds"):
+        distributed._meet()

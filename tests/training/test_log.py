@@ -18,10 +18,11 @@ from bench.training import log
 from bench.training.log import Log
 from tests.training.test_run import FEW
 
+FACTS = {"lr": 0.1, "loss": 2.0, "held_out_loss": 2.5, "held_out_mAP": None}
+
 
 def row(stage: str = "main", key: str = "k", epoch: int = 1, **more: Any) -> dict[str, Any]:
-    usual = {"lr": 0.1, "loss": 2.0, "held_out_loss": 2.5, "held_out_mAP": None}
-    return {"stage": stage, "key": key, "epoch": epoch, **usual, **more}
+    return {"stage": stage, "key": key, "epoch": epoch, **FACTS, **more}
 
 
 def trained(tmp_path: Path, *words: str) -> Path:
@@ -67,11 +68,19 @@ def test_the_latest_training_counts_and_a_torn_line_does_not(tmp_path: Path):
     assert [(r["stage"], r["epoch"]) for r in log.rows(path)] == [("main", 1), ("joint", 1)]
 
 
+def test_lines_that_are_no_rows_are_passed_over_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    path = tmp_path / "r"
+    Log(path).write(row("main"))
+    with path.open("a", encoding="utf-8") as file:
+        file.write('{"epoch": 2}\n[1]\n{"stage": 3}\n')
+    Log(path).write(row("joint"))
+    assert [r["stage"] for r in log.rows(path)] == ["main", "joint"]
+    assert "no row of a log, passed over: line 2: missing: stage, key, lr" in capsys.readouterr().err
+
+
 def test_what_was_learned_before_is_recalled_once(tmp_path: Path):
     for _ in range(2):
-        Log(tmp_path / "r").write_missing(
-            "main", "k" * 64, [{"epoch": 1, "loss": 2.0}, {"epoch": 2, "loss": 1.0}]
-        )
+        Log(tmp_path / "r").write_missing("main", "k" * 64, [{**FACTS, "epoch": 1}, {**FACTS, "epoch": 2}])
     assert [r["epoch"] for r in log.rows(tmp_path / "r")] == [1, 2]
     assert len((tmp_path / "r").read_text().splitlines()) == 2
 
@@ -157,10 +166,11 @@ class TestPlot:
         with pytest.raises(InputError, match=r"--output a.xls: .* ends in one of: .pdf, .png, .svg"):
             plot.main(words)
 
-    def test_a_folder_that_is_not_there_is_said(self, tmp_path: Path):
+    def test_a_picture_that_cannot_be_written_is_said_and_leaves_nothing(self, tmp_path: Path):
         self.logs(tmp_path)
+        (tmp_path / "none").touch()
         output = str(tmp_path / "none" / "a.png")
-        with pytest.raises(InputError, match=r"cannot write .*a.png: No such file or directory"):
+        with pytest.raises(InputError, match=r"cannot write .*a.png .* bytes\): "):
             plot.main(["--dataset", "demo", "--runs", str(tmp_path), "--output", output])
 
     def test_the_doctests_hold(self):

@@ -212,3 +212,20 @@ def test_a_stages_facts_name_its_last_its_best_and_its_selected_epoch(select: st
     _, (facts,) = learn("resnet101", context, select=select)
     ends = {"last": 2, "best": stage_checkpoint.best_epoch(facts["epochs"])}
     assert facts["held_out"] == {**ends, "selected": ends[select]}
+
+
+def test_validation_that_is_not_finite_names_stage_epoch_and_remedy(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    model, settings = stage_run(store, tmp_path / "stage")
+    monkeypatch.setattr(loop, "validate", lambda *_: (math.nan, None))
+    with pytest.raises(
+        InputError, match=r"held-out images is not finite at stage main, epoch 1: lower the lear"
+    ):
+        loop.train(model, settings)
+
+
+def test_logits_that_are_not_finite_make_the_held_out_loss_nan(store: Store, tmp_path: Path):
+    model, settings = stage_run(store, tmp_path / "stage")
+    torch.nn.init.constant_(model.classifier.bias, math.inf)
+    assert math.isnan(loop.validate(model, settings)[0])

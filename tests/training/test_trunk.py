@@ -144,3 +144,14 @@ def test_tensors_without_names_are_refused(tmp_path: Path):
     torch.save({1: torch.ones(2)}, tmp_path / "w.pth")
     with pytest.raises(InputError, match="it is not a dictionary of named tensors"):
         trunks.load_trunk("resnet18", weights=str(tmp_path / "w.pth"))
+
+
+def test_weights_that_are_not_finite_name_their_file(tmp_path: Path):
+    path = tmp_path / "w.pth"
+    state = timm.create_model("resnet18", num_classes=0).state_dict()
+    state["conv1.weight"][0] = float("nan")
+    torch.save(state, path)
+    with pytest.raises(
+        InputError, match=r"w.pth does not hold this trunk's weights: conv1.weight holds values"
+    ):
+        trunks.load_trunk("resnet18", weights=str(path))

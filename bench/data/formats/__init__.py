@@ -16,8 +16,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.base import schema
 from bench.base.errors import InputError, unknown
-from bench.data import cards
 from bench.data.cards import Card
 
 OptionsClass = TypeVar("OptionsClass")
@@ -114,7 +114,7 @@ def boxes(name: str) -> Boxes | None:
 def options(kind: type[OptionsClass], card: Card) -> OptionsClass:
     """The card's [options] as the dataclass of its format; InputError names a wrong option."""
     try:
-        built: OptionsClass = cards.build(kind, card.options, where="options.")
+        built: OptionsClass = schema.build(kind, card.options, where="options.")
     except InputError as error:
         raise InputError(f"{card.file}: {error}") from error
     return built

@@ -9,7 +9,8 @@ from typing import Any
 
 from bench.base import structured_files
 from bench.base.errors import InputError
-from bench.data.cards import TYPE_NAMES, Card
+from bench.base.schema import TYPE_NAMES
+from bench.data.cards import Card
 
 MAX_SIDE = 1e9  # pixels, of an image or a box
 
