@@ -67,7 +67,7 @@ def _train(folder: Path, file: Path, dies: tuple[str, int] | None, sender: Conne
 def _die_while_saving(point: str, number: int) -> None:
     """Make this process kill itself at a point of saving the number-th checkpoint."""
     checkpoints = [0]
-    open_file, sync, rename = atomic_files.tempfile.NamedTemporaryFile, os.fsync, Path.replace
+    open_file, sync, rename = Path.open, os.fsync, Path.replace
 
     def die() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -80,12 +80,15 @@ def _die_while_saving(point: str, number: int) -> None:
 
         return call
 
-    def opening(**kwargs: Any) -> Any:
+    def opening(path: Path, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
+        if mode != "xb":  # not a file that is written atomically
+            return open_file(path, mode, *args, **kwargs)
         checkpoints[0] += 1
-        file = dying_at("before writing", open_file)(**kwargs)
+        file = dying_at("before writing", open_file)(path, mode, *args, **kwargs)
         if point == "half written" and checkpoints[0] == number:
-            write = file.write
-            file.write = lambda content: (write(content[: len(content) // 2]), file.flush(), die())
+            file.write(b"half")
+            file.flush()
+            die()
         return file
 
     def renaming(path: Path, target: Path) -> Path:
@@ -93,6 +96,6 @@ def _die_while_saving(point: str, number: int) -> None:
         dying_at("after renaming", Path.exists)(renamed)
         return renamed
 
-    atomic_files.tempfile.NamedTemporaryFile = opening  # type: ignore[assignment]
+    Path.open = opening  # type: ignore[assignment, method-assign]
     atomic_files.os.fsync = dying_at("before it is on the disk", sync)
     Path.replace = renaming  # type: ignore[assignment, method-assign]

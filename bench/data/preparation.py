@@ -21,7 +21,7 @@ from bench.base.progress import Meter, say
 from bench.data import assembly, cards, held_out, libraries, overlap, remarks, shards
 from bench.data.assembly import ShardSet
 from bench.data.cards import Card
-from bench.data.formats import MISSING, PLACEHOLDER, LeftOut, Sample, _source
+from bench.data.formats import LeftOut, Sample, _source
 from bench.data.shards import Shard
 from bench.data.staging import StagingFolder
 from bench.data.store import LAYOUT, MANIFEST, SPLITS, Store, checksum, open_store, read_manifest
@@ -30,8 +30,6 @@ from bench.data.survey import SplitSurvey, differences, items, listing_digest, s
 SAME = {"train": "the test set has the same picture", "test": "the training set has the same picture"}
 OVERLAP = ("drop-train", "drop-test")
 RULE = "Pillow's antialiased BILINEAR, the aspect ratio not kept"
-FEW_HELD_OUT = 20  # images
-MAY_ARRIVE = {MISSING, PLACEHOLDER}  # reasons for leaving out images that the source may have later
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,7 @@ def prepare(
     elif source is not None:
         _source.folder(card, source)  # reports a wrong folder even if it is not needed
         if _is_ready(card, staging.folder):
-            _say_if_source_differs(card, staging.folder, source)
+            remarks.say_if_source_differs(card, staging.folder, source)
     if not _is_ready(card, staging.folder):
         with staging.locked():
             if not _is_ready(card, staging.folder):  # another process may have made it while we waited
@@ -106,37 +104,11 @@ def _is_ready(card: Card, folder: Path) -> bool:
     return exists and bool(read_manifest(folder)["made_from"] == _made_from(card))
 
 
-def _say_if_source_differs(card: Card, folder: Path, source: Path) -> None:
-    """Print a line if the source may now hold other images or labels than the store in the folder."""
-    manifest = read_manifest(folder)
-    incomplete = {reason for reasons in manifest["left_out"].values() for reason in reasons} & MAY_ARRIVE
-    if incomplete or manifest["partial"] or manifest.get("source") != str(source.resolve()):
-        say(f"{folder} exists already, so {source} was not read; to prepare it again, delete {folder}")
-        return
-    try:
-        now = listing_digest(survey(card, source))
-    except InputError as error:
-        say(f"{folder} exists already and is used, but its source is not what it was: {error}")
-        return
-    if now != manifest["listed"]:
-        say(
-            f"{source} has changed: its images or labels are not those of {folder}, which is used as it is;"
-            f" to prepare it again, delete {folder}"
-        )
-
-
 def _make(task: Task) -> None:
     """Make the store; raises InputError before the old store is touched."""
     card, staging = task.card, task.staging
     surveys = survey(card, task.source)
-    if faults := [fault for counts in surveys.values() for fault in counts.faults]:
-        listed = staging.list_or_file(faults, "faults")
-        task.refuse_or_warn(f"{len(faults):,} images of {card.name} cannot be used", listed)
-    if shared := [pair for counts in surveys.values() for pair in counts.shared]:
-        say(f"{len(shared):,} images of {card.name} are one file under two ids:{lists.as_lines(shared)}")
-    wrong, approximate = differences(card, surveys)
-    if wrong:
-        task.refuse_or_warn(f"the files of {card.name} are not what its card says", lists.as_lines(wrong))
+    faults, wrong, approximate = _problems(task, surveys)
     remarks.check_labels(card, surveys)
     images = f"{surveys['train'].images:,} images for training and {surveys['test'].images:,} for testing"
     staging.begin(store_bytes(surveys, card.sizes), f"{card.title}: {images}")
@@ -155,7 +127,8 @@ def _make(task: Task) -> None:
         "partial": bool(faults or wrong or excluded),
     }
     manifest |= assembled
-    manifest |= {"sources": _digest(cards.store_digest(card), RULE, assembled["sources"])}
+    made_of = json.dumps([cards.store_digest(card), RULE, assembled["sources"]])
+    manifest |= {"sources": hashlib.sha256(made_of.encode()).hexdigest()}
     manifest |= {"libraries": libraries.versions(), "exif": card.exif, "overlap": task.overlap}
     manifest |= {"expected": {split: vars(getattr(card, split)) for split in surveys}}  # actual: "counts"
     manifest |= {"labels": list(card.labels), "differences": wrong + approximate}
@@ -168,19 +141,24 @@ def _make(task: Task) -> None:
     write_atomically(staging.unfinished / MANIFEST, json.dumps(manifest, indent=1) + "\n")
     staging.finish()
     shutil.rmtree(staging.folder / shards.FACTS)
-    _say_if_few_are_held_out(card, assembled["counts"]["train"])
+    remarks.say_if_few_are_held_out(card, assembled["counts"]["train"])
 
 
-def _say_if_few_are_held_out(card: Card, counts: Mapping[str, int]) -> None:
-    if counts["held_out"] < FEW_HELD_OUT:
-        say(
-            f"{card.name}: {counts['held_out']} of {counts['images']:,} training images are held out: nothing"
-            " is trained on them, they decide when the learning rate falls; with so few, much of it is chance"
-        )
+def _problems(task: Task, surveys: Mapping[str, SplitSurvey]) -> tuple[list[str], list[str], list[str]]:
+    """(images that must not be there, wrong counts, counts that differ where the card is approximate).
 
-
-def _digest(*parts: str) -> str:
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+    Raises InputError for the first two unless they may be left out.
+    """
+    card, staging = task.card, task.staging
+    if faults := [fault for counts in surveys.values() for fault in counts.faults]:
+        listed = staging.list_or_file(faults, "faults")
+        task.refuse_or_warn(f"{len(faults):,} images of {card.name} cannot be used", listed)
+    if shared := [pair for counts in surveys.values() for pair in counts.shared]:
+        say(f"{len(shared):,} images of {card.name} are one file under two ids:{lists.as_lines(shared)}")
+    wrong, approximate = differences(card, surveys)
+    if wrong:
+        task.refuse_or_warn(f"the files of {card.name} are not what its card says", lists.as_lines(wrong))
+    return faults, wrong, approximate
 
 
 def _make_usable_shards(task: Task, surveys: Mapping[str, SplitSurvey]) -> tuple[ShardSet, bool]:

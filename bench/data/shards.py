@@ -1,7 +1,6 @@
 """Make one shard of a store: consecutive items of a split, decoded, resized and written by one process.
 
-Preparation is resumed shard by shard: a file of facts beside a finished shard holds a key, a digest of
-everything that the shard was made from; a shard with the right key is not made again.
+A finished shard with the right key, a digest of all that it was made from, is not made again.
 """
 
 import dataclasses

@@ -78,8 +78,7 @@ def reproduce(run: Run, context: StageContext, folder: RunFolder, *, tensorboard
     identity = _identity(run, module, context)
     code = code_digest.digest("bench.training.inference", "bench.scoring.metrics", module.Model.__module__)
     key = stage_cache.content_digest(keys[-1], code, _protocol(card))
-    name = run.record_name(context)
-    path = folder.record(name)
+    path = folder.record(name := Path(record.file_name(identity)).stem)
     is_recorded = processes.is_main and path.exists() and not context.fresh
     recorded = processes.broadcast(record.read_record(path) if is_recorded else {"key": None})
     if recorded["key"] == key and not record.is_edited(recorded):

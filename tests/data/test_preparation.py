@@ -12,7 +12,7 @@ from PIL import Image
 
 from bench.base import lists
 from bench.base.errors import InputError
-from bench.data import assembly, decode, formats, libraries, preparation, shards, staging, verify
+from bench.data import assembly, decode, formats, held_out, libraries, preparation, shards, verify
 from bench.data.cards import Sizes, Split
 from bench.data.formats import Sample
 from bench.data.summary import describe_manifest
@@ -293,6 +293,7 @@ class TestOverlap:
         sizes: tuple[int, int],
         left: dict[str, Any],
     ):
+        monkeypatch.setattr(held_out, "SMALL", 0)  # of few images others may be held out once one is dropped
         with Image.open(source / "val2014" / "COCO_val2014_000000000073.jpg") as image:
             image.save(source / "train2014" / "COCO_train2014_000000000030.jpg", format="PNG")
         with pytest.raises(InputError, match="--overlap drop-train or --overlap drop-test"):
@@ -337,10 +338,10 @@ class TestRepeatedPictures:
         names = [folder / f"COCO_train2014_0000000000{number}.jpg" for number in ("25", "09", "81")]
         for name in names[1:]:
             shutil.copy(names[0], name)
-        monkeypatch.setattr(staging, "MAX_LISTED", 1)
+        monkeypatch.setattr(lists, "FIRST", 1)
         made = go(coco(), source, tmp_path)
         assert made.manifest["repeated"] == {"train": 2, "test": 0}
-        assert "2 images of coco have the picture of another image: train: " in capsys.readouterr().err
+        assert "2 images of coco have the picture of another image:\n  train: " in capsys.readouterr().err
         lines = (made.folder / "repeated.txt").read_text(encoding="utf-8").splitlines()
         assert lines == [f"train: {name} = {names[0]}" for name in names[1:]]
         assert "repeated in train: 2 images have the picture of another image" in describe_manifest(
@@ -464,7 +465,7 @@ def test_names_with_tabs_and_line_ends_do_not_break_the_list_of_images_left_out(
 def test_the_list_that_a_message_names_is_kept(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ):
-    monkeypatch.setattr(staging, "MAX_LISTED", 1)
+    monkeypatch.setattr(lists, "FIRST", 1)
     for name in ("25", "09"):
         (source / "train2014" / f"COCO_train2014_0000000000{name}.jpg").write_bytes(b"")
     made = go(coco(), source, tmp_path, allow_partial=True)

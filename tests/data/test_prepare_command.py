@@ -38,7 +38,7 @@ class TestCommand:
         assert prepare.main([*words, "--source", str(source)]) == 0
         assert capsys.readouterr().out == (
             "    train: 4 images, 5 positive labels\n"
-            " held_out: 0 images, 0 positive labels\n"
+            " held_out: 1 images, 1 positive labels\n"
             "     test: 2 images, 1 positive labels\n"
             f"ready: {tmp_path}/data/coco\n"
         )
@@ -68,7 +68,7 @@ class TestCommand:
             prepare.main([*words, "--verify"])
         prepare.main([*words, "--source", str(source)])
         assert prepare.main([*words, "--verify"]) == 0
-        assert capsys.readouterr().out.endswith("coco is intact: 6 images in 3 files match their checksums\n")
+        assert capsys.readouterr().out.endswith("coco is intact: 7 images in 3 files match their checksums\n")
 
     def test_says_what_to_get_if_there_is_neither_store_nor_source(self, words: list[str]):
         with pytest.raises(

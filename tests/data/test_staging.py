@@ -16,7 +16,7 @@ from PIL import Image
 
 from bench.base.errors import InputError
 from bench.base.paths import ROOT
-from bench.data import preparation, shards, staging, store
+from bench.data import held_out, preparation, shards, staging, store
 from bench.data.cards import Sizes
 from tests.prepared import coco, go, numbered, numbered_tree
 
@@ -37,6 +37,7 @@ class TestDiskSpace:
         self, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ):
         stated = []
+        monkeypatch.setattr(held_out, "SMALL", 0)  # of four images one more held out would be a fifth
         monkeypatch.setattr(
             staging.StagingFolder,
             "begin",

@@ -61,7 +61,8 @@ def test_counts_that_differ_from_the_card_stop_the_preparation_and_leave_the_sto
     prepared = preparation.prepare(small_card, data=tmp_path)
     wrong = replace(small_card, test=Split(48, positives=1))
     with pytest.raises(
-        InputError, match=r"files of demo are not what its card says: test: 1 positives expected, \d+ found"
+        InputError,
+        match=r"(?s)demo are not what its card says; .*test: 1 positives expected, \d+ found",
     ):
         preparation.prepare(wrong, data=tmp_path)
     assert open_store(tmp_path / "demo").fingerprint == prepared.fingerprint

@@ -214,15 +214,19 @@ class TestFaults:
     @pytest.mark.parametrize(
         ("content", "reason"),
         [
-            ("{", "Expecting property name"),
-            ("[]", "its schema is not 'multilabel-bench/model/1'"),
-            ('{"schema": "multilabel-bench/model/1"}', "not an object"),
-            ('{"schema": "multilabel-bench/model/1", "record": {}}', "its schema is None"),
+            ("{", "not JSON: Expecting property name"),
+            ("[]", "a JSON object is expected, not list"),
+            (
+                "{}",
+                "not the configuration of an exported model: its schema is not 'multilabel-bench/model/1'",
+            ),
+            ('{"schema": "multilabel-bench/model/1"}', "of an exported model: .*not an object"),
+            ('{"schema": "multilabel-bench/model/1", "record": {}}', "exported model: .*its schema is None"),
         ],
     )
     def test_a_configuration_of_another_kind_is_refused(self, exported: Path, content: str, reason: str):
         (exported / "config.json").write_text(content, encoding="utf-8")
-        with pytest.raises(InputError, match=f"not the configuration of an exported model: .*{reason}"):
+        with pytest.raises(InputError, match=f"config.json: .*{reason}"):
             load_model.load_model(exported, CPU)
 
     @pytest.mark.parametrize(

@@ -74,4 +74,4 @@ def test_the_list_has_the_newest_run_first(folder: Path, capsys: pytest.CaptureF
 
 def test_a_damaged_record_is_named(folder: Path, capsys: pytest.CaptureFixture[str]):
     (folder / "demo" / "bad.json").write_text("{", encoding="utf-8")
-    assert "bad.json: not a record" in refused(command.main, ["--runs", str(folder)], capsys)
+    assert "bad.json: not JSON: " in refused(command.main, ["--runs", str(folder)], capsys)

@@ -140,4 +140,4 @@ def test_a_recipe_of_other_code_is_refused(run: Path):
 
 def test_a_file_that_is_no_record_is_refused(tmp_path: Path):
     safetensors.torch.save_file({"a": torch.zeros(1)}, tmp_path / "weights.safetensors")
-    assert re.search("weights.safetensors: not a record", refusal(tmp_path / "weights.safetensors"))
+    assert re.search("weights.safetensors: not JSON", refusal(tmp_path / "weights.safetensors"))

@@ -2,13 +2,13 @@
 
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any, get_args, get_origin
 
 import pytest
 import torch
 from torch import nn
 
-from bench.base import method_names
+from bench.base import method_names, schema
 from bench.training import method, stage_cache, stages
 from bench.training.method import File
 from bench.training.stage_cache import StageContext
@@ -124,7 +124,7 @@ class TestEveryMethod:
         changes only a method that has not these stages; `terms` says where other fields' values came from.
         """
         module, usual = method.load_method(name), small_recipe(name, budget="equal")
-        for field, kind in method.fields(module).items():
+        for field, kind in schema.field_types(module.Config).items():
             changed = replace(usual, **{field: other(kind, getattr(usual, field))})
             moved = stage_cache.stage_keys(module, changed, context, 0) != stage_cache.stage_keys(
                 module, usual, context, 0
@@ -169,7 +169,13 @@ def test_the_baselines_that_methods_name_exist():
 
 
 def other(kind: Any, value: Any) -> Any:
-    """Another value of a field's type."""
+    """Another value of a field's type, in its range."""
+    if get_origin(kind) is Annotated:
+        kind, limit = get_args(kind)
+        if not isinstance(value, (tuple, float)) and OTHER[int] not in limit:
+            return next(number for number in (96, 128) if number != value)
+        if isinstance(value, tuple) and OTHER[get_args(kind)[0]] not in limit:
+            return (128,)
     parts = get_args(kind)
     if isinstance(value, str) and parts:
         return next(choice for choice in parts if choice != value)

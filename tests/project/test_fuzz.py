@@ -128,7 +128,7 @@ def value_tokens(content: bytes) -> list[bytes]:
 
 
 def record_file(folder: Path) -> Path:
-    return record.write(records.fake(), folder / "demo")
+    return record.write_record(records.fake(), folder / "demo")
 
 
 def log_file(folder: Path) -> Path:

@@ -235,11 +235,17 @@ def test_what_cannot_be_scored_is_named_by_row_and_column(arrays, options, messa
             r"t.npz: label_names\[2\]: unknown label 'pig'; choose from: cat, dog, cow",
         ),
         ({"labels": LABELS[:3]}, "p.npz has logits of 4 images, .*t.npz labels of 3"),
-        ({"labels": LABELS[:3], "ids": IDS[:3]}, "p.npz: 1 images are not in the other file:\n  d"),
-        ({"labels": LABELS, "ids": list("abce")}, "p.npz: 1 images are not in the other file:\n  d"),
+        (
+            {"labels": LABELS[:3], "ids": IDS[:3]},
+            "p.npz: 1 images are not in the other file, .*:\n  d",
+        ),
+        (
+            {"labels": LABELS, "ids": list("abce")},
+            "p.npz: 1 images are not in the other file, .*:\n  d",
+        ),
         (
             {"labels": np.r_[LABELS, LABELS[:1]], "ids": list("abcde")},
-            "t.npz: 1 images are not in the other file:\n  e",
+            "t.npz: 1 images are not in the other file, .*:\n  e",
         ),
         (
             {"labels": LABELS, "ids": list("abca")},
@@ -302,7 +308,10 @@ def test_a_second_file_is_brought_into_the_order_of_the_first(folder):
             "b.npz: another ground truth: label 'cow' of image 'b' is 1, in .*a.npz 0",
         ),
         ({"label_names": ["cat", "dog", "pig"]}, r"b.npz: label_names\[2\]: unknown label 'pig'"),
-        ({"ids": list("abcx")}, "a.npz: 1 images are not in the other file:\n  d"),
+        (
+            {"ids": list("abcx")},
+            "a.npz: 1 images are not in the other file, .*:\n  d",
+        ),
     ],
 )
 def test_a_second_file_of_other_images_labels_or_truth_is_refused(arrays, message, folder):

@@ -80,7 +80,7 @@ def test_the_command_hands_each_method_and_seed_to_a_job_of_its_own(
     words = ["--dataset", "demo", "--method", "srn,resnet101", "--seeds", "0,1", "--jobs", "3"]
     places = ["--data", str(tmp_path / "data"), "--runs", str(tmp_path / "runs")]
     assert run.main([*words, *places]) == 3
-    assert [command[-6:] for command in given] == [
+    assert [command[-7:-1] for command in given] == [
         ["--method", name, "--seeds", seed, "--jobs", "1"]
         for name in ("srn", "resnet101")
         for seed in ("0", "1")
