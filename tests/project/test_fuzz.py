@@ -39,7 +39,7 @@ MAINS: dict[str, Callable[[list[str]], int]] = {
 }
 MOST_LINES = 10
 FEW = settings(max_examples=25, suppress_health_check=list(HealthCheck))
-MANY = settings(max_examples=2000, suppress_health_check=list(HealthCheck))
+MANY = settings(max_examples=150, suppress_health_check=list(HealthCheck))
 ODD = [
     "",
     "%s",
