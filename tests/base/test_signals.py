@@ -107,6 +107,7 @@ def test_the_command_exits_with_the_status_and_the_line_of_the_signal(
     with subprocess.Popen(whole, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr
         assert "images for training and" in process.stderr.readline()
+        assert "are held out: nothing is trained on them" in process.stderr.readline()
         assert "main 1/6" in process.stderr.readline()
         process.send_signal(number)
         lines = process.stderr.read().splitlines()
