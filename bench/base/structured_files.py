@@ -28,6 +28,8 @@ def read_bytes(path: Path, *, largest: int = LARGEST) -> bytes:
         if facts.st_size > largest:
             raise InputError(f"{path}: has {facts.st_size:,} bytes; at most {largest:,} are read")
         return path.read_bytes()
+    except InputError:
+        raise
     except FileNotFoundError as fault:
         raise InputError(f"{path}: there is no such file") from fault
     except (OSError, ValueError) as fault:  # ValueError: a zero byte in the name
