@@ -13,7 +13,7 @@ from pathlib import Path
 from bench.base.cli import Parser, add_output, deliver, run_command
 from bench.base.errors import InputError
 from bench.base.protocol import ALL, TOP3, Column, Evaluation
-from bench.results import ground_truth, output, row_marks
+from bench.results import ground_truth, row_marks, table_formats
 from bench.results.table_model import Table, TableRow
 from bench.scoring import alignment, bootstrap, doubts, metrics, profiles
 from bench.scoring.alignment import AlignedPredictions
@@ -101,7 +101,7 @@ def at_best_threshold(subject: AlignedPredictions, rules: Profile, evaluation: E
 def _row(subject: AlignedPredictions, line: ProfileRow, evaluation: Evaluation, replicates: int) -> TableRow:
     values, AP_C = alignment.score_predictions(subject, line.rules, evaluation)
     APs = zip(subject.names, AP_C.tolist(), strict=True)
-    harmonic = {column: output.HARMONIC for column in values if column[1] == "F1-C"}
+    harmonic = {column: table_formats.HARMONIC for column in values if column[1] == "F1-C"}
     counts = doubts.empty_classes(subject.logits_NC, subject.labels_NC, line.rules, evaluation)
     empty = row_marks.empty_class_remarks(counts, len(subject.names))
     threshold = {"threshold": line.rules.positive[1]} if line.rules.positive else {}
@@ -142,7 +142,7 @@ def _about(subject: AlignedPredictions, evaluation: Evaluation) -> str:
     facts = [f"{images:,} images, {labels} labels"]
     facts += [subject.title] if subject.title else []
     facts += ["in percent"]
-    facts += [output.TOP3_RULES[evaluation.top3]] if evaluation.top3 else []
+    facts += [table_formats.TOP3_RULES[evaluation.top3]] if evaluation.top3 else []
     facts += [f"unspecified labels: {evaluation.unspecified}"] if evaluation.unspecified else []
     return f"{'; '.join(facts)}."
 
@@ -198,9 +198,9 @@ def main(argv: list[str] | None = None) -> int:
     if args.format in ("csv", "json"):  # formats for programs, whose reader may look at the numbers alone
         for warning in _warnings(subject, wanted, evaluation):
             print(f"warning: {warning}", file=sys.stderr)
-        for remark in table.letters.keys() - {output.HARMONIC}:
+        for remark in table.letters.keys() - {table_formats.HARMONIC}:
             print(f"warning: {remark}", file=sys.stderr)
-    deliver(output.FORMATS[args.format](table), args.output)
+    deliver(table_formats.FORMATS[args.format](table), args.output)
     return 0
 
 
@@ -239,7 +239,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="add intervals from N bootstrap replicates, such as 1000",
     )
-    add_output(parser, output.FORMATS)
+    add_output(parser, table_formats.FORMATS)
     return parser
 
 

@@ -7,7 +7,7 @@ the accepted records (`results/reproduced/<dataset>`); the table says which.
 from bench.base.cli import Parser, add_dataset, add_output, add_runs, deliver, run_command
 from bench.base.errors import InputError
 from bench.base.run_folder import RunFolder
-from bench.results import output, published
+from bench.results import published, table_formats
 from bench.results.comparison_table import build_table
 from bench.scoring import profiles
 
@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> int:
         help="smallest tolerance for agreement with the published value",
     )
     add_runs(parser)
-    add_output(parser, output.FORMATS)
+    add_output(parser, table_formats.FORMATS)
     args = parser.parse_args(argv)
     if args.profile:
         profiles.get_profile(args.profile)
@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> int:
     dataset = published.full_dataset_name(args.dataset)
     runs = RunFolder.of(dataset, args.runs).path
     table = build_table(dataset, runs, profile=args.profile, tolerance=args.tolerance)
-    deliver(output.FORMATS[args.format](table), args.output)
+    deliver(table_formats.FORMATS[args.format](table), args.output)
     return 0
 
 

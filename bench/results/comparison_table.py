@@ -14,7 +14,7 @@ from bench.base import method_names, paths
 from bench.base.method_names import normalised
 from bench.base.protocol import ALL, TOP3, Column, Evaluation, Values
 from bench.data import cards
-from bench.results import agreement, output, published, row_marks
+from bench.results import agreement, published, row_marks, table_formats
 from bench.results.published import PublishedTable
 from bench.results.record import (
     Record,
@@ -63,7 +63,7 @@ def build_table(dataset: str, runs: Path, *, profile: str = "", tolerance: float
 def _rules(evaluation: Evaluation, profile: str) -> str:
     rules = [f"metrics of profile {evaluation.profile}"]
     rules += [f"reproduced rows of profile {profile}"] if profile not in ("", evaluation.profile) else []
-    rules += [output.TOP3_RULES[evaluation.top3]] if evaluation.top3 else []
+    rules += [table_formats.TOP3_RULES[evaluation.top3]] if evaluation.top3 else []
     rules += [f"unspecified labels: {evaluation.unspecified}"] if evaluation.unspecified else []
     return f"In percent; {'; '.join(rules)}."
 
@@ -137,7 +137,7 @@ def _f1c_remarks(row: published.PublishedRow) -> dict[Column, str]:
     """A remark on each F1-C that the paper computes as a harmonic mean, against its profile."""
     if row.f1c != "harmonic":
         return {}
-    return {column: output.HARMONIC for column in _printed_values(row) if column[1] == "F1-C"}
+    return {column: table_formats.HARMONIC for column in _printed_values(row) if column[1] == "F1-C"}
 
 
 def _reproduced_rows(

@@ -13,7 +13,7 @@ from bench import score
 from bench.base.paths import ROOT
 from bench.base.protocol import ALL, TOP3
 from bench.data import cards
-from bench.results import output
+from bench.results import table_formats
 from bench.scoring.metrics import COLUMNS, evaluate
 from bench.scoring.profiles import PROFILES
 from tests import plain_metrics as plain
@@ -63,7 +63,7 @@ def test_several_profiles_may_be_named(files, capsys):
     assert list(rows(capsys, *files, "--profile", "asl,voc2007")) == ["asl", "voc2007"]
 
 
-@pytest.mark.parametrize("form", output.FORMATS)
+@pytest.mark.parametrize("form", table_formats.FORMATS)
 def test_every_form_names_every_profile_and_what_it_means(form, files, capsys):
     text = shown(capsys, *files, "--profile", "all", "--format", form)
     assert all(name in text for name in PROFILES)
@@ -147,7 +147,7 @@ class TestOracle:
         tp, wrong = (said & (LABELS == 1)).sum(0), (said != (LABELS == 1)).sum(0)
         return 100 * (2 * tp / (2 * tp + wrong)).mean() + 100 * 2 * tp.sum() / (2 * tp.sum() + wrong.sum())
 
-    @pytest.mark.parametrize("form", output.FORMATS)
+    @pytest.mark.parametrize("form", table_formats.FORMATS)
     def test_it_is_labelled_wherever_it_is_printed(self, form, files, capsys):
         words = [*files, "--profile", "mcar", "--format", form]
         assert "oracle" not in shown(capsys, *words)

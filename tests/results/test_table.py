@@ -12,7 +12,7 @@ from bench.base import paths
 from bench.base.errors import InputError
 from bench.base.protocol import ALL, TOP3
 from bench.data import cards
-from bench.results import output, published
+from bench.results import published, table_formats
 from tests.records import fake, refused, write_all, write_card
 
 HEADS = [*ALL, *TOP3]
@@ -44,7 +44,7 @@ def row_of(found: Any, method: str, *, variant: str = "", source: str = "reprodu
     return row
 
 
-@pytest.mark.parametrize("form", output.FORMATS)
+@pytest.mark.parametrize("form", table_formats.FORMATS)
 @pytest.mark.parametrize("dataset", ["demo", "nuswide", "coco", "wider"])
 def test_a_fresh_checkout_has_a_table_whose_rows_say_what_lacks(dataset, form, capsys):
     text = shown(capsys, "--dataset", dataset, "--format", form)
@@ -191,7 +191,7 @@ def test_a_record_edited_by_hand_is_marked_in_every_format_and_gets_no_verdict(c
     write_all(paths.RUNS / "demo", fake())
     path = paths.RUNS / "demo" / "srn-seed0.json"
     path.write_text(path.read_text(encoding="utf-8").replace(": 80.0", ": 99.0"), encoding="utf-8")
-    for form in output.FORMATS:
+    for form in table_formats.FORMATS:
         assert "edited by hand" in shown(capsys, "--dataset", "demo", "--format", form)
     text = " ".join(shown(capsys, "--dataset", "demo").split())
     assert "edited by hand: srn seed 0 changed after being written, as the checksum does not fit" in text
