@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Self
 
 from bench.base.errors import InputError
 from bench.base.progress import Meter
@@ -97,12 +97,24 @@ def _members(archive: Path) -> Iterator[list[Member]]:
                 _zip_member(zip_file, info) for info in zip_file.infolist() if not info.filename.endswith("/")
             ]
     else:
-        with tarfile.open(archive) as tar:
+        with tarfile.open(archive, tarinfo=_CheckedHeader) as tar:
             members = [_tar_member(tar, info) for info in tar if not info.isdir()]
             # The checksum of the compression is only compared at the end of the file.
             while tar.fileobj and tar.fileobj.read(CHUNK):
                 pass
             yield members
+
+
+class _CheckedHeader(tarfile.TarInfo):
+    """A member's header; where it is damaged, reading stops with an error, not as at the archive's end."""
+
+    @classmethod
+    def fromtarfile(cls, archive: tarfile.TarFile) -> Self:
+        try:
+            return super().fromtarfile(archive)
+        except tarfile.InvalidHeaderError as error:  # type: ignore[attr-defined]
+            message = f"the header of a member, before byte {archive.offset:,}, is damaged: {error}"
+            raise tarfile.ReadError(message) from error
 
 
 def _zip_member(zip_file: zipfile.ZipFile, info: zipfile.ZipInfo) -> Member:

@@ -64,6 +64,19 @@ def test_an_impossible_size_is_refused(tmp_path: Path, folder: Path, size: str):
     assert not any(folder.iterdir())
 
 
+def test_a_damaged_header_in_the_middle_is_not_taken_for_the_end(tmp_path: Path, folder: Path):
+    path = tmp_path / "a.tar"
+    with tarfile.open(path, "w") as file:
+        for name in ("a", "b", "c"):
+            file.addfile(tarfile.TarInfo(name))
+    content = bytearray(path.read_bytes())
+    content[512] ^= 0xFF  # the first letter of the second member's name
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="a.tar cannot be unpacked: the header of a member"):
+        unpack(path, folder)
+    assert not any(folder.iterdir())
+
+
 @pytest.mark.parametrize("kind", ["gz", "bz2", "xz"])
 def test_damage_in_any_compression_is_named(tmp_path: Path, folder: Path, kind: str):
     path = tmp_path / f"a.tar.{kind}"
