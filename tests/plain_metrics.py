@@ -91,6 +91,7 @@ CONVENTIONS = {
     "csra": Convention(ap_at_positives, False, lambda p: p >= 0.5, least=1),
     "sklearn": Convention(ap_grouped, True, lambda p: p >= 0.5, harmonic=False),
     "voc2007": Convention(ap_eleven, False, None, has_top=False),
+    "q2l": Convention(ap_envelope, False, None, has_top=False),
 }
 
 

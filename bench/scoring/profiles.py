@@ -113,6 +113,17 @@ PROFILES = MappingProxyType(
             positive=None,
             f1_c="mean",
         ),
+        # The released code computes mAP alone. It sorts by an unstable sort, so that its order of equal
+        # scores is undefined, and divides by zero for a class without positives. Here they keep the order of
+        # the file, and such a class is left out.
+        "q2l": Profile(
+            used_by="Query2Label (Liu et al., 2021), the function voc_mAP of its repository",
+            area="envelope",
+            ties="file order",
+            no_positives="left out",
+            positive=None,
+            f1_c="mean",
+        ),
     }
 )
 
