@@ -158,7 +158,7 @@ def prediction_rule(rules: Profile, top3: Top3 | None, *, k: int = 3) -> EntryTe
     """The test for entries that count as predicted; None where the profile does not define one."""
     if rules.positive is None or (top3 and not rules.top3):
         return None
-    is_above = threshold_test(*rules.positive)
+    is_above = _label_test(rules) if rules.thresholds else threshold_test(*rules.positive)
     tests: dict[Top3 | None, EntryTest] = {
         None: is_above,
         "forced": lambda block_BC: top_k_mask(block_BC, k=k),
@@ -171,6 +171,13 @@ def threshold_test(compare: str, p: float) -> EntryTest:
     """The test for logits above (compare: ">") or not below (">=") the probability p."""
     threshold = logit(p)
     return lambda block_BC: COMPARE[compare](block_BC, threshold)
+
+
+def _label_test(rules: Profile) -> EntryTest:
+    """The same test with the profile's threshold of each label, which are logits."""
+    assert rules.positive is not None
+    compare, thresholds_C = COMPARE[rules.positive[0]], np.array(rules.thresholds)
+    return lambda block_BC: compare(block_BC, thresholds_C)
 
 
 def count_outcomes(logits_NC: Array, labels_NC: Array, is_predicted: EntryTest, *, excluded: bool) -> Array:

@@ -28,6 +28,8 @@ class Profile:
     `eps`: added to the counts and to recall. If 0, a class that is never predicted has P = 0 (0 / 0 is 0).
     `least_predicted`: a class that is never predicted counts as this many wrong predictions: its P is 0,
         and the denominator of P-O grows by this number.
+    `thresholds`: logits, one for each label, that count instead of the threshold in `positive`; empty in all
+        published conventions (`bench.scoring.thresholds` fits them).
     `top3`: the top-3 rules used in the family's own tables: all three highest logits of an image ("forced"),
         or those of them that are positive ("thresholded"). A rule that is not listed can be computed, but no
         paper published it. Empty: the profile defines no top-3 columns.
@@ -41,6 +43,7 @@ class Profile:
     f1_c: Literal["mean", "harmonic"]
     eps: float = 0.0
     least_predicted: int = 0
+    thresholds: tuple[float, ...] = ()
     top3: tuple[Top3, ...] = ()
 
 
@@ -148,7 +151,7 @@ def is_comparable(a: Profile, b: Profile, metric: str) -> bool:
     """
     fields = ["area", "ties", "no_positives"]
     if metric != "mAP":
-        fields = ["positive", "eps", "least_predicted", *(["f1_c"] if metric == "F1-C" else [])]
+        fields = ["positive", "thresholds", "eps", "least_predicted", *(["f1_c"] if metric == "F1-C" else [])]
     return all(getattr(a, field) == getattr(b, field) for field in fields)
 
 
@@ -163,7 +166,7 @@ def describe(profile: Profile) -> str:
     ap = f"AP {profile.area}, ties {ties}, classes without positives {no_positives}"
     if profile.positive is None:
         return f"{profile.used_by}: {ap}; no F1"
-    threshold = " ".join(map(str, profile.positive))
+    threshold = "by label" if profile.thresholds else " ".join(map(str, profile.positive))
     f1 = {"mean": "mean of the classes' F1", "harmonic": "harmonic mean of P-C and R-C"}[profile.f1_c]
     never_predicted = "P = 1" if profile.eps else "P = 0"
     never_predicted += f", P-O's denominator + {profile.least_predicted}" if profile.least_predicted else ""
