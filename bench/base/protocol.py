@@ -13,6 +13,7 @@ Values = Mapping[Column, float]
 GROUPS = {"all": "All", "top3": "top-3"}  # group -> its heading in tables
 ALL = ("mAP", "F1-C", "P-C", "R-C", "F1-O", "P-O", "R-O")  # in the order of the SRN paper
 TOP3 = ALL[1:]
+FURTHER = "further"  # the group of metrics that only bench.score --all-metrics computes
 
 
 def column_name(column: Column, *, top3: str = GROUPS["top3"]) -> str:
@@ -22,7 +23,7 @@ def column_name(column: Column, *, top3: str = GROUPS["top3"]) -> str:
     ('mAP', 'top-3 F1-C', 'top3 F1-C')
     """
     group, metric = column
-    return metric if group == "all" else f"{top3} {metric}"
+    return f"{top3} {metric}" if group == "top3" else metric
 
 
 @dataclass(frozen=True)

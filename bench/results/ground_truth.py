@@ -4,6 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
+
 from bench.base.cli import Parser, add_data, add_dataset
 from bench.base.errors import InputError
 from bench.base.paths import DATA
@@ -38,6 +40,34 @@ def load_with_truth(
     if card is None:
         return subject
     return replace(subject, dataset=card.name, title=card.title, evaluation=card.evaluation)
+
+
+def load_held_out(
+    path: Path, labels: Path | None, subject: AlignedPredictions, *, probabilities: bool
+) -> AlignedPredictions:
+    """The predictions of held-out images in the file `path`, with the labels of the subject in its order.
+
+    labels: the file of their ground truth (None: `path` itself). InputError if an image of them is one of the
+    subject's, as thresholds must not be fitted on the images that are scored.
+    """
+    given = read_matrix_file(path, "logits")
+    if labels is None and "labels" not in given.matrices:
+        raise InputError(f"{path} holds no labels of the held-out images; add --held-out-labels FILE")
+    if subject.dataset and given.dataset not in ("", subject.dataset):
+        raise InputError(f"{path} holds predictions for {given.dataset!r}, not for {subject.dataset!r}")
+    truth = read_matrix_file(labels, "labels") if labels else given
+    names = subject.names if subject.has_label_names else ()
+    held_out = align(given, truth, names, probabilities=probabilities)
+    if len(held_out.names) != len(subject.names):
+        raise InputError(f"{path} has {len(held_out.names)} labels, {subject.path} {len(subject.names)}")
+    shared = sorted(set(held_out.ids) & set(subject.ids))
+    if shared or np.array_equal(held_out.logits_NC, subject.logits_NC):
+        which = f"{len(shared)} of its images, such as {shared[0]!r}," if shared else "its images"
+        raise InputError(
+            f"--held-out {path}: {which} are among those that are scored; thresholds fitted on them would be "
+            "an upper bound, not a result: give images of the training set, or use --oracle-thresholds"
+        )
+    return held_out
 
 
 def add_options(parser: Parser) -> None:

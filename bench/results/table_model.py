@@ -122,5 +122,5 @@ def _nested(table: Table, values: Mapping[Column, float | str]) -> dict[str, Any
     nested: dict[str, Any] = {group: {} for group in GROUPS}
     for group, metric in table.columns:
         if (group, metric) in values:
-            nested[group][metric] = values[group, metric]
+            nested.setdefault(group, {})[metric] = values[group, metric]
     return nested

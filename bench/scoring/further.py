@@ -99,9 +99,10 @@ def tie_remarks(logits_NC: Array, labels_NC: Array, evaluation: Evaluation) -> I
             ends = ranking.range_at_k(logits_NC, labels_NC, k=k, drop_zeros=drop)
             low, high = (100 * end for end in ends)
             if high - low >= 0.01:
+                names = "P@1 and one-error" if k == 1 else f"P@{k}"
                 yield (
-                    f"P@{k}: of equal logits the label that comes first counts as higher; {low:.2f} with the "
-                    f"positives among them last, {high:.2f} with them first"
+                    f"{names}: of equal logits the label that comes first counts as higher; P@{k} is {low:.2f} "
+                    f"with the positives among them last, {high:.2f} with them first"
                 )
 
 

@@ -24,7 +24,8 @@ def auroc(logits_NC: ArrayLike, labels_NC: ArrayLike, *, drop_zeros: bool = Fals
     """Area under the ROC curve of each label, fractions of shape C; NaN without a positive or a negative.
 
     The share of the pairs of a positive i and a negative j with s_i > s_j, where s_i = s_j counts half:
-    (sum of the positives' ranks - P (P + 1) / 2) / (P M), rank 1 for the lowest logit, means among equal ones.
+    (sum of the positives' ranks - P (P + 1) / 2) / (P M), rank 1 for the lowest logit, equal ones
+    have their mean rank.
 
     >>> auroc([[2.0], [1.0], [1.0], [0.0]], [[1], [1], [0], [0]]).tolist()
     [0.875]
@@ -77,9 +78,7 @@ def coverage(logits_NC: ArrayLike, labels_NC: ArrayLike, *, drop_zeros: bool = F
     return _mean(depths)
 
 
-def precision_at_k(
-    logits_NC: ArrayLike, labels_NC: ArrayLike, *, k: int, drop_zeros: bool = False
-) -> float:
+def precision_at_k(logits_NC: ArrayLike, labels_NC: ArrayLike, *, k: int, drop_zeros: bool = False) -> float:
     """Mean over images of the share of positives among the k highest labels; k = 1: 1 - one-error.
 
     Of equal logits the lower label index comes first; `range_at_k` says what that decides. The share is of k

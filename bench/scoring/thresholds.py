@@ -19,7 +19,7 @@ from bench.scoring.profiles import Profile
 
 TRIED = tuple(hundredth / 100 for hundredth in range(1, 100))  # probabilities that the oracle tries
 LEAST = 10  # positives and negatives that a label needs; with fewer its best threshold is mostly chance
-RULE = "the highest F1 of the label on the held-out images; of equal ones the highest threshold"
+RULE = "that of the highest F1 of the label there, of equal ones the highest threshold"
 
 
 def fit_thresholds(
@@ -78,9 +78,7 @@ def unfitted(facts: Mapping[str, Any]) -> list[str]:
     return [name for name, logit in facts["logits"].items() if logit is None]
 
 
-def at_best_threshold(
-    logits_NC: Array, labels_NC: Array, rules: Profile, evaluation: Evaluation
-) -> Profile:
+def at_best_threshold(logits_NC: Array, labels_NC: Array, rules: Profile, evaluation: Evaluation) -> Profile:
     """The oracle: the profile with the threshold, one for all labels, of the highest F1-C + F1-O on the
     scored images themselves; of equal ones the lowest.
     """

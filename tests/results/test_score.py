@@ -11,9 +11,10 @@ import pytest
 
 from bench import score
 from bench.base.paths import ROOT
-from bench.base.protocol import ALL, TOP3
+from bench.base.protocol import ALL, TOP3, Evaluation
 from bench.data import cards
 from bench.results import table_formats
+from bench.scoring import further, thresholds
 from bench.scoring.metrics import COLUMNS, evaluate
 from bench.scoring.profiles import PROFILES
 from tests import plain_metrics as plain
@@ -249,3 +250,127 @@ def test_it_runs_as_a_command_without_torch(files):
 def test_numbers_are_the_columns_and_nothing_else(files, capsys):
     (row,) = rows(capsys, *files).values()
     assert tuple(row["all"]) == ("mAP", *COLUMNS)
+
+
+class TestFurtherMetrics:
+    @pytest.fixture
+    def scored(self, tmp_path):
+        """Two files as a program may write them, of 60 scored and 40 held-out images; label d is rare."""
+        rng = np.random.default_rng(0)
+        for name, images in (("test", 60), ("held", 40)):
+            labels = (rng.random((images, 4)) < [0.5, 0.4, 0.4, 0.05]).astype(int)
+            ids = [f"{name}{number}" for number in range(images)]
+            logits = (rng.normal(size=(images, 4)) + 2 * labels - 2).round(1)
+            np.savez(
+                tmp_path / f"{name}.npz", logits=logits, labels=labels, label_names=list("abcd"), ids=ids
+            )
+        return tmp_path
+
+    def test_every_form_has_them_if_they_are_asked_for(self, scored, capsys):
+        words = ["--predictions", str(scored / "test.npz"), "--profile", "sklearn,voc2007"]
+        data = np.load(scored / "test.npz")
+        values = further.general(data["logits"], data["labels"], Evaluation())
+        decided = further.of_decisions(data["logits"], data["labels"], PROFILES["sklearn"], Evaluation())
+        found = rows(capsys, *words, "--all-metrics")
+        assert found["sklearn"]["further"] == values | decided
+        assert found["voc2007"]["further"] == values
+        assert list(found["sklearn"]["ECE"]) == list(found["sklearn"]["AUROC"]) == list("abcd")
+        csv_text = shown(capsys, *words, "--all-metrics", "--format", "csv")
+        first = next(csv.DictReader(io.StringIO(csv_text)))
+        assert {name: float(first[name]) for name in values | decided} == values | decided
+        for form in ("text", "markdown", "latex", "html"):
+            text = " ".join(shown(capsys, *words, "--all-metrics", "--format", form).split())
+            assert all(f"{name}: {value:.2f}" in text for name, value in (values | decided).items()), form
+            assert "AUROC" not in shown(capsys, *words, "--format", form)
+
+    def test_without_the_option_json_and_csv_are_as_before(self, scored, capsys):
+        words = ["--predictions", str(scored / "test.npz")]
+        (row,) = rows(capsys, *words).values()
+        assert {"further", "ECE", "thresholds"}.isdisjoint(row)
+        head = shown(capsys, *words, "--format", "csv").splitlines()[0]
+        assert head.endswith(",".join(ALL))
+
+    def test_thresholds_fitted_on_held_out_images_make_a_row_that_says_so(self, scored, capsys):
+        words = ["--predictions", str(scored / "test.npz"), "--held-out", str(scored / "held.npz")]
+        found = rows(capsys, *words, "--profile", "sklearn,voc2007")
+        assert list(found) == ["sklearn", "sklearn, by label", "voc2007"]
+        held, data = np.load(scored / "held.npz"), np.load(scored / "test.npz")
+        fitted = thresholds.fit_thresholds(held["logits"], held["labels"])
+        rules = thresholds.with_thresholds(PROFILES["sklearn"], fitted)
+        expected = evaluate(data["logits"], data["labels"], profile=rules)
+        row = found["sklearn, by label"]
+        assert row["all"] == {name: expected[name] for name in ALL}
+        assert list(row["thresholds"].values()) == list(rules.thresholds)
+        assert np.isnan(fitted).tolist() == [False, False, False, True]
+        meaning = "1 of 4 labels, with less than 10 positives or negatives there: d"
+        assert meaning in row["marks"]["fitted"]
+        assert meaning in " ".join(shown(capsys, *words).split())
+
+    def test_in_csv_the_marks_are_explained_on_standard_error(self, scored, capsys):
+        words = ["--predictions", str(scored / "test.npz"), "--held-out", str(scored / "held.npz")]
+        score.main([*words, "--oracle-thresholds", "--format", "csv"])
+        warned = capsys.readouterr().err
+        assert (
+            "warning: srn2017, by label (fitted): each label has a threshold of its own, fitted on" in warned
+        )
+        assert "(oracle): the threshold, of p =" in warned
+
+    def test_thresholds_are_never_fitted_on_scored_images(self, scored, capsys):
+        words = ["--predictions", str(scored / "test.npz"), "--held-out", str(scored / "test.npz")]
+        message = refused(score.main, words, capsys)
+        assert "60 of its images, such as 'test0', are among those that are scored" in message
+        data = np.load(scored / "test.npz")
+        np.save(scored / "x.npy", data["logits"])
+        np.save(scored / "y.npy", data["labels"])
+        names = {
+            option: str(scored / f"{name}.npy")
+            for option, name in (
+                ("--predictions", "x"),
+                ("--labels", "y"),
+                ("--held-out", "x"),
+                ("--held-out-labels", "y"),
+            )
+        }
+        message = refused(score.main, [word for pair in names.items() for word in pair], capsys)
+        assert "its images are among those that are scored" in message
+
+    @pytest.mark.parametrize(
+        ("words", "message"),
+        [
+            (
+                ["--held-out", "{}/x.npy"],
+                "x.npy holds no labels of the held-out images; add --held-out-labels",
+            ),
+            (["--held-out-labels", "{}/x.npy"], "--held-out-labels: give the predictions of these images as"),
+            (["--held-out", "{}/narrow.npz"], "narrow.npz has 3 labels, "),
+        ],
+    )
+    def test_held_out_predictions_that_do_not_fit_are_refused(self, words, message, scored, capsys):
+        np.save(scored / "x.npy", np.zeros((3, 4)))
+        np.savez(scored / "narrow.npz", logits=np.zeros((3, 3)), labels=np.ones((3, 3)))
+        np.savez(scored / "bare.npz", logits=LOGITS, labels=LABELS)
+        given = [word.format(scored) for word in words]
+        assert message in refused(score.main, ["--predictions", str(scored / "bare.npz"), *given], capsys)
+
+    def test_ties_that_move_a_further_metric_are_said(self, tmp_path, capsys):
+        np.savez(tmp_path / "q.npz", logits=np.zeros((2, 2)), labels=[[1, 0], [0, 1]])
+        words = ["--predictions", str(tmp_path / "q.npz")]
+        text = " ".join(shown(capsys, *words, "--all-metrics").split())
+        assert "P@1 and one-error: of equal logits the label that comes first counts as higher" in text
+        assert "P@1" not in shown(capsys, *words)
+
+
+@pytest.mark.parametrize("form", table_formats.FORMATS)
+def test_values_from_0_to_1_that_are_taken_as_logits_are_said_in_every_form(form, tmp_path, capsys):
+    np.savez(tmp_path / "q.npz", logits=abs(LOGITS) / 100, labels=LABELS)
+    words = ["--predictions", str(tmp_path / "q.npz"), "--format", form]
+    said = "All values lie from 0 to 1; if they are probabilities, add --probabilities."
+    for more in ([], ["--output", str(tmp_path / "out")]):
+        assert score.main([*words, *more]) == 0
+        captured = capsys.readouterr()
+        told = captured.err if form in ("csv", "json") else captured.out
+        if more and form not in ("csv", "json"):
+            told = (tmp_path / "out").read_text(encoding="utf-8")
+        assert said in " ".join(told.split())
+    assert score.main([*words, "--probabilities"]) == 0
+    assert "All values" not in "".join(capsys.readouterr())

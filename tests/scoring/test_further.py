@@ -1,4 +1,4 @@
-"""Metrics of ranking, decisions and calibration: against scikit-learn, by hand, ties and empty labels included."""
+"""Metrics of ranking, decisions and calibration: against scikit-learn and by hand; ties, empty labels."""
 
 import math
 import warnings

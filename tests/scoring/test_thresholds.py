@@ -1,4 +1,4 @@
-"""Thresholds fitted on held-out images: the best of all, in the middle of a gap, and none for a rare label."""
+"""Thresholds fitted on held-out images: the best, amid a gap, none for a rare label."""
 
 import math
 
