@@ -10,12 +10,13 @@ the exit status is then 1.
 
 import argparse
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any, Literal
 
 from tqdm import tqdm
 
-from bench.base import progress
+from bench.base import lists, progress
 from bench.base.cli import Parser, add_device, add_output, add_runs, deliver, run_command
 from bench.base.errors import InputError
 from bench.deploy.answers import DEFAULT_TOP, FORMATS, Answer, Choice
@@ -24,7 +25,7 @@ from bench.deploy.find_run import find_run
 
 def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
-    choice = _choice(args.top, args.threshold)
+    choice = _choice(args.top, _threshold(args.threshold))
     if args.batch_size < 1:
         raise InputError(f"--batch-size {args.batch_size}: give at least 1")
     # Late, as these import torch: help and a mistake in the options come without waiting for it.
@@ -33,6 +34,8 @@ def main(argv: list[str] | None = None) -> int:
 
     paths = image_files.list_images(args.images)
     loaded = load_model.load_model(find_run(args.run, args.runs), device.choose(args.device))
+    if choice.fitted:
+        progress.say(_fitted(loaded.thresholds, args.run))
     if args.maps:
         attention_maps.require_maps(loaded)
     answers = predict_images.predict_images(loaded, paths, choice, batch_size=args.batch_size, maps=args.maps)
@@ -50,12 +53,39 @@ def _report_errors(answers: Iterable[Answer], total: int) -> Iterator[Answer]:
             yield answer
 
 
-def _choice(top: int | None, threshold: float | None) -> Choice:
+def _fitted(thresholds: Mapping[str, Any], run: str) -> str:
+    """Where the thresholds of `--threshold fitted` come from; InputError if the run has none."""
+    if not thresholds:
+        raise InputError(
+            f"--threshold fitted: {run} has no fitted thresholds, as an older version made it; train it "
+            "again with python -m bench.run --fresh, or give a number"
+        )
+    labels = thresholds["logits"]
+    rare = [name for name, logit in labels.items() if logit is None]
+    kept = f"; with less than {thresholds['least']} positives or negatives there, of the convention: "
+    return (
+        f"thresholds: {len(labels) - len(rare)} of {len(labels)} labels fitted on "
+        f"{thresholds['held_out_images']:,} held-out images{kept + lists.in_line(rare) if rare else ''}"
+    )
+
+
+def _threshold(text: str | None) -> float | Literal["fitted"] | None:
+    if text is None or text == "fitted":
+        return text  # type: ignore[return-value]
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(f"--threshold {text}: give a confidence from 0 to 1, or fitted") from None
+
+
+def _choice(top: int | None, threshold: float | Literal["fitted"] | None) -> Choice:
     """The labels to report; a threshold without --top does not limit their number."""
     if top is not None and top < 1:
         raise InputError(f"--top {top}: give at least 1")
+    if threshold == "fitted":
+        return Choice(top, fitted=True)
     if threshold is not None and not 0 <= threshold <= 1:
-        raise InputError(f"--threshold {threshold}: give a confidence from 0 to 1")
+        raise InputError(f"--threshold {threshold}: give a confidence from 0 to 1, or fitted")
     if threshold is None:
         return Choice(top or DEFAULT_TOP)
     return Choice(top, threshold)
@@ -67,7 +97,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--run", required=True, metavar="RUN", help="a run's name, its record, or an exported folder")
     add("--images", type=Path, nargs="+", required=True, metavar="PATH", help="image files and folders")
     add("--top", type=int, metavar="K", help=f"report the K most confident labels (default: {DEFAULT_TOP})")
-    add("--threshold", type=float, metavar="P", help="report labels with a confidence of at least P")
+    add(
+        "--threshold",
+        metavar="P",
+        help="report labels with a confidence of at least P, or those that pass their own threshold (fitted)",
+    )
     add("--maps", type=Path, metavar="DIR", help="draw each image's attention maps into this folder")
     add_output(parser, FORMATS)
     add("--batch-size", type=int, default=32, metavar="N", help="images per batch (default: 32)")

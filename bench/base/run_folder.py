@@ -49,6 +49,10 @@ class RunFolder:
         """The run's logits for the test images."""
         return self.path / "predictions" / f"{run}.safetensors"
 
+    def held_out(self, run: str) -> Path:
+        """The run's logits for the held-out images, on which its thresholds were fitted."""
+        return self.path / "held_out" / f"{run}.safetensors"
+
     def result_files(self, run: str) -> Path:
         """The folder of the run's files for an evaluation server."""
         return self.path / "results" / run

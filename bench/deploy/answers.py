@@ -19,6 +19,10 @@ from bench.base.csv_cells import safe_cell
 RankedLabels = tuple[tuple[str, float], ...]  # (name, confidence in 0..1), the most confident first
 
 DEFAULT_TOP = 5  # labels per image
+PREDICTED = (
+    "* predicted: it passes the label's threshold, which was fitted on held-out images or, where these "
+    "were too few, is the convention's own"
+)
 
 
 @dataclass(frozen=True)
@@ -26,12 +30,14 @@ class Answer:
     """The labels of one image file, or the reason why there are none.
 
     maps: the path of its attention maps, if they were drawn. error: why the file could not be used.
+    predicted: those of the labels that pass their own threshold; None: the run has no such thresholds.
     """
 
     image: str
     labels: RankedLabels = ()
     maps: str = ""
     error: str = ""
+    predicted: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -39,16 +45,27 @@ class Choice:
     """Which labels of an image are reported.
 
     top: how many of the most confident ones (None: all of them). threshold: the lowest confidence of these.
+    fitted: only those that pass the threshold of their label, which the run has from its held-out images.
     """
 
     top: int | None = DEFAULT_TOP
     threshold: float = 0.0
+    fitted: bool = False
 
-    def select(self, names: Sequence[str], confidences_C: "NDArray[np.float64]") -> RankedLabels:
+    def select(
+        self,
+        names: Sequence[str],
+        confidences_C: "NDArray[np.float64]",
+        predicted: frozenset[str] | None = None,
+    ) -> RankedLabels:
         """The labels of one image; labels of equal confidence keep the order of `names`."""
         order = (-confidences_C).argsort(kind="stable")[: self.top]
         ranked = ((names[c], float(confidences_C[c])) for c in order)
-        return tuple((name, confidence) for name, confidence in ranked if confidence >= self.threshold)
+        return tuple(
+            (name, confidence)
+            for name, confidence in ranked
+            if confidence >= self.threshold and (not self.fitted or name in (predicted or ()))
+        )
 
 
 def as_text(answers: Sequence[Answer]) -> str:
@@ -57,12 +74,14 @@ def as_text(answers: Sequence[Answer]) -> str:
 
     rows = [[answer.image, *_text_cells(answer)] for answer in answers]
     headers = ["image", *range(1, max(map(len, rows), default=1))]
-    return tabulate(rows, headers, "simple", disable_numparse=True) + "\n"
+    note = f"{PREDICTED}\n" if any(answer.predicted is not None for answer in answers) else ""
+    return tabulate(rows, headers, "simple", disable_numparse=True) + f"\n{note}"
 
 
 def _text_cells(answer: Answer) -> list[str]:
     if answer.labels:
-        return [f"{name} {confidence:.3f}" for name, confidence in answer.labels]
+        predicted = answer.predicted or ()
+        return [f"{name} {value:.3f}{'*' if name in predicted else ''}" for name, value in answer.labels]
     return [f"({answer.error or 'none'})"]
 
 
@@ -70,23 +89,31 @@ def as_csv(answers: Sequence[Answer]) -> str:
     """One line per label; an image without labels has one line, with its error if there is one."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["image", "rank", "label", "confidence", "maps", "error"])
+    writer.writerow(["image", "rank", "label", "confidence", "maps", "error", "predicted"])
     for answer in answers:
         for rank, (name, confidence) in enumerate(answer.labels, start=1):
-            cells = [answer.image, rank, name, confidence, answer.maps, ""]
+            predicted = "" if answer.predicted is None else "yes" if name in answer.predicted else "no"
+            cells = [answer.image, rank, name, confidence, answer.maps, "", predicted]
             writer.writerow(map(safe_cell, cells))
         if not answer.labels:
-            writer.writerow(map(safe_cell, [answer.image, "", "", "", answer.maps, answer.error]))
+            writer.writerow(map(safe_cell, [answer.image, "", "", "", answer.maps, answer.error, ""]))
     return buffer.getvalue()
 
 
 def as_json(answers: Sequence[Answer]) -> str:
-    """A list of `{image, labels: [{label, confidence}], maps, error}`; empty maps and errors are left out."""
+    """A list of `{image, labels: [{label, confidence, predicted}], maps, error}`.
+
+    Empty maps and errors are left out, and `predicted` for a run without thresholds of its labels.
+    """
     return json.dumps([_json_entry(answer) for answer in answers], indent=1, ensure_ascii=False) + "\n"
 
 
 def _json_entry(answer: Answer) -> dict[str, object]:
-    labels = [{"label": name, "confidence": confidence} for name, confidence in answer.labels]
+    labels: list[dict[str, object]] = [
+        {"label": name, "confidence": confidence} for name, confidence in answer.labels
+    ]
+    if answer.predicted is not None:
+        labels = [label | {"predicted": label["label"] in answer.predicted} for label in labels]
     optional = {"maps": answer.maps, "error": answer.error}
     return {
         "image": answer.image,

@@ -50,6 +50,21 @@ class LoadedModel:
         """The rule about EXIF orientation that its training images followed: "ignore" in old records."""
         return str(self.record["data"].get("exif", "ignore"))
 
+    @property
+    def thresholds(self) -> Mapping[str, Any]:
+        """The record's thresholds of the labels, fitted on held-out images; empty in older records."""
+        return dict(self.record.get("thresholds", {}))
+
+    def predicted(self, logits_BC: NDArray[Any]) -> NDArray[np.bool_] | None:
+        """Which logits pass the threshold of their label, (B, C); None if the record has no thresholds."""
+        if not self.thresholds:
+            return None
+        otherwise, fitted = self.thresholds["otherwise"], self.thresholds["logits"]
+        of_labels = [fitted.get(name) for name in self.labels]
+        thresholds_C = np.array([otherwise["logit"] if logit is None else logit for logit in of_labels])
+        compare = {">": np.greater, ">=": np.greater_equal}[otherwise["compare"]]
+        return np.asarray(compare(logits_BC, thresholds_C))
+
     def prepare(self, images_BHWC: NDArray[np.uint8]) -> Tensor:
         """The model's input (B, 3, H, W) for images whose side is `input_size`."""
         images = torch.from_numpy(images_BHWC).to(self.transform.device)

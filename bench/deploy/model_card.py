@@ -3,6 +3,7 @@
 import html
 
 import huggingface_hub as hub
+from scipy.special import expit
 from tabulate import tabulate
 
 from bench.base import method_names
@@ -53,7 +54,7 @@ logits_BC = model.logits(images_BHWC)  # uint8, {side} x {side} pixels, RGB
 The model takes images of {side} x {side} pixels: resize an image of any shape to this size (bilinear,
 antialiased). It divides the pixels by 255, subtracts the mean {mean}
 and divides by the standard deviation {std}. A label's confidence is the sigmoid of its logit. {orientation}
-{onnx}
+{onnx}{thresholds}
 ## Labels
 
 {labels}
@@ -71,6 +72,22 @@ ORIENTATION = {
 ONNX = """
 `model.onnx` takes the resized pixels, neither scaled nor normalised: its input `images` is uint8
 (B, {side}, {side}, 3), its output `logits` is (B, {number}).
+"""
+
+
+THRESHOLDS = """
+## Thresholds
+
+Each label has a confidence from which on it counts as predicted, fitted on {images:,} held-out training
+images, never on test images: {rule}. The scores above do not use these
+thresholds; `python -m bench.predict --threshold fitted` does. `config.json` holds them as logits.
+
+{fitted}
+"""
+
+OTHERWISE = """
+With less than {least} positives or negatives there, a label keeps the convention's {confidence:.3f}:
+{labels}.
 """
 
 
@@ -101,11 +118,32 @@ def text(loaded: LoadedModel, *, onnx: bool) -> str:
         std=loaded.transform.std,
         orientation=ORIENTATION[loaded.exif],
         onnx=ONNX.format(side=loaded.input_size, number=len(loaded.labels)) if onnx else "",
+        thresholds=_thresholds(loaded),
         labels=_escaped(", ".join(loaded.labels)),
         data=_escaped(card.title),
         source=_escaped(card.source),
         licence=_escaped(card.licence),
     )
+
+
+def _thresholds(loaded: LoadedModel) -> str:
+    """The section on the thresholds of the labels; empty if the record has none."""
+    if not (facts := loaded.thresholds):
+        return ""
+    fitted = {name: facts["logits"].get(name) for name in loaded.labels}
+    values = [f"{name} {expit(logit):.3f}" for name, logit in fitted.items() if logit is not None]
+    section = THRESHOLDS.format(
+        rule=facts["rule"],
+        images=facts["held_out_images"],
+        fitted=_escaped(", ".join(values)) + ("." if values else "No label has one."),
+    )
+    if rare := [name for name, logit in fitted.items() if logit is None]:
+        section += OTHERWISE.format(
+            least=facts["least"],
+            confidence=expit(facts["otherwise"]["logit"]),
+            labels=_escaped(", ".join(rare)),
+        )
+    return section
 
 
 def _escaped(text: str) -> str:

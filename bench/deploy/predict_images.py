@@ -28,7 +28,8 @@ def predict_images(
     drawings = {path: maps / _map_name(number, path) for number, path in enumerate(paths, 1)} if maps else {}
     size: dict[str, Any] = {"side": loaded.input_size, "batch_size": batch_size}
     for batch in image_files.read_batches(paths, **size, exif=loaded.exif):
-        labels = dict(zip(batch.usable, _predict(loaded, batch, choice), strict=True))
+        found = dict(zip(batch.usable, _predict(loaded, batch, choice), strict=True))
+        labels = {path: ranked for path, (ranked, _) in found.items()}
         if drawings and labels:
             to_draw = [(drawings[path], labels[path]) for path in batch.usable]
             attention_maps.write_maps(to_draw, loaded, batch.images_BHWC)
@@ -36,7 +37,8 @@ def predict_images(
             if reason := batch.reasons.get(path):
                 yield Answer(_printable(path), error=reason)
             else:
-                yield Answer(_printable(path), labels[path], maps=_printable(drawings.get(path, "")))
+                drawn = _printable(drawings.get(path, ""))
+                yield Answer(_printable(path), labels[path], maps=drawn, predicted=found[path][1])
 
 
 def _map_name(number: int, path: Path) -> str:
@@ -49,9 +51,16 @@ def _printable(path: Path | str) -> str:
     return os.fsencode(path).decode(errors="backslashreplace")
 
 
-def _predict(loaded: LoadedModel, batch: ImageBatch, choice: Choice) -> list[RankedLabels]:
-    """The labels of each usable image of a batch."""
+def _predict(
+    loaded: LoadedModel, batch: ImageBatch, choice: Choice
+) -> Iterator[tuple[RankedLabels, frozenset[str] | None]]:
+    """The labels of each usable image of a batch, and those that pass their threshold, if there are any."""
     if not batch.usable:
-        return []
-    confidences_BC = expit(loaded.logits(batch.images_BHWC).astype(np.float64))
-    return [choice.select(loaded.labels, confidences_C) for confidences_C in confidences_BC]
+        return
+    logits_BC = loaded.logits(batch.images_BHWC).astype(np.float64)
+    passes_BC = loaded.predicted(logits_BC)
+    for number, confidences_C in enumerate(expit(logits_BC)):
+        predicted = None
+        if passes_BC is not None:
+            predicted = frozenset(loaded.labels[c] for c in np.flatnonzero(passes_BC[number]))
+        yield choice.select(loaded.labels, confidences_C, predicted), predicted

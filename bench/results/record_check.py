@@ -81,6 +81,8 @@ def _check_nested(record: Mapping[str, Any]) -> None:
     check_type(record.get(checksums.KEY), (str, NULL), name=checksums.KEY)
     if "expected" in record["data"]:
         _check_expected(record["data"]["expected"])
+    if "thresholds" in record:
+        _check_thresholds(record["thresholds"])
 
 
 def _check_expected(expected: Any) -> None:
@@ -91,6 +93,21 @@ def _check_expected(expected: Any) -> None:
         check_type(expected[split], (int,), name=name)
         if expected[split] < 1:
             raise InputError(f"{name} must be at least 1, not {expected[split]}")
+
+
+def _check_thresholds(thresholds: Any) -> None:
+    """Of the labels, fitted on held-out images (`bench.scoring.thresholds`)."""
+    check_type(thresholds, (dict,), name="thresholds")
+    kinds = {"rule": str, "held_out_images": int, "least": int, "otherwise": dict, "logits": dict}
+    for key, kind in kinds.items():
+        require_key(thresholds, key, name=f"thresholds.{key}")
+        check_type(thresholds[key], (kind,), name=f"thresholds.{key}")
+    otherwise = thresholds["otherwise"]
+    if otherwise.get("compare") not in (">", ">="):
+        raise unknown("thresholds.otherwise.compare", str(otherwise.get("compare")), (">", ">="))
+    check_type(otherwise.get("logit"), (float,), name="thresholds.otherwise.logit")
+    for label, logit in thresholds["logits"].items():
+        check_type(logit, (float, NULL), name=f"thresholds.logits.{label}")
 
 
 def _check_metrics(metrics: Mapping[str, Any], protocol: Mapping[str, Any]) -> None:

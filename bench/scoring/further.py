@@ -101,8 +101,8 @@ def tie_remarks(logits_NC: Array, labels_NC: Array, evaluation: Evaluation) -> I
             if high - low >= 0.01:
                 names = "P@1 and one-error" if k == 1 else f"P@{k}"
                 yield (
-                    f"{names}: of equal logits the label that comes first counts as higher; P@{k} is {low:.2f} "
-                    f"with the positives among them last, {high:.2f} with them first"
+                    f"{names}: of equal logits the label that comes first counts as higher; P@{k} is "
+                    f"{low:.2f} with the positives among them last, {high:.2f} with them first"
                 )
 
 

@@ -15,7 +15,7 @@ from bench.base.protocol import Evaluation, Unspecified
 from bench.scoring import metrics
 from bench.scoring.average_precision import descending
 from bench.scoring.matrices import Array, checked
-from bench.scoring.profiles import Profile
+from bench.scoring.profiles import PROFILES, Profile
 
 TRIED = tuple(hundredth / 100 for hundredth in range(1, 100))  # probabilities that the oracle tries
 LEAST = 10  # positives and negatives that a label needs; with fewer its best threshold is mostly chance
@@ -66,11 +66,20 @@ def with_thresholds(rules: Profile, thresholds_C: ArrayLike) -> Profile:
     return replace(rules, thresholds=tuple(np.where(np.isnan(fitted_C), own, fitted_C).tolist()))
 
 
-def summary(thresholds_C: Array, names: Sequence[str], *, images: int) -> dict[str, Any]:
-    """The thresholds as a record holds them: a logit for each label, None where the profile's counts."""
+def summary(
+    thresholds_C: Array, names: Sequence[str], *, images: int, rules: Profile = PROFILES["srn2017"]
+) -> dict[str, Any]:
+    """The thresholds as a record holds them: a logit for each label, None where that of `otherwise` counts.
+
+    That one is the profile's or, where the profile has none, a logit of at least 0; its comparison counts for
+    all labels.
+    """
+    compare, p = rules.positive or (">=", 0.5)
     by_name = zip(names, np.asarray(thresholds_C).tolist(), strict=True)
     logits = {name: None if math.isnan(value) else value for name, value in by_name}
-    return {"rule": RULE, "held_out_images": images, "least": LEAST, "logits": logits}
+    otherwise = {"compare": compare, "logit": float(metrics.logit(p))}
+    facts = {"rule": RULE, "held_out_images": images, "least": LEAST}
+    return facts | {"otherwise": otherwise, "logits": logits}
 
 
 def unfitted(facts: Mapping[str, Any]) -> list[str]:

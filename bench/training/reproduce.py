@@ -21,7 +21,7 @@ from bench.data.cards import Card
 from bench.data.store import IDENTITY
 from bench.results import record
 from bench.scoring import doubts, label_checks, metrics, predictions, profiles
-from bench.training import device, few_images, inference, method, stage_cache, submission
+from bench.training import device, few_images, held_out_thresholds, inference, method, stage_cache, submission
 from bench.training.log import Log
 from bench.training.method import File
 from bench.training.stage_cache import StageContext
@@ -76,7 +76,7 @@ def reproduce(run: Run, context: StageContext, folder: RunFolder, *, tensorboard
     config = _fitting_recipe(run, module, context)
     keys = stage_cache.stage_keys(module, config, context, run.seed)
     identity = _identity(run, module, context)
-    code = code_digest.digest("bench.training.inference", "bench.scoring.metrics", module.Model.__module__)
+    code = code_digest.digest("bench.training.inference", "bench.scoring.thresholds", module.Model.__module__)
     key = stage_cache.content_digest(keys[-1], code, _protocol(card))
     path = folder.record(name := Path(record.file_name(identity)).stem)
     is_recorded = processes.is_main and path.exists() and not context.fresh
@@ -92,6 +92,7 @@ def reproduce(run: Run, context: StageContext, folder: RunFolder, *, tensorboard
         _say_if_batches_are_smaller(run, module, config)
         log = Log(folder.log(name), tensorboard=folder.tensorboard(name) if tensorboard else None)
     stages = list(stage_cache.run_stages(model, plan, context, seed=run.seed, title=run.title, log=log))
+    fitted = held_out_thresholds.fit(model, card, context, folder.held_out(name))
     began = time.monotonic()
     pixels = stage_cache.input_transform(model, context)
     logits_NC = inference.predict(model, context.store.test, pixels, processes=processes)
@@ -103,7 +104,7 @@ def reproduce(run: Run, context: StageContext, folder: RunFolder, *, tensorboard
         return f"{run.title}: {len(files)} files for the evaluation server in {shown}"
     scores = _score(card, context, logits_NC, folder.predictions(name))
     result = {**identity, **_data_and_recipe(card, context, config), **_model_and_stages(model, stages)}
-    result |= {"metrics": scores, "key": key, **_timing(context, stages, time.monotonic() - began)}
+    result |= {"metrics": scores, "key": key, **_timing(context, stages, time.monotonic() - began)} | fitted
     record.write_record(result, folder.path)
     return f"{run.title}: recorded, {_headline(result, path)}"
 

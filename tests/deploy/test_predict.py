@@ -112,7 +112,7 @@ def test_an_image_of_another_shape_and_mode_is_accepted(ask: Any, tmp_path: Path
     Image.new("L", (300, 97), 128).save(tmp_path / "grey.jpg")
     status, out, _ = ask("--images", tmp_path)
     assert status == 0
-    assert re.search(rf"{tmp_path}/grey.jpg +(\w+ [01]\.\d{{3}} *){{5}}\n$", out)
+    assert re.search(rf"{tmp_path}/grey.jpg +(\w+ [01]\.\d{{3}}\*? *){{5}}\n\* predicted: .*\n$", out)
 
 
 def test_the_answers_can_go_to_a_file(ask: Any, scenes: Path, tmp_path: Path):
