@@ -53,6 +53,9 @@ def check_record(record: object) -> None:
     if record["seed"] < 0:
         raise InputError(f"seed must not be negative: {record['seed']}")
     _check_metrics(record["metrics"], record["protocol"])
+    if "thresholds" in record:
+        labels = record["metrics"][record["protocol"]["profile"]].get("AP")
+        _check_thresholds(record["thresholds"], labels)
 
 
 def _check_key(record: Mapping[str, Any], key: str) -> None:
@@ -81,8 +84,6 @@ def _check_nested(record: Mapping[str, Any]) -> None:
     check_type(record.get(checksums.KEY), (str, NULL), name=checksums.KEY)
     if "expected" in record["data"]:
         _check_expected(record["data"]["expected"])
-    if "thresholds" in record:
-        _check_thresholds(record["thresholds"])
 
 
 def _check_expected(expected: Any) -> None:
@@ -95,8 +96,8 @@ def _check_expected(expected: Any) -> None:
             raise InputError(f"{name} must be at least 1, not {expected[split]}")
 
 
-def _check_thresholds(thresholds: Any) -> None:
-    """Of the labels, fitted on held-out images (`bench.scoring.thresholds`)."""
+def _check_thresholds(thresholds: Any, labels: Mapping[str, Any] | None) -> None:
+    """Of the labels, fitted on held-out images (`bench.scoring.thresholds`); labels: those with an AP."""
     check_type(thresholds, (dict,), name="thresholds")
     kinds = {"rule": str, "held_out_images": int, "least": int, "otherwise": dict, "logits": dict}
     for key, kind in kinds.items():
@@ -105,9 +106,11 @@ def _check_thresholds(thresholds: Any) -> None:
     otherwise = thresholds["otherwise"]
     if otherwise.get("compare") not in (">", ">="):
         raise unknown("thresholds.otherwise.compare", str(otherwise.get("compare")), (">", ">="))
-    check_type(otherwise.get("logit"), (float,), name="thresholds.otherwise.logit")
+    check_type(otherwise.get("logit"), (float, int), name="thresholds.otherwise.logit")
     for label, logit in thresholds["logits"].items():
-        check_type(logit, (float, NULL), name=f"thresholds.logits.{label}")
+        check_type(logit, (float, int, NULL), name=f"thresholds.logits.{label}")
+    if labels is not None and (differing := sorted(thresholds["logits"].keys() ^ labels.keys())):
+        raise InputError(f"label {differing[0]!r} is not in both thresholds.logits and its AP")
 
 
 def _check_metrics(metrics: Mapping[str, Any], protocol: Mapping[str, Any]) -> None:
