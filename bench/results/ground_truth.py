@@ -61,13 +61,20 @@ def load_held_out(
     if len(held_out.names) != len(subject.names):
         raise InputError(f"{path} has {len(held_out.names)} labels, {subject.path} {len(subject.names)}")
     shared = sorted(set(held_out.ids) & set(subject.ids))
-    if shared or np.array_equal(held_out.logits_NC, subject.logits_NC):
+    have_ids = bool(held_out.ids and subject.ids)
+    if shared or (not have_ids and _rows(held_out) <= _rows(subject)):
         which = f"{len(shared)} of its images, such as {shared[0]!r}," if shared else "its images"
         raise InputError(
             f"--held-out {path}: {which} are among those that are scored; thresholds fitted on them would be "
             "an upper bound, not a result: give images of the training set, or use --oracle-thresholds"
         )
     return held_out
+
+
+def _rows(subject: AlignedPredictions) -> set[bytes]:
+    """Logits and labels of each image, to find images without ids again."""
+    rows = np.concatenate([subject.logits_NC, subject.labels_NC], axis=1, dtype=np.float64)
+    return {row.tobytes() for row in rows}
 
 
 def add_options(parser: Parser) -> None:

@@ -45,17 +45,18 @@ def general(logits_NC: Array, labels_NC: Array, evaluation: Evaluation) -> dict[
 
     As for AP, unspecified entries are left out.
     """
+    of_labels = by_label(logits_NC, labels_NC, evaluation)
     of = (logits_NC, labels_NC)
     drop = evaluation.unspecified is not None
     at_k = {k: ranking.precision_at_k(*of, k=k, drop_zeros=drop) for k in KS if k <= labels_NC.shape[1]}
     values = {
-        "AUROC-C": 100 * mean_of_defined(ranking.auroc(*of, drop_zeros=drop)),
+        "AUROC-C": mean_of_defined(of_labels["AUROC"]),
         "AUROC-O": 100 * ranking.micro_auroc(*of, drop_zeros=drop),
         "ranking loss": 100 * ranking.ranking_loss(*of, drop_zeros=drop),
         "coverage": ranking.coverage(*of, drop_zeros=drop),
         "one-error": 100 * (1 - at_k[1]),
         **{f"P@{k}": 100 * share for k, share in at_k.items()},
-        "ECE": 100 * mean_of_defined(calibration.calibration_errors(*of, drop_zeros=drop)),
+        "ECE": mean_of_defined(of_labels["ECE"]),
     }
     return {name: value for name, value in values.items() if not math.isnan(value)}
 

@@ -23,9 +23,7 @@ ENTRIES = 1 << 20  # of a block: rows times labels
 def auroc(logits_NC: ArrayLike, labels_NC: ArrayLike, *, drop_zeros: bool = False) -> NDArray[np.float64]:
     """Area under the ROC curve of each label, fractions of shape C; NaN without a positive or a negative.
 
-    The share of the pairs of a positive i and a negative j with s_i > s_j, where s_i = s_j counts half:
-    (sum of the positives' ranks - P (P + 1) / 2) / (P M), rank 1 for the lowest logit, equal ones
-    have their mean rank.
+    The share of the P M pairs of a positive i and a negative j with s_i > s_j, where s_i = s_j counts half.
 
     >>> auroc([[2.0], [1.0], [1.0], [0.0]], [[1], [1], [0], [0]]).tolist()
     [0.875]
@@ -117,14 +115,13 @@ def range_at_k(
 
 
 def _area(scores: Array, labels: Array, *, drop_zeros: bool) -> float:
-    if drop_zeros:
-        scores, labels = scores[labels != 0], labels[labels != 0]
-    positive = labels == 1
-    P = int(positive.sum())
-    M = positive.size - P
-    if not P or not M:
+    used = labels != 0 if drop_zeros else slice(None)
+    positive = labels[used] == 1
+    positives, negatives = np.sort(scores[used][positive]), np.sort(scores[used][~positive])
+    if not positives.size or not negatives.size:
         return math.nan
-    return float((rankdata(scores)[positive].sum() - P * (P + 1) / 2) / (P * M))
+    lower, not_higher = (negatives.searchsorted(positives, side) for side in ("left", "right"))
+    return (int(lower.sum()) + int(not_higher.sum())) / (2 * positives.size * negatives.size)
 
 
 def _blocks(

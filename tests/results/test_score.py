@@ -320,18 +320,10 @@ class TestFurtherMetrics:
         message = refused(score.main, words, capsys)
         assert "60 of its images, such as 'test0', are among those that are scored" in message
         data = np.load(scored / "test.npz")
-        np.save(scored / "x.npy", data["logits"])
-        np.save(scored / "y.npy", data["labels"])
-        names = {
-            option: str(scored / f"{name}.npy")
-            for option, name in (
-                ("--predictions", "x"),
-                ("--labels", "y"),
-                ("--held-out", "x"),
-                ("--held-out-labels", "y"),
-            )
-        }
-        message = refused(score.main, [word for pair in names.items() for word in pair], capsys)
+        np.savez(scored / "bare.npz", logits=data["logits"], labels=data["labels"])
+        np.savez(scored / "part.npz", logits=data["logits"][20:3:-1], labels=data["labels"][20:3:-1])
+        words = ["--predictions", str(scored / "bare.npz"), "--held-out", str(scored / "part.npz")]
+        message = refused(score.main, words, capsys)
         assert "its images are among those that are scored" in message
 
     @pytest.mark.parametrize(
