@@ -83,6 +83,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help=f"all, or one or more of: {names}, separated by commas (default: the data set's)",
     )
+    _add_further(parser)
+    add_output(parser, table_formats.FORMATS)
+    return parser
+
+
+def _add_further(parser: Parser) -> None:
+    """The options for what is computed beside the rows of the profiles."""
     parser.add_argument(
         "--oracle-thresholds", action="store_true", help="add a row at the best threshold for each profile"
     )
@@ -109,8 +116,6 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="add intervals from N bootstrap replicates, such as 1000",
     )
-    add_output(parser, table_formats.FORMATS)
-    return parser
 
 
 if __name__ == "__main__":

@@ -93,15 +93,13 @@ def reproduce(run: Run, context: StageContext, folder: RunFolder, *, tensorboard
         log = Log(folder.log(name), tensorboard=folder.tensorboard(name) if tensorboard else None)
     stages = list(stage_cache.run_stages(model, plan, context, seed=run.seed, title=run.title, log=log))
     fitted = held_out_thresholds.fit(model, card, context, folder.held_out(name))
-    began = time.monotonic()
-    pixels = stage_cache.input_transform(model, context)
+    began, pixels = time.monotonic(), stage_cache.input_transform(model, context)
     logits_NC = inference.predict(model, context.store.test, pixels, processes=processes)
     if not processes.is_main:
         return ""
     if card.evaluation.result_files:
         files = submission.write(folder.result_files(name), card, _image_ids(context), logits_NC)
-        shown = record.shown(files[0].parent)
-        return f"{run.title}: {len(files)} files for the evaluation server in {shown}"
+        return f"{run.title}: {len(files)} files for the evaluation server in {record.shown(files[0].parent)}"
     scores = _score(card, context, logits_NC, folder.predictions(name))
     result = {**identity, **_data_and_recipe(card, context, config), **_model_and_stages(model, stages)}
     result |= {"metrics": scores, "key": key, **_timing(context, stages, time.monotonic() - began)} | fitted
