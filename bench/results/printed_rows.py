@@ -34,7 +34,7 @@ def printed_rows(paper: PublishedTable | None, dataset: str, profile: str) -> It
                 if source == "others"
                 else row.marks,
                 remarks=_joined(
-                    variant_remarks(values, row.variant, dataset),
+                    _variant_remarks(row, dataset),
                     profile_remarks(values, row.profile, profile),
                     _f1c_remarks(row),
                 ),
@@ -72,14 +72,11 @@ def _joined(*parts: Mapping[Column, str]) -> dict[Column, str]:
     return {column: "; ".join(part[column] for part in parts if column in part) for column in columns}
 
 
-def variant_remarks(values: Values, variant: str, dataset: str) -> dict[Column, str]:
+def _variant_remarks(row: PublishedRow, dataset: str) -> dict[Column, str]:
     """A remark on each value if it is on other images than the table's."""
-    if variant == cards.variant(dataset):
+    if row.variant == cards.variant(dataset):
         return {}
-    named = (
-        variant if variant and "=" not in variant else "@".join(filter(None, [cards.base(dataset), variant]))
-    )
-    return dict.fromkeys(values, f"on {named}")
+    return dict.fromkeys(printed_values(row), f"on {row.images(cards.base(dataset))}")
 
 
 def profile_remarks(values: Values, profile: str, expected: str) -> dict[Column, str]:

@@ -72,14 +72,12 @@ def elsewhere(dataset: str, method: str, row: PublishedRow | None) -> str:
     """
     if row is None or row.variant == cards.variant(dataset):
         return ""
-    name, base = row.name, cards.base(dataset)
-    if row.variant and "=" not in row.variant:
-        return f"the published row of {name} is on {row.variant}; no variant of {base} has these images"
-    there = "@".join(filter(None, [base, row.variant]))
-    return (
-        f"the published row of {name} is on {there}; to compare with it: "
-        f"python -m bench.run --dataset {there} --method {method}"
-    )
+    base = cards.base(dataset)
+    there = row.images(base)
+    remedy = f"to compare with it: python -m bench.run --dataset {there} --method {method}"
+    if not there.startswith(base):
+        remedy = f"no variant of {base} has these images"
+    return f"the published row of {row.name} is on {there}; {remedy}"
 
 
 def is_edited(path: Path) -> bool:

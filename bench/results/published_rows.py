@@ -65,6 +65,11 @@ class PublishedRow:
         """Trunk and input size as far as they are known, such as `ResNet-101 at 224`."""
         return f"{self.trunk} at {self.input_size}" if self.input_size else self.trunk
 
+    def images(self, base: str) -> str:
+        """The images of the row: a data set's name with options, or a description; base: its name without."""
+        is_described = self.variant and "=" not in self.variant
+        return self.variant if is_described else "@".join(filter(None, [base, self.variant]))
+
 
 @dataclass(frozen=True)
 class PublishedTable:
