@@ -24,7 +24,7 @@ class GraphAttention(nn.Module):
     """A graph attention layer (Velickovic et al. 2018): h'_i = ELU(sum over j of s_ij W h_j + W h_i).
 
     s_i is the softmax of e_i over the edges i -> j, with e_ij = LeakyReLU(a^T [W h_i || W h_j]) of slope 0.2.
-    The node's own part W h_i is MSRN's addition. W and a are drawn by Xavier's rule with gain 1.414.
+    The node's own part W h_i is added as in MSRN's release. W and a begin by Xavier's rule with gain 1.414.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
