@@ -7,12 +7,13 @@ Stages that are stored are not trained again, and a run whose record is up to da
 
 import argparse
 import dataclasses
+import os
 import shlex
 import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
-from bench.base import signals
+from bench.base import progress, signals
 from bench.base.cli import run_command
 from bench.base.errors import InputError
 from bench.base.paths import RUNS
@@ -20,7 +21,7 @@ from bench.base.run_folder import RunFolder
 from bench.data import cards, preparation
 from bench.data.store import Store
 from bench.deploy import find_run
-from bench.results import comparison_table, record, typeset
+from bench.results import comparison_table, published, record, typeset
 from bench.training import run_options
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def run(args: argparse.Namespace, words: list[str]) -> int:
         for seed in seeds
     ]
     needed = {run.data.name: run.data for run in runs}  # raises for a wrong recipe field before any work
+    _say_where_comparable(runs, quiet=args.is_job or os.environ.get("RANK", "0") != "0")
     prepare = partial(
         preparation.prepare, source=args.source, data=args.data, allow_partial=args.allow_partial
     )
@@ -72,6 +74,26 @@ def run(args: argparse.Namespace, words: list[str]) -> int:
         if processes.is_main and not args.is_job:
             _say_what_next(runs[-1], contexts[runs[-1].data.name], folder, args)
     return 0
+
+
+def _say_where_comparable(runs: list["Run"], *, quiet: bool) -> None:
+    """A line for each method whose published row is on other images than these.
+
+    A recipe does not choose the images: `--dataset` does, as it names the folders of all results.
+    quiet: say nothing, because another process of the same command does (torchrun gives each its RANK).
+    """
+    paper = published.load_published(runs[0].card.name)
+    if paper is None or quiet:
+        return
+    from bench.training import method  # noqa: PLC0415 (--help needs no torch)
+
+    lines = []
+    for run in runs:
+        recipe = method.recipe(method.load_method(run.name), run.card.name, run.changes)
+        row = paper.row(run.name, trunk=recipe.trunk, input_size=recipe.input_size)
+        lines.append(published.elsewhere(run.card.name, run.name, row))
+    for line in filter(None, dict.fromkeys(lines)):
+        progress.say(line)
 
 
 def _check_name(name: str | None, runs: int) -> None:

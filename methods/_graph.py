@@ -10,28 +10,21 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-def adjacency(
-    cooccurrence_CC: NDArray[np.int64], *, threshold: float = 0.4, share: float = 0.25
-) -> NDArray[np.float64]:
-    """The label graph from training labels (Chen et al. 2019): an edge i -> j where P(j | i) >= threshold.
+def edges(cooccurrence_CC: NDArray[np.int64], *, threshold: float = 0.4) -> NDArray[np.bool_]:
+    """The label graph from training labels: row i attends to j where P(i | j) >= threshold, and to itself.
 
-    In A' each label has an edge of weight 1 to itself, and its edges to others share the weight `share`
-    evenly. The result is A = D^-1/2 A' D^-1/2, where D has the sums of the rows of A'.
+    P(i | j) = N_ij / N_j. So a label attends to those that make it likely: `person` to what people carry.
     """
-    images_C = np.maximum(np.diag(cooccurrence_CC), 1)  # at least 1: a label without images has no edges
-    identity_CC = np.eye(len(images_C))
-    edges_CC = (cooccurrence_CC / images_C[:, None] >= threshold) & (identity_CC == 0)
-    weights_CC = share * edges_CC / np.maximum(edges_CC.sum(axis=1, keepdims=True), 1) + identity_CC
-    degree_C = np.sqrt(weights_CC.sum(axis=1))
-    normalised_CC: NDArray[np.float64] = weights_CC / degree_C[:, None] / degree_C
-    return normalised_CC
+    images_C = np.maximum(np.diag(cooccurrence_CC), 1)  # at least 1: nobody attends to a label without images
+    attends_CC: NDArray[np.bool_] = cooccurrence_CC / images_C >= threshold
+    return attends_CC | np.eye(len(images_C), dtype=bool)
 
 
 class GraphAttention(nn.Module):
-    """A graph attention layer (Velickovic et al. 2018): h'_i = ELU(sum over j of s_ij W h_j).
+    """A graph attention layer (Velickovic et al. 2018): h'_i = ELU(sum over j of s_ij W h_j + W h_i).
 
     s_i is the softmax of e_i over the edges i -> j, with e_ij = LeakyReLU(a^T [W h_i || W h_j]) of slope 0.2.
-    W and a are drawn by Xavier's rule with gain 1.414.
+    The node's own part W h_i is added as in MSRN's release. W and a begin by Xavier's rule with gain 1.414.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -49,7 +42,7 @@ class GraphAttention(nn.Module):
         from_E1, to_E1 = self.score.chunk(2)
         scores_CC = F.leaky_relu(nodes_CE @ from_E1 + (nodes_CE @ to_E1).T, 0.2)
         attention_CC = scores_CC.masked_fill(~edges_CC, -torch.inf).softmax(dim=1)
-        return F.elu(attention_CC @ nodes_CE)
+        return F.elu(attention_CC @ nodes_CE + nodes_CE)
 
 
 class Groups(nn.Module):

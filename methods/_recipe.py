@@ -32,7 +32,7 @@ class Recipe:
 
     trunk: timm's name with its tag; trunk_weights: a file of weights instead of timm's.
     from_scratch: the trunk starts with random weights.
-    crops, max_distort, mirror, jitter: see bench.training.Augmentation.
+    crops, max_distort, more_places, mirror, jitter: see bench.training.Augmentation.
     patience, threshold, milestones: see bench.training.Schedule; milestones are shares of a stage's epochs.
     batch_norm: see bench.training.Stage; the paper's Caffe has statistics of each GPU alone ("local").
     select: see bench.training.Stage; the paper does not mention a selection.
@@ -51,6 +51,7 @@ class Recipe:
     input_size: Annotated[int, Range(32, 2048)] = 224
     crops: Annotated[tuple[int, ...], Range(16, 256)] = (256, 224, 192, 168, 128)
     max_distort: Annotated[int | None, Range(0, 100)] = None
+    more_places: bool = False
     mirror: bool = True
     jitter: Annotated[float, Range(0, 1)] = 0.0
     batch_size: Annotated[int, Range(1, 65_536)] = 96
@@ -113,7 +114,9 @@ class Recipe:
             ),
             batch_size=self.batch_size,
             input_size=self.input_size,
-            augmentation=Augmentation(self.crops, self.max_distort, self.mirror, self.jitter),
+            augmentation=Augmentation(
+                self.crops, self.max_distort, self.mirror, self.jitter, more_places=self.more_places
+            ),
             momentum=self.momentum,
             weight_decay=self.weight_decay,
             batch_norm=self.batch_norm,

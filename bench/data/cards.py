@@ -102,6 +102,12 @@ def base(name: str) -> str:
     return name.partition("@")[0]
 
 
+def variant(name: str) -> str:
+    """A data set's options but `size`, which chooses no image: `keep=all` of `nuswide@keep=all,size=448`."""
+    options = name.partition("@")[2].split(",")
+    return ",".join(option for option in options if not option.startswith("size="))
+
+
 def load_card(name: str) -> Card:
     """The card `datasets/<name>.toml`; `<name>@option=value,...` is the same card with these options changed.
 

@@ -23,7 +23,9 @@ from bench.results.table_model import TableRow
 MIN_TOLERANCE = 0.1  # points: one unit of the last printed digit
 DEFAULT_TOLERANCE = 1.0  # points; used where no method has two seeds
 # marks of rows that get no verdict
-INCOMPARABLE = {"edited by hand", "partial", "fewer images", "other protocol", "other features"}
+INCOMPARABLE = {
+    *("edited by hand", "partial", "fewer images", "other protocol", "other features", "other variant"),
+}
 UNKNOWN_SPREAD = Spread(0.0, 0)
 # Student's t distribution, two-sided, 95 %: degrees of freedom and their quantiles
 FREEDOM = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 30, 60, 120)

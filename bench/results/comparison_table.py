@@ -8,14 +8,13 @@ import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from bench.base import method_names, paths
-from bench.base.method_names import normalised
 from bench.base.protocol import ALL, TOP3, Column, Evaluation, Values
 from bench.data import cards
 from bench.results import agreement, published, row_marks, table_formats
-from bench.results.published import PublishedTable
+from bench.results.printed_rows import printed_rows, printed_values, profile_remarks
+from bench.results.published_rows import PublishedRow, PublishedTable
 from bench.results.record import (
     Record,
     group_records,
@@ -44,20 +43,27 @@ def build_table(dataset: str, runs: Path, *, profile: str = "", tolerance: float
     card = cards.load_card(dataset) if cards.base(dataset) in cards.names() else None
     evaluation = card.evaluation if card else Evaluation(top3=paper.top3 if paper else None)
     records, origin = records_to_show(dataset, runs)
-    base_name, _, options = dataset.partition("@")
-    comparable_paper = None if options else paper  # with other options the numbers are of other data
-    reproduced = _reproduced_rows(
-        dataset, records, comparable_paper, evaluation, profile or evaluation.profile
-    )
+    reproduced = _reproduced_rows(dataset, records, paper, evaluation, profile or evaluation.profile)
     rows = [
-        *_paper_rows(paper, evaluation.profile),
+        *printed_rows(paper, dataset, evaluation.profile),
         *agreement.with_verdicts([*reproduced], stated=tolerance),
     ]
-    title = card.title if card else paper.title if paper else base_name
-    title += f", with {options}, which no published row has" if options else ""
-    about = (title, _rules(evaluation, profile), *_sources(paper), f"Reproduced: {origin}.")
+    title = card.title if card else paper.title if paper else cards.base(dataset)
+    about = (
+        title + _options(dataset, paper),
+        _rules(evaluation, profile),
+        *_sources(paper),
+        f"Reproduced: {origin}.",
+    )
     notes = (*_notes(rows), *_unprotected(records), *agreement.verdict_notes(rows, stated=tolerance))
     return Table(dataset, about, _columns(paper, evaluation), tuple(rows), notes, origin)
+
+
+def _options(dataset: str, paper: PublishedTable | None) -> str:
+    """The options of the data set for the title, and whether no published row has them."""
+    options, variant = dataset.partition("@")[2], cards.variant(dataset)
+    has_rows = not variant or (paper is not None and variant in {row.variant for row in paper.rows})
+    return f", with {options}{'' if has_rows else ', which no published row has'}" if options else ""
 
 
 def _rules(evaluation: Evaluation, profile: str) -> str:
@@ -71,7 +77,8 @@ def _rules(evaluation: Evaluation, profile: str) -> str:
 def _sources(paper: PublishedTable | None) -> list[str]:
     if paper is None:
         return ["Published: no results for this data set."]
-    lines = [f"Published ({key.upper()}): {source}." for key, source in paper.sources.items()]
+    printing = {row.source for row in paper.rows}
+    lines = [f"Published ({key.upper()}): {paper.sources[key]}." for key in paper.sources if key in printing]
     return lines + (
         [f"Rows that the first paper ran itself: {paper.common_setting}."] if paper.common_setting else []
     )
@@ -93,51 +100,6 @@ def records_to_show(dataset: str, runs: Path) -> tuple[list[Record], str]:
         origin = f"accepted records of {shown(accepted_folder)} ({len(accepted)})"
         return accepted, f"{origin}; there are no fresh records in {shown(runs)}"
     return [], f"no records yet, neither in {shown(runs)} nor in {shown(accepted_folder)}"
-
-
-def _paper_rows(paper: PublishedTable | None, profile: str) -> Iterator[TableRow]:
-    if paper is None:
-        return
-    method_of = {normalised(method): method for method in method_names.method_summaries()}
-    for row in paper.rows:
-        yield TableRow(
-            source="paper",
-            method=method_of.get(normalised(row.name), row.name),
-            title=row.name,
-            variant="" if row.setting == paper.common_setting else row.setting,
-            values=_printed_values(row),
-            marks=row.marks,
-            remarks=_profile_remarks(_printed_values(row), row.profile, profile) | _f1c_remarks(row),
-            facts=_facts(row, paper),
-        )
-
-
-def _facts(row: published.PublishedRow, paper: PublishedTable) -> dict[str, Any]:
-    return {
-        "profile": row.profile,
-        "f1c": row.convention.f1_c,
-        "trunk": row.trunk,
-        "input_size": row.input_size,
-        "printed_in": str(paper.sources[row.source]),
-        "cites": row.cites,
-    }
-
-
-def _printed_values(row: published.PublishedRow) -> dict[Column, float]:
-    values = {("all", name): value for name, value in row.all.items()}
-    return values | {("top3", name): value for name, value in row.top3.items()}
-
-
-def _profile_remarks(values: Values, profile: str, expected: str) -> dict[Column, str]:
-    """A remark on each value if its profile is not that of the data set's paper."""
-    return dict.fromkeys(values, f"profile {profile}, not {expected}") if profile != expected else {}
-
-
-def _f1c_remarks(row: published.PublishedRow) -> dict[Column, str]:
-    """A remark on each F1-C that the paper computes as a harmonic mean, against its profile."""
-    if row.f1c != "harmonic":
-        return {}
-    return {column: table_formats.HARMONIC for column in _printed_values(row) if column[1] == "F1-C"}
 
 
 def _reproduced_rows(
@@ -166,7 +128,7 @@ def _mean_row(
     """The row of one method and variant: mean and SD over its seeds, difference from the published value."""
     samples = values_by_column([metric_values(member, profile) for member in members])
     means = {column: statistics.fmean(sample) for column, sample in samples.items()}
-    published_row = _published_row_of(members[0], paper)
+    published_row, marks = _counterpart(members[0], paper)
     lines = {"difference": _differences(means, published_row, profile)}
     if len(members) > 1:
         lines["std"] = {column: statistics.stdev(sample) for column, sample in samples.items()}
@@ -178,9 +140,10 @@ def _mean_row(
         n=len(members),
         values=means,
         lines=lines,
-        marks=(method_names.marks(members[0]["method"]) if published_row else {})
+        marks=marks
+        | (method_names.marks(members[0]["method"]) if published_row else {})
         | row_marks.marks_for_row(members, evaluation),
-        remarks=_profile_remarks(means, profile, evaluation.profile) | _empty_remarks(members, profile),
+        remarks=profile_remarks(means, profile, evaluation.profile) | _empty_remarks(members, profile),
         facts={"seeds": [member["seed"] for member in members], "profile": profile},
     )
 
@@ -194,21 +157,25 @@ def _empty_remarks(members: list[Record], profile: str) -> dict[Column, str]:
     return row_marks.empty_class_remarks(means, classes) if classes else {}
 
 
-def _published_row_of(record: Record, paper: PublishedTable | None) -> published.PublishedRow | None:
-    """The published row of the same method, trunk and input size; None if it had other training data."""
-    recipe = record["recipe"]
+def _counterpart(record: Record, paper: PublishedTable | None) -> tuple[PublishedRow | None, dict[str, str]]:
+    """The published row to compare with: of the same method, trunk, input size and images; and a mark.
+
+    The row is None if there is none, or if it had more training data. A row on other images is None as well,
+    and the mark says on which images it is.
+    """
+    recipe, dataset, method = record["recipe"], record["dataset"], record["method"]
     trunk, size = str(recipe.get("trunk", "")), recipe.get("input_size")
-    row = paper.row(record["method"], trunk=trunk, input_size=size) if paper else None
-    return None if row and row.marks else row
+    row = paper.row(method, trunk=trunk, input_size=size) if paper else None
+    if place := published.elsewhere(dataset, method, row):
+        return None, {"other variant": place}
+    return None if row and row.marks else row, {}
 
 
-def _differences(
-    means: Values, published_row: published.PublishedRow | None, profile: str
-) -> dict[Column, float]:
+def _differences(means: Values, published_row: PublishedRow | None, profile: str) -> dict[Column, float]:
     """Mean minus published value, where both are computed in the same way."""
     if published_row is None:
         return {}
-    values, rules = _printed_values(published_row), profiles.get_profile(profile)
+    values, rules = printed_values(published_row), profiles.get_profile(profile)
     return {
         column: mean - values[column]
         for column, mean in means.items()

@@ -1,5 +1,7 @@
 """Read the published results of a data set, with the papers that print them (`results/published/*.toml`).
 
+`rows` are what a method's own paper prints, `others` what others got who trained it again.
+
 `results/published/SHA256SUMS` lists the checksum of each file, so that an edit of a file is noticed.
 """
 
@@ -7,19 +9,17 @@ import dataclasses
 import hashlib
 import types
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 from bench.base import paths
 from bench.base.errors import InputError, unknown
-from bench.base.method_names import normalised
 from bench.base.protocol import ALL, TOP3, Top3
 from bench.base.structured_files import read_text, read_toml
 from bench.data import cards
 from bench.results.fields import check_percentage, check_type, require_key
+from bench.results.published_rows import PublishedRow, PublishedTable, Source
 from bench.scoring import profiles
-from bench.scoring.profiles import Profile
 
 SUMS = "SHA256SUMS"  # in the layout of the program sha256sum, in the folder of the files
 EDITED = "edited by hand"
@@ -29,92 +29,6 @@ EDITED_MEANING = (
     + "; take "
     "the file back with git checkout, or, if the change is right, run sha256sum *.toml > " + SUMS + " there"
 )
-
-
-@dataclass(frozen=True)
-class Source:
-    """The paper that prints numbers; table and page are empty where they are not known."""
-
-    title: str
-    authors: str
-    venue: str
-    arxiv: str
-    table: str = ""
-    page: str = ""
-
-    def __str__(self) -> str:
-        table = f", {self.table}, p. {self.page}" if self.table else ""
-        return f'{self.authors}, "{self.title}", {self.venue}, arXiv {self.arxiv}{table}'
-
-
-@dataclass(frozen=True)
-class PublishedRow:
-    """One row of a paper's table, in percent; metrics that the paper does not print are absent.
-
-    source: key of the paper that prints it. cites: the publication that this paper took the row from, if any.
-    profile: how the numbers were computed. f1c: definition of F1-C, where it differs from the profile's.
-    trunk, input_size (pixels): of the method as printed, where known.
-    marks: word beside the row's name -> what it means.
-    """
-
-    name: str
-    source: str
-    profile: str
-    all: Mapping[str, float]
-    top3: Mapping[str, float] = field(default_factory=dict)
-    f1c: Literal["", "mean", "harmonic"] = ""
-    cites: str = ""
-    trunk: str = ""
-    input_size: int | None = None
-    marks: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def convention(self) -> Profile:
-        """The profile by which the row's numbers were computed, with the row's own definition of F1-C."""
-        rules = profiles.get_profile(self.profile)
-        return dataclasses.replace(rules, f1_c=self.f1c) if self.f1c else rules
-
-    @property
-    def setting(self) -> str:
-        """Trunk and input size as far as they are known, such as `ResNet-101 at 224`."""
-        return f"{self.trunk} at {self.input_size}" if self.input_size else self.trunk
-
-
-@dataclass(frozen=True)
-class PublishedTable:
-    """The published results of one data set: columns, top-3 rule, sources, and rows in the papers' order."""
-
-    title: str
-    columns: tuple[str, ...]
-    sources: Mapping[str, Source]
-    rows: tuple[PublishedRow, ...]
-    top3: Top3 | None = None
-
-    @property
-    def common_setting(self) -> str:
-        """The setting of all rows that the first paper ran itself; empty where they differ."""
-        first = next(iter(self.sources))
-        settings = {row.setting for row in self.rows if row.source == first and not row.cites}
-        return settings.pop() if len(settings) == 1 else ""
-
-    def row(self, method: str, *, trunk: str = "", input_size: int | None = None) -> PublishedRow | None:
-        """The only row of a method, trunk and input size; None if there is no such row or more than one.
-
-        Spellings of the method's name do not matter. Trunk and size are compared where both sides state them.
-        """
-        rows = [row for row in self.rows if normalised(row.name) == normalised(method)]
-        rows = [row for row in rows if not trunk or _is_trunk(trunk, row.trunk)]
-        rows = [row for row in rows if None in (input_size, row.input_size) or input_size == row.input_size]
-        return rows[0] if len(rows) == 1 else None
-
-
-def _is_trunk(timm_name: str, printed: str) -> bool:
-    """Whether a trunk of timm is the one that a paper prints; always, if the paper prints none.
-
-    timm's `mobilenetv2_100.ra_in1k` is `MobileNetV2`; its pre-activation `resnetv2_101` is `ResNet-101`.
-    """
-    name = normalised(timm_name.partition(".")[0]).replace("resnetv2", "resnet")
-    return not printed or name.removesuffix("100") == normalised(printed).removesuffix("100")
 
 
 def published_datasets() -> list[str]:
@@ -144,8 +58,26 @@ def load_published(name: str) -> PublishedTable | None:
     if not is_edited(path):
         return table
     mark = {EDITED: EDITED_MEANING.format(path=f"results/published/{path.name}")}
-    rows = tuple(dataclasses.replace(row, marks={**row.marks, **mark}) for row in table.rows)
-    return dataclasses.replace(table, rows=rows)
+    rows, others = (
+        tuple(dataclasses.replace(row, marks={**row.marks, **mark}) for row in part)
+        for part in (table.rows, table.others)
+    )
+    return dataclasses.replace(table, rows=rows, others=others)
+
+
+def elsewhere(dataset: str, method: str, row: PublishedRow | None) -> str:
+    """Where the published row of a method is comparable, with the command; empty: on this data set.
+
+    dataset: with its options. row: the published row of the method, its trunk and input size, if any.
+    """
+    if row is None or row.variant == cards.variant(dataset):
+        return ""
+    base = cards.base(dataset)
+    there = row.images(base)
+    remedy = f"to compare with it: python -m bench.run --dataset {there} --method {method}"
+    if not there.startswith(base):
+        remedy = f"no variant of {base} has these images"
+    return f"the published row of {row.name} is on {there}; {remedy}"
 
 
 def is_edited(path: Path) -> bool:
@@ -176,8 +108,11 @@ def _parse_table(table: Mapping[str, Any]) -> PublishedTable:
     if not table["sources"]:
         raise InputError("sources: at least one is needed")
     sources = {key: _parse_source(key, entry) for key, entry in table["sources"].items()}
-    rows = tuple(_parse_row(entry, sources, table["columns"]) for entry in table["rows"])
-    return PublishedTable(**{**table, "columns": tuple(table["columns"]), "sources": sources, "rows": rows})
+    parts = {
+        part: tuple(_parse_row(entry, sources, table["columns"]) for entry in table.get(part, ()))
+        for part in ("rows", "others")
+    }
+    return PublishedTable(**{**table, "columns": tuple(table["columns"]), "sources": sources, **parts})
 
 
 def _parse_source(key: str, entry: Any) -> Source:

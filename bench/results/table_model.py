@@ -17,14 +17,14 @@ from bench.base.protocol import GROUPS, Column, Values, column_name
 
 @dataclass(frozen=True)
 class TableRow:
-    """One row: a method as published, a method as reproduced, or a file that was scored; in percent.
+    """One row: a method as published, as others or we reproduced it, or a file that was scored; in percent.
 
     n: number of seeds (None: not known). lines: further lines below the values; keys as in `typeset.LINES`.
     marks: word beside the name -> what it means. remarks: notes on single values.
     remedy: the command that makes the records, where there are none. facts: further keys of the JSON object.
     """
 
-    source: Literal["paper", "reproduced", "scored"]
+    source: Literal["paper", "others", "reproduced", "scored"]
     method: str
     title: str
     variant: str = ""

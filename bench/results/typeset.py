@@ -14,7 +14,12 @@ from tabulate import tabulate
 from bench.base.protocol import GROUPS, Column
 from bench.results.table_model import Table, TableRow
 
-SECTIONS = {"paper": "Published", "reproduced": "Reproduced", "scored": "Scored"}
+SECTIONS = {
+    "paper": "Published",
+    "others": "Others' reproductions",
+    "reproduced": "Reproduced",
+    "scored": "Scored",
+}
 LINES = {  # name of a further line below a row -> its label, and the sign option of its numbers
     "std": ("sd", ""),
     "low": ("2.5 %", ""),

@@ -24,6 +24,13 @@ from bench.training.device import DeviceCopier, Sent
 from bench.training.distributed import SINGLE_PROCESS, Processes
 from bench.training.stages import Augmentation, Collection, Stage
 
+# Places of a crop; (0, 0) is at the left and top: the four corners, the centre.
+PLACES = ((0, 0), (1, 0), (0, 1), (1, 1), (0.5, 0.5))
+MORE_PLACES = (  # the middles of the sides; halfway between the corners and the centre
+    *((0, 0.5), (1, 0.5), (0.5, 1), (0.5, 0)),
+    *((0.25, 0.25), (0.75, 0.25), (0.25, 0.75), (0.75, 0.75)),
+)
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -82,7 +89,7 @@ def shuffled(indices_N: NDArray[np.int64], *, seed: int, stage: str, epoch: int)
 def draw(n: int, augmentation: Augmentation, *, seed: int, stage: str, epoch: int) -> Draws:
     """Draw the augmentation of each of a view's n images in one epoch.
 
-    The crop has one of the allowed pairs of width and height and lies at a corner or in the centre; the three
+    The crop has one of the allowed pairs of width and height and lies at one of the `PLACES`; the three
     jitter factors are uniform in 1 - jitter .. 1 + jitter.
     """
     draws_N3 = generator("crops", seed, stage, epoch).random((n, 3), dtype=np.float32)
@@ -90,7 +97,7 @@ def draw(n: int, augmentation: Augmentation, *, seed: int, stage: str, epoch: in
     most_apart = len(sizes) if augmentation.max_distort is None else augmentation.max_distort
     pairs = [(w, h) for i, w in enumerate(sizes) for j, h in enumerate(sizes) if abs(i - j) <= most_apart]
     extent_N2 = np.array(pairs, np.float32)[(draws_N3[:, 0] * len(pairs)).astype(int)]
-    places = np.array([(0, 0), (1, 0), (0, 1), (1, 1), (0.5, 0.5)], np.float32)  # four corners, the centre
+    places = np.array(PLACES + MORE_PLACES if augmentation.more_places else PLACES, np.float32)
     corner_N2 = np.floor((256 - extent_N2) * places[(draws_N3[:, 1] * len(places)).astype(int)])
     mirrored_N = (draws_N3[:, 2] < 0.5) & augmentation.mirror
     factors_N3 = generator("jitter", seed, stage, epoch).random((n, 3), dtype=np.float32) * 2 - 1

@@ -29,12 +29,14 @@ class Augmentation:
     max_distort: width and height are at most this many positions apart in `crops`; None: any pair is allowed.
     mirror: the image is mirrored, left to right, with probability 1/2.
     jitter: brightness, contrast and saturation change, each by a factor from 1 - jitter to 1 + jitter.
+    more_places: crops also lie at the middles of the sides, and halfway between corners and centre.
     """
 
     crops: Annotated[tuple[int, ...], Range(1, 256)] = (256, 224, 192, 168, 128)
     max_distort: Annotated[int | None, Range(0)] = None
     mirror: bool = True
     jitter: Annotated[float, Range(0, 1)] = 0.0
+    more_places: bool = False
 
     def __post_init__(self) -> None:
         check_ranges(self)

@@ -251,6 +251,7 @@ class TestRecipes:
     def test_the_papers_is_used_on_photographs(self, card: str):
         config = method.recipe(method.load_method("mcar"), card)
         assert config == PAPER
+        assert config.pooling == "gwp"
         (stage,) = mcar.stages(config)
         assert (stage.input_size, stage.batch_size, stage.weight_decay, stage.epochs) == (448, 16, 1e-4, 60)
         augmentation = stage.augmentation
@@ -270,6 +271,10 @@ class TestRecipes:
         config = method.recipe(method.load_method("mcar"), "coco", changes)
         assert (config.reduction, config.regions, config.jitter, config.input_size) == ("sum", 2, 0.0, 224)
         assert config.crops == (256, 224, 192, 168, 128)
+
+    def test_the_demo_pools_as_the_network_does_that_it_starts_from(self):
+        demo = mcar.RECIPES["demo"]
+        assert (demo.start, demo.pooling) == ("resnet101", "avg")
 
     @pytest.mark.parametrize(
         ("change", "message"),

@@ -17,7 +17,7 @@ from methods import _graph, msrn
 COUNTS = np.array(  # N_ij; of the third label there are no images
     [[100, 40, 0, 39], [40, 50, 0, 20], [0, 0, 0, 0], [39, 20, 0, 400]], dtype=np.int64
 )
-EDGES = torch.tensor([[1, 1, 0, 0], [1, 1, 0, 1], [0, 0, 1, 0], [0, 0, 0, 1]]).bool()
+EDGES = torch.tensor([[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 1, 0, 1]]).bool()
 
 
 def small(**changes: Any) -> msrn.Model:
@@ -34,21 +34,21 @@ def elu(x: Tensor) -> Tensor:
 
 
 class TestLabelGraph:
-    def test_the_adjacency_is_its_formula(self):
-        weights = [[0.0] * 4 for _ in range(4)]
-        for i in range(4):
-            near = [j for j in range(4) if j != i and COUNTS[i, i] and COUNTS[i, j] / COUNTS[i, i] >= 0.4]
-            for j in near:
-                weights[i][j] = 0.25 / len(near)
-            weights[i][i] = 1.0
-        sums = [sum(row) for row in weights]
-        expected = [[weights[i][j] / math.sqrt(sums[i] * sums[j]) for j in range(4)] for i in range(4)]
-        np.testing.assert_allclose(_graph.adjacency(COUNTS), expected, rtol=1e-12)
-
-    def test_edges_lead_where_a_label_makes_another_likely_and_to_itself(self):
+    def test_a_label_attends_to_those_that_make_it_likely_and_to_itself(self):
         """P(0 | 1) = 0.8 and P(1 | 0) = 0.4 are edges, P(3 | 0) = 0.39 is none; P(3 | 1) = 0.4 is one-way."""
-        assert np.array_equal(_graph.adjacency(COUNTS) > 0, EDGES.numpy())
+        expected = np.eye(4, dtype=bool)
+        for i in range(4):
+            for j in range(4):
+                if COUNTS[j, j] and COUNTS[i, j] / COUNTS[j, j] >= 0.4:
+                    expected[i, j] = True
+        assert np.array_equal(expected, EDGES.numpy())
+        assert np.array_equal(_graph.edges(COUNTS), expected)
         assert torch.equal(small().labels.edges_CC, EDGES)
+
+    def test_a_frequent_label_attends_to_what_comes_with_it_and_not_the_other_way(self):
+        """As `person` does on MS-COCO: skis come with a person, few persons have skis."""
+        counts = np.array([[1000, 90, 80], [90, 100, 1], [80, 1, 100]], dtype=np.int64)  # person, skis, tie
+        assert _graph.edges(counts).tolist() == [[True] * 3, [False, True, False], [False, False, True]]
 
     def test_a_graph_attention_layer_is_its_formula(self):
         layer, nodes = _graph.GraphAttention(3, 5), torch.randn(4, 3)
@@ -60,7 +60,11 @@ class TestLabelGraph:
             scores = [score if score > 0 else 0.2 * score for score in raw]
             total = sum(torch.exp(score) for score in scores)
             mixed = sum(torch.exp(score) / total * h[j] for score, j in zip(scores, near, strict=True))
-            torch.testing.assert_close(outputs[i], elu(mixed))
+            torch.testing.assert_close(outputs[i], elu(mixed + h[i]))
+
+    def test_a_label_that_attends_to_itself_alone_has_twice_its_own_part(self):
+        layer, nodes = _graph.GraphAttention(3, 5), torch.randn(4, 3)
+        torch.testing.assert_close(layer(nodes, EDGES)[2], elu(2 * nodes[2] @ layer.weight))
 
     def test_it_begins_as_xaviers_with_gain_1_414(self):
         layer = _graph.GraphAttention(200, 300)
@@ -132,13 +136,14 @@ class TestSemanticAttention:
         groups, assignment = model.groups(labels, EDGES)
         picked = []
         for level, features in enumerate(model.trunk.pyramid(images)):
-            widening, (pool, narrow) = model.layers[level] if level < 2 else (nn.Identity(), model.layers[2])
+            first = model.convolutions[level] if level < 2 else nn.Identity()
+            pool, narrow = model.layers[level]
             assert (pool.kernel_size, narrow.out_channels) == (2, 16)
-            picked.append(msrn.attend(narrow(pool(widening(features))), torch.cat([labels, groups])))
+            picked.append(msrn.attend(narrow(pool(first(features))), torch.cat([labels, groups])))
         vectors = torch.cat(picked, dim=2)
         assert vectors.shape == (2, 4 + 2, 3 * 16)
         first = vectors.reshape(2, -1).tanh() @ model.hidden.weight.T + model.hidden.bias
-        hidden = torch.where(first > 0, first, 0.2 * first)
+        hidden = torch.where(first > 0, first, 0.01 * first)
         expected = hidden @ model.classifier.weight.T + model.classifier.bias
         logits, apart = model.branches(images)
         torch.testing.assert_close(logits, expected)
@@ -180,14 +185,15 @@ class TestSize:
         assert labels.attention2.weight.shape == (300, 512)
         assert model.groups.embed.weight.shape == (512, 512)
         assert model.groups.assign.weight.shape == (512, 4)
-        convolutions = [m for m in model.layers.modules() if isinstance(m, nn.Conv2d)]
-        assert [(c.in_channels, c.out_channels) for c in convolutions] == [
-            (512, 512),
-            (512, 512),
-            (1024, 1024),
-            (1024, 512),
-            (2048, 512),
+        widths = [
+            [(m.in_channels, m.out_channels) for m in part.modules() if isinstance(m, nn.Conv2d)]
+            for part in (model.convolutions, model.layers)
         ]
+        assert widths == [[(512, 512), (1024, 1024)], [(512, 512), (1024, 512), (2048, 512)]]
+
+    def test_convolutions_of_equal_width_begin_as_those_of_a_resnet(self):
+        weight = small().convolutions[0].weight
+        assert weight.std().item() == pytest.approx(math.sqrt(2 / weight.shape[0]), rel=0.1)
 
 
 class TestRecipes:
@@ -195,23 +201,25 @@ class TestRecipes:
     def test_the_papers_training(self, card: str):
         (stage,) = msrn.stages(method.recipe(method.load_method("msrn"), card))
         rates = {prefix: factor * stage.schedule.lr for prefix, factor in stage.trains.items()}
-        assert rates.pop("trunk") == 0.01
+        assert (rates.pop("trunk"), rates.pop("convolutions")) == (0.01, 0.01)
         assert set(rates.values()) == {0.1}
         assert (stage.momentum, stage.weight_decay, stage.batch_size) == (0.9, 1e-4, 16)
-        assert (stage.input_size, stage.epochs, stage.augmentation.mirror) == (448, 20, True)
+        assert (stage.input_size, stage.epochs, stage.augmentation.mirror) == (448, 40, True)
+        assert (stage.augmentation.max_distort, stage.augmentation.more_places) == (2, True)
         assert [round(crop / 256, 1) for crop in stage.augmentation.crops] == [1.0, 0.9, 0.8, 0.7, 0.6]
 
-    def test_the_rate_falls_after_8_and_16_of_20_epochs_whatever_the_loss_does(self):
+    def test_the_rate_falls_once_after_30_epochs_whatever_the_loss_does(self):
         (stage,) = msrn.stages(method.recipe(method.load_method("msrn"), "coco"))
         state, rates = Plateau(stage.schedule.lr), []
         for epoch in range(1, stage.epochs + 1):
             rates.append(round(state.lr, 9))
             assert state.step(stage.schedule, epoch=epoch, loss=1.0)
-        assert rates == [0.01] * 8 + [0.001] * 8 + [0.0001] * 4
+        assert rates == [0.01] * 30 + [0.001] * 10
 
     def test_on_srns_terms_the_loss_is_a_sum_over_labels_and_its_own_widths_stay(self):
         config = method.recipe(method.load_method("msrn"), "coco", {"terms": "equal"})
         assert (config.input_size, config.batch_size, config.lr) == (224, 96, 1e-3)
+        assert (config.max_distort, config.more_places) == (None, False)
         assert (config.reduction, config.width, config.hidden) == ("sum", 512, 2048)
 
     def test_groups_are_a_fifth_of_few_labels(self):

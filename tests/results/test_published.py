@@ -169,10 +169,83 @@ def test_mcar_and_msrn_stand_there_with_trunk_size_profile_and_source(name):
 def test_sources_of_later_papers_name_no_table_that_nobody_looked_up():
     paper = published.load_published("voc2007")
     assert paper
-    assert [str(source).partition(", arXiv ")[2] for source in paper.sources.values()] == [
+    assert [str(paper.sources[key]).partition(", arXiv ")[2] for key in ("mcar", "msrn")] == [
         "2007.01755",
         "2106.11596",
     ]
+
+
+def test_rows_of_later_papers_name_the_images_that_they_are_on():
+    """Without unlabelled images; difficult objects positive in training; a split that no card has."""
+    variants = {
+        (name, row.source): row.variant
+        for name in published.published_datasets()
+        for row in published.read_published_file(paths.PUBLISHED / f"{name}.toml").rows
+    }
+    assert {key: variant for key, variant in variants.items() if variant} == {
+        ("coco", "mcar"): "unlabelled=dropped",
+        ("coco", "msrn"): "unlabelled=dropped",
+        ("voc2007", "mcar"): "difficult=positive-in-training",
+        ("voc2007", "msrn"): "difficult=positive-in-training",
+        ("voc2012", "mcar"): "difficult=positive-in-training",
+        ("nuswide", "msrn"): "the split that the authors of ASL offer",
+    }
+    assert {variants[name, "srn"] for name in TABLES} == {""}
+    dropped = cards.load_card("coco@unlabelled=dropped")
+    assert (dropped.train.images, dropped.test.images) == (82_081, 40_137)
+
+
+def test_options_of_a_variant_are_written_as_the_card_has_them():
+    for name in published.published_datasets():
+        paper = published.read_published_file(paths.PUBLISHED / f"{name}.toml")
+        for row in (*paper.rows, *paper.others):
+            if "=" in row.variant:
+                assert cards.load_card(f"{name}@{row.variant}").name == f"{name}@{row.variant}"
+
+
+@pytest.mark.parametrize(
+    ("dataset", "method", "sentence"),
+    [
+        ("coco@size=448,unlabelled=dropped", "mcar", ""),
+        ("coco", "srn", ""),
+        ("coco@size=448", "mcar", "MCAR is on coco@unlabelled=dropped"),
+        ("coco@unlabelled=dropped", "srn", "ResNet-SRN is on coco"),
+        ("nuswide@keep=all", "msrn", "MSRN is on the split that the authors of ASL offer"),
+    ],
+)
+def test_where_a_published_row_is_comparable_is_said_with_the_command(dataset, method, sentence):
+    paper = published.load_published(dataset)
+    assert paper
+    row = paper.row(method, trunk="resnet101", input_size=224 if method == "srn" else 448)
+    assert row
+    said, there = published.elsewhere(dataset, method, row), sentence.rpartition(" ")[2]
+    remedy = f"to compare with it: python -m bench.run --dataset {there} --method {method}"
+    if method == "msrn":
+        remedy = "no variant of nuswide has these images"
+    assert said == (f"the published row of {sentence}; {remedy}" if sentence else "")
+    assert published.elsewhere(dataset, method, None) == ""
+
+
+# What a page states that can be read: (source, input size, mAP)
+OTHERS = {
+    "coco": [
+        *(("srn-18", 224, 73.8), ("srn-18", 224, 73.9), ("mlgcn", 448, 77.3)),
+        *(("csra", 448, 79.4), ("csra-17", 448, 81.3)),
+    ],
+    "voc2007": [("mlgcn", 448, 91.7)],
+}
+
+
+@pytest.mark.parametrize("name", published.published_datasets())
+def test_others_reproductions_have_a_page_and_are_no_published_row(name):
+    paper = published.load_published(name)
+    assert paper
+    assert [(row.source, row.input_size, row.all["mAP"]) for row in paper.others] == OTHERS.get(name, [])
+    for row in paper.others:
+        assert row.name == row.trunk == "ResNet-101"
+        assert paper.sources[row.source].url.startswith("https://github.com/")
+    assert paper.row("resnet101", trunk="resnet101", input_size=448) is None
+    assert not {row.source for row in paper.others} & {row.source for row in paper.rows}
 
 
 def test_of_several_rows_of_a_method_that_of_the_trunk_and_size_is_found():
@@ -244,6 +317,8 @@ def test_a_further_paper_has_its_own_profile_size_and_source(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
+        ("[[rows]]", "[[others]]", "the file: rows is missing"),
+        ("input_size = 448", "variant = 3", "row 'Net': variant must be text, not 3"),
         ("title = ", "titel = ", "unknown key of the file 'titel'; choose from: title, columns"),
         ('columns = ["mAP", "F1-O"]', "", "the file: columns is missing"),
         ('venue = "X 2020"', "", "source 'a': venue is missing"),
@@ -312,7 +387,7 @@ def test_rows_of_an_edited_file_say_so_and_those_of_a_file_of_ones_own_do_not(tm
     assert edited
     assert all(
         "published rows differ from those of the release" in row.marks["edited by hand"]
-        for row in edited.rows
+        for row in (*edited.rows, *edited.others)
     )
     for name in ("pets", "voc2007"):
         paper = published.load_published(name)

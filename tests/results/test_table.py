@@ -28,6 +28,12 @@ def results(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.fixture
+def real_cards(monkeypatch):
+    """The cards of the checkout: their options are known."""
+    monkeypatch.setattr(cards, "CARDS", paths.CARDS)
+
+
 def shown(capsys: pytest.CaptureFixture[str], *args: str) -> str:
     """What the command prints."""
     assert table.main([*args]) == 0
@@ -278,18 +284,74 @@ def test_rows_of_another_profile_are_asked_for_by_name_and_marked_number_by_numb
     assert "MCAR [ResNet-101 at 448]" in text
 
 
+@pytest.mark.usefixtures("real_cards")
 def test_later_papers_are_compared_with_runs_of_their_trunk_and_size_by_their_own_convention(capsys):
     """mcar and mlgcn have one mAP, srn2017 another: only the former is subtracted from MCAR's 83.8."""
     recipe = {"trunk": "resnet101.tv_in1k", "input_size": 448}
-    mine = fake("mcar", dataset="coco", recipe=recipe, metrics={"mlgcn": {"mAP": 84.0, "F1-C": 80.0}})
-    write_all(paths.RUNS / "coco", mine)
+    dataset = "coco@unlabelled=dropped"
+    mine = fake("mcar", dataset=dataset, recipe=recipe, metrics={"mlgcn": {"mAP": 84.0, "F1-C": 80.0}})
+    write_all(paths.RUNS / dataset, mine)
 
     def difference(profile: str) -> Any:
-        text = shown(capsys, "--dataset", "coco", "--format", "json", "--profile", profile)
+        text = shown(capsys, "--dataset", dataset, "--format", "json", "--profile", profile)
         return row_of(json.loads(text), "mcar")["difference"]["all"]
 
     assert difference("mlgcn") == pytest.approx({"mAP": 0.2})
     assert difference("srn2017") == {}
+
+
+@pytest.mark.parametrize(
+    ("dataset", "method", "place"),
+    [
+        ("coco", "mcar", "coco@unlabelled=dropped"),
+        ("coco@unlabelled=dropped", "srn", "coco"),
+        ("nuswide", "msrn", "the split that the authors of ASL offer"),
+    ],
+)
+@pytest.mark.usefixtures("real_cards")
+def test_a_row_on_other_images_than_the_published_one_is_marked_and_not_judged(
+    dataset, method, place, capsys
+):
+    recipe = {"trunk": "resnet101.tv_in1k", "input_size": 224 if method == "srn" else 448}
+    protocol = {"top3": published.load_published(dataset).top3}
+    write_all(paths.RUNS / dataset, fake(method, dataset=dataset, recipe=recipe, protocol=protocol))
+    found = as_json(capsys, dataset)
+    row = row_of(found, method)
+    assert list(row["marks"]) == ["other variant"]
+    assert f" is on {place}; " in row["marks"]["other variant"]
+    assert row["difference"] == row["verdict"] == {"all": {}, "top3": {}}
+    (printed, *_) = [row for row in found["rows"] if (row["source"], row["method"]) == ("paper", method)]
+    assert printed["remarks"]["all"]["mAP"].startswith(f"on {place}")
+
+
+@pytest.mark.usefixtures("real_cards")
+def test_on_the_images_of_a_published_row_there_is_a_verdict(capsys):
+    dataset, recipe = "coco@unlabelled=dropped", {"trunk": "resnet101.tv_in1k", "input_size": 448}
+    mine = fake("msrn", dataset=dataset, recipe=recipe, metrics={"mlgcn": {"mAP": 83.5}})
+    write_all(paths.RUNS / dataset, mine)
+    text = shown(capsys, "--dataset", dataset, "--format", "json", "--profile", "mlgcn")
+    row = row_of(json.loads(text), "msrn")
+    assert (row["marks"], row["verdict"]["all"]) == ({}, {"mAP": "within"})
+    assert shown(capsys, "--dataset", dataset).startswith("MS-COCO, with unlabelled=dropped\n")
+    other = shown(capsys, "--dataset", "nuswide@keep=all")
+    assert other.startswith("NUS-WIDE, with keep=all, which no published row has\n")
+
+
+def test_what_others_got_stands_in_rows_of_its_own_with_its_source(capsys):
+    found = as_json(capsys, "coco")
+    rows = [row for row in found["rows"] if row["source"] == "others"]
+    assert [row["all"]["mAP"] for row in rows] == [73.8, 73.9, 77.3, 79.4, 81.3]
+    for row in rows:
+        assert row["method"] == "resnet101"
+        assert row["difference"] == row["verdict"] == {"all": {}, "top3": {}}
+        assert row["printed_in"] in row["marks"].values()
+    text = shown(capsys, "--dataset", "coco")
+    published_at, others_at, reproduced_at = (
+        text.index(f"\n{section}\n") for section in ("Published", "Others' reproductions", "Reproduced")
+    )
+    assert published_at < others_at < reproduced_at
+    assert "\nsrn-18: LifeBeyondExpectations, " in text
+    assert "Published (SRN-18)" not in text
 
 
 def test_a_verdict_stands_below_every_difference_within_the_seeds_spread_or_not(capsys):

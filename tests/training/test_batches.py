@@ -1,6 +1,7 @@
 """Batches: an image's augmentation depends on seed, stage, epoch and image alone; crops are like OpenCV's."""
 
 import doctest
+import hashlib
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -97,6 +98,17 @@ class TestDraws:
         places = {size: position for position, size in enumerate(PAPER.crops)}
         assert len(np.unique(boxes[:, 2:], axis=0)) == 13
         assert all(abs(places[width] - places[height]) <= 1 for width, height in boxes[:, 2:])
+
+    def test_more_places_are_the_middles_of_the_sides_and_halfway_to_the_corners(self):
+        boxes = self.boxes(Augmentation(crops=(128,), more_places=True))
+        places, counts = np.unique(boxes[:, :2], axis=0, return_counts=True)
+        even, quarters = {(x, y) for x in (0, 64, 128) for y in (0, 64, 128)}, (32, 96)
+        assert set(map(tuple, places)) == even | {(x, y) for x in quarters for y in quarters}
+        assert counts.min() > 1400  # 20,000 / 13 = 1,538 expected, standard deviation 38
+
+    def test_the_draws_of_the_five_places_are_those_of_earlier_versions(self):
+        digest = hashlib.sha256(self.boxes(n=1000).tobytes()).hexdigest()
+        assert digest.startswith("b05a264a0a7ae103")
 
     def test_half_of_the_images_are_mirrored_and_none_where_mirroring_is_off(self):
         assert 0.48 < draw(20_000, PAPER, seed=0, stage="main", epoch=1).mirrored_N.mean() < 0.52

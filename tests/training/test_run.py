@@ -198,6 +198,27 @@ def test_a_mistake_is_named_before_any_work(words: list[str], message: str, tmp_
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("words", "lines"),
+    [
+        (["--method", "mcar,srn,msrn", "--seeds", "0,1"], ["MCAR", "MSRN"]),
+        (["--method", "mcar", "--terms", "equal"], []),  # no published row is at 224 pixels
+        (["--method", "mcar", "--is-job"], []),  # the command that started it has said so
+    ],
+)
+def test_a_method_whose_published_row_is_on_other_images_says_so_with_the_command(
+    words: list[str], lines: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """Its recipe does not choose the images: `--dataset` names all folders."""
+    with pytest.raises(InputError, match="MS-COCO"):
+        run.main(["--dataset", "coco", *words, "--runs", str(tmp_path), "--data", str(tmp_path)])
+    assert [line for line in capsys.readouterr().err.splitlines() if "published" in line] == [
+        f"the published row of {name} is on coco@unlabelled=dropped; to compare with it: python -m bench.run "
+        f"--dataset coco@unlabelled=dropped --method {name.lower()}"
+        for name in lines
+    ]
+
+
 def test_a_record_that_is_damaged_is_named_and_left_alone(command: Any, tmp_path: Path):
     (run_record,) = command("--method", "resnet101")
     path = tmp_path / "runs" / "demo" / record.file_name(run_record)
