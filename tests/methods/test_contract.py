@@ -184,11 +184,11 @@ def other(kind: Any, value: Any) -> Any:
     return (OTHER[parts[0]],) if isinstance(value, tuple) else OTHER[parts[0] if parts else kind]
 
 
-@pytest.mark.parametrize("name", ["srn", "srn_att"])
+@pytest.mark.parametrize("name", ["srn", "srn_att", "resnet101_semantic"])
 def test_the_first_stage_is_resnet101_trained_once_and_shared(name: str, context: StageContext):
     main = learn("resnet101", context)[0].state_dict()
     model, facts = learn(name, context)
-    assert [stage["reused"] for stage in facts] == [True, False, False, False]
+    assert [stage["reused"] for stage in facts] == [True, *([False] * (len(facts) - 1))]
     elsewhere = replace(context, folder=context.folder / "elsewhere", learned_here=set())
     alone, _ = learn(name, elsewhere)
     assert all(torch.equal(model.state_dict()[key], tensor) for key, tensor in alone.state_dict().items())
@@ -208,6 +208,37 @@ def test_the_equal_budget_gives_every_method_as_many_epochs_as_srn(name: str):
     method_stages = method.load_method(name).stages(small_recipe(name, budget="equal"))
     totals = {sum(stage.epochs for stage in trainings(method_stages))}
     assert totals == {sum(SMALL[field] for field in SMALL if field.endswith("epochs"))}
+
+
+@pytest.mark.parametrize(
+    ("start", "budget", "epochs"),
+    [
+        ("resnet101", "paper", {"main": 30, "joint": 10}),  # 10 more than ResNet-101, 20 fewer than SRN
+        ("resnet101", "equal", {"main": 30, "joint": 30}),
+        ("imagenet", "paper", {"main": 30}),
+        ("imagenet", "equal", {"main": 30, "further": 30}),
+    ],
+)
+def test_the_semantic_baseline_starts_from_resnet101_or_from_imagenet(
+    start: str, budget: str, epochs: dict[str, int]
+):
+    module = method.load_method("resnet101_semantic")
+    config = method.recipe(module, "coco", {"start": start, "budget": budget, "terms": "equal"})
+    method_stages = trainings(module.stages(config))
+    assert {stage.name: stage.epochs for stage in method_stages} == epochs
+    assert method_stages[0].owner == ("methods.resnet101" if start == "resnet101" else module.__name__)
+    assert method.recipe(module, "coco").start == "resnet101"
+
+
+def test_the_semantic_baselines_first_logits_are_those_of_the_trained_resnet101(context: StageContext):
+    """Before its own stage has changed them."""
+    images = torch.randn(2, 3, 64, 64)
+    trained: Any = learn("resnet101", context)[0].eval()
+    semantic: Any = build("resnet101_semantic", context)[0].eval()
+    semantic.load_state_dict(trained.state_dict(), strict=False)
+    with torch.no_grad():
+        assert torch.equal(semantic.main_logits(images), trained.logits(images))
+        assert not torch.equal(semantic.logits(images), trained.logits(images))
 
 
 def test_the_equal_budget_shares_the_first_stage_with_the_papers(context: StageContext):
