@@ -44,7 +44,7 @@ class Run:
     def data(self) -> Card:
         """The card with images of the size that the recipe needs; InputError for a wrong recipe field."""
         recipe = method.recipe(method.load_method(self.name), self.card.name, self.changes)
-        return cards.at(self.card, recipe.input_size)
+        return cards.at(self.card, recipe.input_size, crops=bool(recipe.crops))
 
     def record_name(self, context: StageContext) -> str:
         """The name of the run's record without `.json`, and of its other files."""
@@ -189,6 +189,7 @@ def _data_and_recipe(card: Card, context: StageContext, config: Any) -> dict[str
             "card": manifest["made_from"]["card"],
             **{name: manifest[name] for name in IDENTITY},
             "exif": manifest["exif"],
+            "resample": card.resample,
             "partial": manifest["partial"],
             **({"expected": expected} if expected not in ({}, images) else {}),
         },

@@ -28,7 +28,7 @@ def step(model: nn.Module) -> None:
     with torch.no_grad():
         for parameter in model.parameters():
             assert parameter.grad is not None
-            parameter -= 0.1 * parameter.grad
+            parameter.sub_(0.1 * parameter.grad)
             parameter.grad = None
 
 
@@ -38,7 +38,7 @@ def batches() -> list[tuple[torch.Tensor, torch.Tensor]]:
 
 
 def test_it_is_local_batch_norm_on_four_processes():
-    """Four copies, a quarter of each batch each, the mean of their gradients, and the first one's statistics."""
+    """Four copies, each a quarter of each batch; the mean of the gradients, the first copy's statistics."""
     grouped, processes = network(), [network() for _ in range(4)]
     use_groups(grouped, 6, images=24)
     for images, labels in batches():
