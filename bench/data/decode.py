@@ -167,7 +167,7 @@ def resize(pixels_HWC: PixelArray, side: int, resample: Resample = "antialiased"
 
 
 def _interpolate(pixels_HWC: PixelArray, side: int) -> PixelArray:
-    """Pixel i samples (i + 0.5) * extent / side - 0.5, clamped to the image, as OpenCV's INTER_LINEAR does."""
+    """Pixel i samples (i + 0.5) * extent / side - 0.5, clamped to the image: OpenCV's INTER_LINEAR."""
     values: NDArray[np.float32] = pixels_HWC.astype(np.float32)
     for axis in (0, 1):
         extent = values.shape[axis]

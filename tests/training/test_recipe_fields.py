@@ -125,6 +125,7 @@ class TestAllImages:
         }
         assert images["held_out"] > 0
         assert on_all["recipe"]["held_out"] == 0
+        assert on_all["data"]["resample"] == "antialiased"
         assert on_all["variant"] == ("batch_size=32,epochs=1,held_out=0,milestones=(0.5,),patience=None")
         main, collection = on_all["stages"]
         assert main["held_out"] is None
