@@ -171,3 +171,12 @@ class TestAllImages:
     def test_another_share_is_refused(self):
         with pytest.raises(InputError, match="held_out=10: choose from: 5, 0"):
             method.recipe(method.load_method("srn"), "coco", {"held_out": "10"})
+
+
+def test_a_variant_is_one_change_in_the_records_name(command: Any):
+    (facts,) = command("--method", "srn", "--variant", "released", "--max-distort", "none")
+    few = "attention_epochs=1,batch_size=32,epochs=1,joint_epochs=1"
+    assert facts["variant"] == f"{few},max_distort=None,regularization_epochs=1,variant=released"
+    assert (facts["recipe"]["variant"], facts["recipe"]["joint_loss"]) == ("released", "separate")
+    assert facts["images"]["held_out"] == 0
+    assert facts["parameters"] > 0
