@@ -75,8 +75,7 @@ def reproduce(run: Run, context: StageContext, folder: RunFolder, *, tensorboard
     module, card, processes = method.load_method(run.name), run.card, context.processes
     config = _fitting_recipe(run, module, context)
     keys = stage_cache.stage_keys(module, config, context, run.seed)
-    identity = _identity(run, module, context)
-    context = context.of(config)
+    identity, context = _identity(run, module, context), context.of(config)
     code = code_digest.digest("bench.training.inference", "bench.scoring.metrics", module.Model.__module__)
     key = stage_cache.content_digest(keys[-1], code, _protocol(card))
     path = folder.record(name := Path(record.file_name(identity)).stem)
