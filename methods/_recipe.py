@@ -15,6 +15,7 @@ from bench.training import (
     Augmentation,
     BatchNorm,
     File,
+    InputError,
     Loss,
     Range,
     Schedule,
@@ -24,6 +25,7 @@ from bench.training import (
 )
 
 Epochs = Annotated[int, Range(1, 100_000)]
+StageRate = Annotated[float | None, Range(above=0)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +36,13 @@ class Recipe:
     from_scratch: the trunk starts with random weights.
     crops, max_distort, more_places, mirror, jitter: see bench.training.Augmentation.
     patience, threshold, milestones: see bench.training.Schedule; milestones are shares of a stage's epochs.
-    batch_norm: see bench.training.Stage; the paper's Caffe has statistics of each GPU alone ("local").
+    main_lr: the learning rate at which the first stage starts; joint_lr: at which each later one does that
+    has no field of its own; None: lr.
+    held_out: percent of the training images that training leaves out and validation uses: those that the
+    store marks, or 0: trains on all; then nothing may depend on validation (patience none, select last).
+    batch_norm, norm_group: see bench.training.Stage; the paper's Caffe has statistics of each GPU alone
+    ("local"), on four GPUs of 24 images ("groups" on one).
+    decay_norms: see bench.training.Stage; Caffe's weight decay applies to all.
     select: see bench.training.Stage; the paper does not mention a selection.
     new_layers_lr: factor on the learning rate of layers that start with random weights.
     epochs: of the first stage; attention_epochs, regularization_epochs, joint_epochs: of SRN's other stages.
@@ -56,14 +64,19 @@ class Recipe:
     jitter: Annotated[float, Range(0, 1)] = 0.0
     batch_size: Annotated[int, Range(1, 65_536)] = 96
     lr: Annotated[float, Range(above=0)] = 1e-3
+    main_lr: StageRate = None
+    joint_lr: StageRate = None
     lr_min: Annotated[float, Range(0)] = 1e-5
     patience: Annotated[int | None, Range(1)] = 2
     threshold: Annotated[float, Range(0, below=1)] = 1e-3
     milestones: Annotated[tuple[float, ...], Range(above=0, most=1, rising=True)] = ()
     momentum: Annotated[float, Range(0, below=1)] = 0.9
     batch_norm: BatchNorm = "local"
+    norm_group: Annotated[int, Range(2, 65_536)] = 24
+    held_out: Literal[5, 0] = 5
     select: Select = "last"
     weight_decay: Annotated[float, Range(0)] = 5e-4
+    decay_norms: bool = True
     new_layers_lr: Annotated[float, Range(above=0)] = 1.0
     epochs: Epochs = 30
     attention_epochs: Epochs = 10
@@ -73,8 +86,19 @@ class Recipe:
     terms: Literal["paper", "equal"] = "paper"
 
     def __post_init__(self) -> None:
-        """Raises InputError for a field out of its range; a method's own fields have theirs as well."""
+        """Raises InputError for a field out of its range, or two that exclude each other."""
         check_ranges(self)
+        if self.batch_norm == "groups" and self.batch_size % self.norm_group:
+            raise InputError(
+                f"batch_norm=groups: a batch of {self.batch_size} images cannot be divided into groups of"
+                f" {self.norm_group}; change batch_size or norm_group"
+            )
+        if not self.held_out and (self.select == "best" or self.patience is not None):
+            raise InputError(
+                "held_out=0 trains on all images, so that none is left to choose the best epoch or to see"
+                " when the loss saturates; add --set select=last --set patience=none, and milestones, such"
+                " as --set milestones=0.7,0.9"
+            )
 
     @classmethod
     def recipes(cls, **own: Mapping[str, Any]) -> dict[str, Self]:
@@ -87,6 +111,10 @@ class Recipe:
     def on_equal_terms(self, card: str) -> Self:
         """The recipe with the shared settings that SRN has on a card; the method's own fields stay."""
         return replace(self, **vars(Recipe(**{**RECIPES.get(card, {}), "terms": "equal"})))
+
+    def stage_lr(self, name: str) -> float:
+        """The learning rate at which the stage of this name starts."""
+        return (self.main_lr if name == "main" else self.joint_lr) or self.lr
 
     def stage(
         self,
@@ -110,7 +138,11 @@ class Recipe:
             loss=loss,
             epochs=epochs,
             schedule=Schedule(
-                self.lr, self.lr_min, patience=self.patience, threshold=self.threshold, milestones=milestones
+                self.stage_lr(name),
+                self.lr_min,
+                patience=self.patience,
+                threshold=self.threshold,
+                milestones=milestones,
             ),
             batch_size=self.batch_size,
             input_size=self.input_size,
@@ -119,7 +151,9 @@ class Recipe:
             ),
             momentum=self.momentum,
             weight_decay=self.weight_decay,
+            decay_norms=self.decay_norms,
             batch_norm=self.batch_norm,
+            norm_group=self.norm_group,
             select=self.select,
             settings={field: getattr(self, field) for field in settings},
         )

@@ -1,27 +1,34 @@
 """ResNet-101-semantic: linear layers on features and first logits (Zhu et al. 2017, section 4.1).
 
-A baseline that can relate labels, but not positions. All layers are trained together from the ImageNet trunk,
-on the final logits alone; the paper does not say whether the first logits were trained before.
+A baseline that can relate labels, but not positions. The first logits are ResNet-101's, as section 4.1 says
+("initial label confidences by ResNet-101"): its training comes first and is shared, then all layers are
+trained on the final logits. `start = "imagenet"` trains all layers together from the ImageNet trunk instead,
+as ResNet-107 is trained; the C numbers of the first logits then need not be confidences.
 """
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor, nn
 
 from bench.training import Labels, Range, Stage, Trunk
 from methods import resnet101
-from methods._recipe import Recipe
+from methods._recipe import Recipe, bce
 
 ORDER = (2017, 3)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config(Recipe):
-    """The paper's settings; hidden: the neurons of the two hidden layers."""
+    """The paper's settings; hidden: the neurons of the two hidden layers.
+
+    start: "resnet101": from the result of that method's training, for `joint_epochs` more, or under the equal
+    budget for as many as SRN's other stages take; "imagenet": from the trunk, in one stage of `epochs`.
+    """
 
     hidden: Annotated[int, Range(1, 65_536)] = 2048
+    start: Literal["resnet101", "imagenet"] = "resnet101"
 
 
 class Model(resnet101.Model):
@@ -37,10 +44,15 @@ class Model(resnet101.Model):
             nn.Linear(config.hidden, labels.number),
         )
 
-    def classify(self, features_BCHW: Tensor) -> Tensor:
-        pooled_BD = features_BCHW.mean(dim=(2, 3))
-        logits_BC: Tensor = self.relations(torch.cat([self.classifier(pooled_BD), pooled_BD], dim=1))
+    def relate(self, features_BCHW: Tensor) -> Tensor:
+        """y from the output of the fourth stage."""
+        first_BC, pooled_BD = self.classify(features_BCHW), features_BCHW.mean(dim=(2, 3))
+        logits_BC: Tensor = self.relations(torch.cat([first_BC, pooled_BD], dim=1))
         return logits_BC
+
+    def logits(self, images_BCHW: Tensor) -> Tensor:
+        """y; y_cls, the first logits, are ResNet-101's."""
+        return self.relate(self.trunk.features(images_BCHW))
 
 
 class _Hidden(nn.Linear):
@@ -51,11 +63,27 @@ class _Hidden(nn.Linear):
         nn.init.zeros_(self.bias)
 
 
+def loss(model: Model, images_BCHW: Tensor, labels_BC: Tensor) -> tuple[Tensor, Tensor]:
+    """(L(y, final logits), final logits)."""
+    logits_BC = model.logits(images_BCHW)
+    return bce(logits_BC, labels_BC), logits_BC
+
+
 def stages(config: Config) -> tuple[Stage, ...]:
-    """One stage for all layers; under the equal budget a second one trains them on."""
-    new_layers, loss = ("classifier", "relations"), resnet101.main_loss
-    main = config.main_stage(*new_layers, owner=__name__, loss=loss, settings=("hidden",))
-    return config.with_budget(main)
+    """ResNet-101's stage and one that trains all layers; or that alone, which the equal budget trains on."""
+    if config.start == "imagenet":
+        new_layers = ("classifier", "relations")
+        main = config.main_stage(*new_layers, owner=__name__, loss=loss, settings=("hidden",))
+        return config.with_budget(main)
+    joint = config.stage(
+        "joint",
+        {"": 1.0, "relations": config.new_layers_lr},
+        owner=__name__,
+        epochs=config.joint_epochs if config.budget == "paper" else config.further_epochs,
+        loss=loss,
+        settings=("hidden",),
+    )
+    return resnet101.main_stage(config), joint
 
 
 RECIPES = Config.recipes(demo={"hidden": 256})

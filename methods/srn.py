@@ -2,16 +2,19 @@
 
 Attention maps A and confidence maps S, one of each for every label, are learned from image labels alone. f_sr
 relates the weighted maps U = sigmoid(S) * A first across labels, then across positions; its logits are
-averaged with ResNet-101's. Two details are not in the paper's text but in the authors' released network: two
-bottleneck blocks before both maps (`attention_blocks`; the text's "about 6 million additional parameters"
-needs them: 6.1 M with, 3.9 M without, C = 80), and batch norm before each ReLU. The released network also has
-the variants `confidence_hidden = 512` and `joint_loss = "separate"`.
+averaged with ResNet-101's.
+
+The paper's text and what its authors released differ; `variant` chooses all fields of one of them (VARIANTS).
+The default is the text, with three parts of the release: two bottleneck blocks before both maps, because the
+text's "about 6 million additional parameters" needs them (6.1 M with, 3.9 M without, C = 80); batch norm
+before each ReLU, as every ReLU of the trunk has; mirrored images, which the release and its baselines have.
 
 Legend: B images, C labels, D channels, H = W = the side of X (14 at 224).
 """
 
-from dataclasses import dataclass
-from typing import Annotated, Literal
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Annotated, Any, Literal, Self
 
 import torch
 from timm.models.resnet import Bottleneck
@@ -19,32 +22,65 @@ from torch import Tensor, nn
 
 from bench.training import Explanation, Labels, Range, Stage, Trunk, x_side
 from methods import resnet101
-from methods._recipe import Recipe, bce
+from methods._layers import convolution, rectifier
+from methods._recipe import Recipe, StageRate, bce
 
 ORDER = (2017, 5)
+Variant = Literal["default", "text", "released"]
 Width = Annotated[int, Range(1, 65_536)]
+# Field -> its value in the paper's text, and in what its authors released or said of it. The text cites both
+# kinds of ResNet-101. When the released solvers lower the rate is unknown: the milestones are ours.
+VARIANTS: dict[str, tuple[Any, Any]] = {
+    "attention_blocks": (0, 2),
+    "branch_norms": (False, True),
+    "confidence_hidden": (0, 512),
+    "joint_loss": ("fused", "separate"),
+    "max_distort": (None, 1),
+    "mirror": (False, True),
+    "patience": (2, None),
+    "milestones": ((), (0.7, 0.9)),
+    "held_out": (5, 0),
+    "trunk": ("resnet101.tv_in1k", "resnetv2_101.a1h_in1k"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config(Recipe):
     """The paper's settings.
 
+    variant: "text" or "released" gives the fields in VARIANTS their values there, unless they are set too.
     attention_blocks: bottleneck blocks between X and both maps; attention_width: channels inside f_att.
+    branch_norms: batch norm before each ReLU in f_att, conv1 and f_sr.
     confidence_hidden: channels of a hidden layer before S; 0: only "conv1", as in the text.
     weighted: the input of f_sr is U (Eq. 8), else A. relation_width: channels of conv2 and conv3.
     filters: kernels of conv4 for each channel of conv3. alpha: share of y_cls in the fused logits.
     joint_loss: "fused": L(y, fused logits) + L(y, y_att), as in the text; "separate": L(y, y_cls) +
-    L(y, y_att) + L(y, y_sr).
+    L(y, y_att) + L(y, y_sr). attention_lr, regularization_lr: as `main_lr` and `joint_lr`, of these stages.
     """
 
+    variant: Variant = "default"
     attention_blocks: Annotated[int, Range(0, 100)] = 2
     attention_width: Width = 512
+    branch_norms: bool = True
     confidence_hidden: Annotated[int, Range(0, 65_536)] = 0
     weighted: bool = True
     relation_width: Width = 512
     filters: Annotated[int, Range(1, 1000)] = 4
     alpha: Annotated[float, Range(0, 1)] = 0.5
     joint_loss: Literal["fused", "separate"] = "fused"
+    attention_lr: StageRate = None
+    regularization_lr: StageRate = None
+
+    def as_variant(self, name: Variant) -> Self:
+        """The recipe with the fields of a variant; a trunk that the card has trained from scratch stays."""
+        kept = VARIANTS if name == "default" else ["trunk"] if self.from_scratch else []
+        column = int(name == "released")
+        values = {field: both[column] for field, both in VARIANTS.items() if field not in kept}
+        return replace(self, **values, variant=name)
+
+    def stage_lr(self, name: str) -> float:
+        own = {"attention": self.attention_lr, "regularization": self.regularization_lr}
+        return own[name] or self.lr if name in own else super().stage_lr(name)
 
 
 class Model(resnet101.Model):
@@ -54,13 +90,14 @@ class Model(resnet101.Model):
         super().__init__(config, labels, trunk)
         self.config = config
         width, hidden, number = trunk.x_channels, config.attention_width, labels.number
+        layers = partial(convolution, norm=config.branch_norms)
         blocks = (Bottleneck(width, width // 4) for _ in range(config.attention_blocks))
         self.attention_trunk = nn.Sequential(*blocks)
         self.attention = nn.Sequential(
-            *_convolution(width, hidden, 1), *_convolution(hidden, hidden, 3), nn.Conv2d(hidden, number, 1)
+            *layers(width, hidden, 1), *layers(hidden, hidden, 3), nn.Conv2d(hidden, number, 1)
         )
         before = config.confidence_hidden or width
-        first = _convolution(width, before, 1) if config.confidence_hidden else ()
+        first = layers(width, before, 1) if config.confidence_hidden else ()
         self.confidence = nn.Sequential(*first, nn.Conv2d(before, number, 1))
         self.regularization = Regularization(config, number, x_side(config.input_size))
 
@@ -89,10 +126,8 @@ class Model(resnet101.Model):
         """(y_cls, y_att, y_sr)."""
         x_BDHW, features_BCHW = self.trunk(images_BCHW)
         attention_BCHW, confidence_BCHW = self.maps(x_BDHW)
-        y_att_BC, y_sr_BC = (
-            pool(attention_BCHW, confidence_BCHW),
-            self.regularize(attention_BCHW, confidence_BCHW),
-        )
+        y_att_BC = pool(attention_BCHW, confidence_BCHW)
+        y_sr_BC = self.regularize(attention_BCHW, confidence_BCHW)
         return self.classify(features_BCHW), y_att_BC, y_sr_BC
 
     def logits(self, images_BCHW: Tensor) -> Tensor:
@@ -131,11 +166,11 @@ class Regularization(nn.Module):
 
     def __init__(self, config: Config, labels: int, side: int) -> None:
         super().__init__()
-        width = config.relation_width
-        self.conv2 = nn.Sequential(*_convolution(labels, width, 1))
-        self.conv3 = nn.Sequential(*_convolution(width, width, 1))
-        conv4 = nn.Conv2d(width, width * config.filters, side, groups=width, bias=False)
-        self.conv4 = nn.Sequential(conv4, nn.BatchNorm2d(width * config.filters), nn.ReLU())
+        width, norm = config.relation_width, config.branch_norms
+        self.conv2 = nn.Sequential(*convolution(labels, width, 1, norm=norm))
+        self.conv3 = nn.Sequential(*convolution(width, width, 1, norm=norm))
+        conv4 = nn.Conv2d(width, width * config.filters, side, groups=width, bias=not norm)
+        self.conv4 = nn.Sequential(conv4, *rectifier(width * config.filters, norm=norm))
         self.classifier = nn.Linear(width * config.filters, labels)
 
     def neurons(self, maps_BCHW: Tensor) -> Tensor:
@@ -156,12 +191,6 @@ def pool(attention_BCHW: Tensor, confidence_BCHW: Tensor) -> Tensor:
 def fuse(y_cls_BC: Tensor, y_sr_BC: Tensor, alpha: float) -> Tensor:
     """y = alpha y_cls + (1 - alpha) y_sr, on logits (section 3.4)."""
     return alpha * y_cls_BC + (1 - alpha) * y_sr_BC
-
-
-def _convolution(channels: int, out: int, size: int) -> tuple[nn.Module, ...]:
-    """Convolution, batch norm and ReLU; the size of the map stays."""
-    convolution = nn.Conv2d(channels, out, size, padding=size // 2, bias=False)
-    return convolution, nn.BatchNorm2d(out), nn.ReLU()
 
 
 def attention_loss(model: Model, images_BCHW: Tensor, labels_BC: Tensor) -> tuple[Tensor, Tensor]:
@@ -196,7 +225,7 @@ def stages(config: Config) -> tuple[Stage, ...]:
         owner=__name__,
         epochs=config.attention_epochs,
         loss=attention_loss,
-        settings=("attention_blocks", "attention_width", "confidence_hidden"),
+        settings=("attention_blocks", "attention_width", "branch_norms", "confidence_hidden"),
     )
     regularization = config.stage(
         "regularization",

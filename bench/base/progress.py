@@ -48,13 +48,12 @@ class Progress:
         """Show the epoch's mean loss so far in the bar."""
         self.bar.set_postfix_str(f"loss {mean:.4f}, {self.images_per_second:,.0f} images/s")
 
-    def epoch(self, epoch: int, *, loss: float, held_out: float, lr: float) -> None:
+    def epoch(self, epoch: int, *, loss: float, held_out: float | None, lr: float) -> None:
         """Show the results of a finished epoch, counted from 1: mean loss, held-out loss, learning rate."""
+        validated = "" if held_out is None else f"held out {held_out:.4f}, "
         images_left = (self.epochs - epoch) * self.steps * self.batch_size
         seconds_left = images_left / max(self.images_per_second, 1e-9)
-        status = (
-            f"loss {loss:.4f}, held out {held_out:.4f}, lr {lr:g}, {self.images_per_second:,.0f} images/s"
-        )
+        status = f"loss {loss:.4f}, {validated}lr {lr:g}, {self.images_per_second:,.0f} images/s"
         self.bar.set_postfix_str(status)
         if not self.terminal and not self.quiet:
             say(f"{self.title} {epoch}/{self.epochs}: {status}, at most {_minutes(seconds_left)} left")

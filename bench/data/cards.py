@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from bench.base import schema, structured_files
 from bench.base.errors import InputError, unknown
@@ -17,6 +17,8 @@ from bench.base.schema import Range
 Count = Annotated[int, Range(0, 10**9)]
 Side = Annotated[int, Range(8, 4096)]  # pixels
 LONGEST_CHANGE = 100  # characters of an option's value: it becomes part of a folder's name
+Resample = Literal["antialiased", "bilinear"]
+SHARED_OPTIONS = ("size", "train_size", "resample")  # of every card, besides those in its [options]
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,8 @@ class Card:
     and `runs/`. obtain: how to get the original files and how to arrange them in the source folder, as an
     instruction that continues a sentence. not_offered: the files that the archives do not contain; "": none.
     exif: whether photographs are turned as their EXIF orientation says, in the store and in use; boxes refer
-    to the pixels as stored.
+    to the pixels as stored. resample: how images are resized, in the store and in use: Pillow's antialiased
+    bilinear filter, or plain bilinear interpolation, as Caffe and OpenCV do it.
     """
 
     name: str
@@ -79,6 +82,7 @@ class Card:
     licence: str
     sizes: Sizes = Sizes()
     exif: Literal["ignore", "turn"] = "ignore"
+    resample: Resample = "antialiased"
     evaluation: Evaluation = dataclasses.field(default_factory=Evaluation)
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     variants: tuple[Variant, ...] = ()
@@ -111,8 +115,8 @@ def variant(name: str) -> str:
 def load_card(name: str) -> Card:
     """The card `datasets/<name>.toml`; `<name>@option=value,...` is the same card with these options changed.
 
-    Every card also has the option `size`: see `at`. For an unknown name or option, InputError lists those
-    that exist.
+    Every card also has the options `size` and `train_size`, the sides of stored test and training images (see
+    `at`), and `resample`. For an unknown name or option, InputError lists those that exist.
     """
     if base(name) not in names():
         raise unknown("data set", base(name), names())
@@ -122,13 +126,45 @@ def load_card(name: str) -> Card:
         given = f"data set {shown}: {wrong[0][:LONGEST_CHANGE]!r}"
         raise InputError(f"{given} is not option=value, as in nuswide@keep=all")
     options = dict(change.split("=", 1) for change in changes)
-    size = options.pop("size", None)
+    shared = {option: options.pop(option) for option in SHARED_OPTIONS if option in options}
     card = read(CARDS / f"{base(name)}.toml", changes=options)
-    if size is None:
+    card = _resampled(card, shared.pop("resample", card.resample))
+    sides = {option: _pixels(name, option, text) for option, text in shared.items()}
+    card = at(card, sides.get("size", card.sizes.test))
+    return _with_train_size(card, sides.get("train_size", card.sizes.train))
+
+
+def _pixels(name: str, option: str, text: str) -> int:
+    if not (text.isdecimal() and text.strip("0")):
+        wrong = f"data set {name}: {option}={text} is not a number of pixels"
+        raise InputError(f"{wrong}; write it as in {option}=448")
+    return int(text)
+
+
+def _resampled(card: Card, how: str) -> Card:
+    """The card with images resized in this way; InputError for an unknown one."""
+    if how not in get_args(Resample):
+        raise unknown("resample", how, get_args(Resample))
+    return card if how == card.resample else _renamed(card, f"resample={how}", resample=how)
+
+
+def _with_train_size(card: Card, side: int) -> Card:
+    """The card with training images of `side` x `side` pixels, whatever the size of the test images."""
+    if side == card.sizes.train:
         return card
-    if not (size.isdecimal() and size.strip("0")):
-        raise InputError(f"data set {name}: size={size} is not a number of pixels; write it as in size=448")
-    return at(card, int(size))
+    sizes = dataclasses.replace(card.sizes, train=side)
+    schema.check_ranges(sizes, where=f"data set {card.name}: sizes.")
+    return _renamed(card, f"train_size={side}", sizes=sizes)
+
+
+def _renamed(card: Card, option: str, **changes: Any) -> Card:
+    """The card with an option more in its name, and what this option changes."""
+    return dataclasses.replace(card, name=_name(card.file, sorted([*_options(card), option])), **changes)
+
+
+def _options(card: Card) -> list[str]:
+    """The options in a card's name, as in `size=448`."""
+    return [*filter(None, card.name.partition("@")[2].split(","))]
 
 
 def _can_name_a_folder(change: str) -> bool:
@@ -136,21 +172,28 @@ def _can_name_a_folder(change: str) -> bool:
     return "=" in change and "/" not in change and change.isprintable() and len(change) <= LONGEST_CHANGE
 
 
-def at(card: Card, size: int) -> Card:
+def at(card: Card, size: int, *, crops: bool = True) -> Card:
     """The card with test images of `size` x `size` pixels, and training images scaled in proportion.
 
-    Images of another size than the card's are in a store of their own: `coco@size=448`.
+    Without crops the training images have the size of the test images: they too are then resized only once.
+    Images of another size than the card's are in a store of their own: `coco@size=448`, without crops
+    `coco@size=448,train_size=448`. A `train_size` in the card's name stays.
     """
-    if size == card.sizes.test:
+    fixed = any(option.startswith("train_size=") for option in _options(card))
+    if size != card.sizes.test:
+        if any(option.startswith("size=") for option in _options(card)):
+            needed = f"{card.name}: the recipe needs images of {size} pixels"
+            raise InputError(f"{needed}; change it with --set input_size=PIXELS")
+        proportional = round(size * card.sizes.train / card.sizes.test)
+        sizes = Sizes(train=card.sizes.train if fixed else proportional, test=size)
+        schema.check_ranges(sizes, where=f"data set {card.name}: images of {size} pixels: sizes.")
+        card = _renamed(card, f"size={size}", sizes=sizes)
+    if crops or card.sizes.train == size:
         return card
-    options = [*filter(None, card.name.partition("@")[2].split(","))]
-    if any(option.startswith("size=") for option in options):
-        raise InputError(
-            f"{card.name}: the recipe needs images of {size} pixels; change it with --set input_size=PIXELS"
-        )
-    sizes = Sizes(train=round(size * card.sizes.train / card.sizes.test), test=size)
-    schema.check_ranges(sizes, where=f"data set {card.name}: images of {size} pixels: sizes.")
-    return dataclasses.replace(card, name=_name(card.file, sorted([*options, f"size={size}"])), sizes=sizes)
+    if fixed:
+        needed = f"{card.name}: without crops the recipe needs training images of {size} pixels"
+        raise InputError(f"{needed}; leave out train_size")
+    return _with_train_size(card, size)
 
 
 def _name(file: str, options: Sequence[str]) -> str:
@@ -179,7 +222,7 @@ def _change(options: object, changes: Mapping[str, str]) -> list[str]:
         return changed
     for name, text in sorted(changes.items()):
         if name not in options:
-            raise unknown("option", name, options)
+            raise unknown("option", name, [*options, *SHARED_OPTIONS])
         try:
             is_text = type(options[name]) is str
             value = text if is_text else structured_files.parse_toml(f"value = {text}")["value"]
@@ -206,4 +249,6 @@ def store_digest(card: Card) -> str:
         parts.append("no test labels")
     if card.exif == "turn":
         parts.append("turned as EXIF says")
+    if card.resample != "antialiased":
+        parts.append(card.resample)
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=vars).encode()).hexdigest()

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError, features
 
+from bench.data.cards import Resample
 from bench.data.formats import MISSING
 
 PixelArray = NDArray[np.uint8]  # (H, W, 3)
@@ -38,6 +39,10 @@ def _built_in() -> list[str]:
 
 # To decode these, Pillow starts no program.
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", *_built_in())
+RULES: dict[Resample, str] = {
+    "antialiased": "Pillow's antialiased BILINEAR, the aspect ratio not kept",
+    "bilinear": "bilinear without antialiasing, the aspect ratio not kept",
+}
 MAX_PIXELS = 50_000_000  # keeps a process under 1 GB: a file of a few kB can claim any size
 DECODING_ERRORS = (  # what Pillow raises for damaged files
     OSError,
@@ -128,21 +133,48 @@ def _decode(file: BinaryIO) -> PixelArray:
     return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
-def crop(pixels_HWC: PixelArray, box: tuple[float, float, float, float]) -> PixelArray:
-    """The pixels that the box (left, top, width, height) touches, also partly; Unusable if there are none."""
+def crop(
+    pixels_HWC: PixelArray, box: tuple[float, float, float, float], *, square: bool = False
+) -> PixelArray:
+    """The pixels that the box (left, top, width, height) touches, also partly; Unusable if there are none.
+
+    square: the shorter side is extended on both ends to the length of the longer one; where this goes beyond
+    the image, its outermost pixels are repeated.
+    """
     left, top, width, height = box
     rows = slice(max(0, int(np.floor(top))), max(0, int(np.ceil(top + height))))
     columns = slice(max(0, int(np.floor(left))), max(0, int(np.ceil(left + width))))
     part = pixels_HWC[rows, columns]
     if not part.size:
         raise Unusable(OUTSIDE)
-    return part
+    if not square:
+        return part
+    side, axes = max(part.shape[:2]), []
+    for start, length, limit in zip((rows.start, columns.start), part.shape, pixels_HWC.shape, strict=False):
+        first = start - (side - length) // 2
+        axes.append(np.arange(first, first + side).clip(0, limit - 1))
+    extended: PixelArray = pixels_HWC[np.ix_(*axes)]
+    return extended
 
 
-def resize(pixels_HWC: PixelArray, side: int) -> PixelArray:
-    """The image at (side, side, 3) by Pillow's antialiased BILINEAR; the aspect ratio is not kept, as in
-    the paper.
-    """
+def resize(pixels_HWC: PixelArray, side: int, resample: Resample = "antialiased") -> PixelArray:
+    """The image at (side, side, 3), by one of RULES; the aspect ratio is not kept, as in the paper."""
     if pixels_HWC.shape[:2] == (side, side):
         return pixels_HWC
+    if resample == "bilinear":
+        return _interpolate(pixels_HWC, side)
     return np.asarray(Image.fromarray(pixels_HWC).resize((side, side), Image.Resampling.BILINEAR))
+
+
+def _interpolate(pixels_HWC: PixelArray, side: int) -> PixelArray:
+    """Pixel i samples (i + 0.5) * extent / side - 0.5, clamped to the image: OpenCV's INTER_LINEAR."""
+    values: NDArray[np.float32] = pixels_HWC.astype(np.float32)
+    for axis in (0, 1):
+        extent = values.shape[axis]
+        places = ((np.arange(side) + 0.5) * extent / side - 0.5).clip(0, extent - 1)
+        before = np.floor(places).astype(int)
+        shares = (places - before).astype(np.float32).reshape((side, 1, 1) if axis == 0 else (side, 1))
+        after = (before + 1).clip(max=extent - 1)
+        values = values.take(before, axis) * (1 - shares) + values.take(after, axis) * shares
+    rounded: PixelArray = np.floor(values + 0.5).astype(np.uint8)
+    return rounded

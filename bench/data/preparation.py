@@ -21,6 +21,7 @@ from bench.base.progress import Meter, say
 from bench.data import assembly, cards, held_out, libraries, overlap, remarks, shards
 from bench.data.assembly import ShardSet
 from bench.data.cards import Card
+from bench.data.decode import RULES
 from bench.data.formats import LeftOut, Sample, _source
 from bench.data.shards import Shard
 from bench.data.staging import StagingFolder
@@ -29,7 +30,6 @@ from bench.data.survey import SplitSurvey, differences, items, listing_digest, s
 
 SAME = {"train": "the test set has the same picture", "test": "the training set has the same picture"}
 OVERLAP = ("drop-train", "drop-test")
-RULE = "Pillow's antialiased BILINEAR, the aspect ratio not kept"
 
 
 @dataclass(frozen=True)
@@ -127,8 +127,8 @@ def _make(task: Task) -> None:
         "partial": bool(faults or wrong or excluded),
     }
     manifest |= assembled
-    made_of = json.dumps([cards.store_digest(card), RULE, assembled["sources"]])
-    manifest |= {"sources": hashlib.sha256(made_of.encode()).hexdigest()}
+    made_of = json.dumps([cards.store_digest(card), RULES[card.resample], assembled["sources"]])
+    manifest |= {"sources": hashlib.sha256(made_of.encode()).hexdigest(), "resample": card.resample}
     manifest |= {"libraries": libraries.versions(), "exif": card.exif, "overlap": task.overlap}
     manifest |= {"expected": {split: vars(getattr(card, split)) for split in surveys}}  # actual: "counts"
     manifest |= {"labels": list(card.labels), "differences": wrong + approximate}
@@ -239,6 +239,7 @@ def _shards(
                 card.sizes,
                 len(card.labels),
                 exif=card.exif,
+                resample=card.resample,
                 dropped={file: files[file] for item in chunk if (file := _file(item)) in files},
                 held_out=further if split == "train" else frozenset(),
             )

@@ -17,10 +17,10 @@ from bench.base import code_digest
 from bench.base.atomic_files import write_atomically
 from bench.data import libraries, orientation
 from bench.data.arrow_files import ImageRow, read_image_rows, write_image_rows
-from bench.data.cards import Sizes
+from bench.data.cards import Resample, Sizes
 from bench.data.decode import PixelArray, Unusable, crop, resize
 from bench.data.formats import LeftOut, Sample
-from bench.data.source_digests import content, source_digest, source_pixels
+from bench.data.source_digests import content, image_key, source_digest, source_pixels
 from bench.data.store import HELD_OUT_SHARE, LAYOUT, SPLITS, file_name
 
 FACTS = "facts"  # the folder of the files of facts
@@ -33,8 +33,8 @@ MAX_BYTES = 512 * 256 * 256 * 3  # 100 MB; making a shard takes about a second
 class Shard:
     """What a process needs to make a shard.
 
-    items: in the reader's order. labels: their number. exif: the card's rule. dropped: the files to leave
-    out, each with the reason. held_out: groups to hold out besides those that `is_held_out` chooses.
+    items: in the reader's order. labels: their number. exif, resample: the card's rules. dropped: the
+    files to leave out, each with the reason. held_out: groups to hold out besides those of `is_held_out`.
     """
 
     folder: Path
@@ -44,6 +44,7 @@ class Shard:
     sizes: Sizes
     labels: int
     exif: str = "ignore"
+    resample: Resample = "antialiased"
     dropped: Mapping[str, str] = field(default_factory=dict)
     held_out: frozenset[str] = frozenset()
 
@@ -173,25 +174,15 @@ def _key(shard: Shard, items: Iterable[Sample | LeftOut]) -> str:
     """
     code = code_digest.digest("bench.data.decode", "bench.data.orientation")
     parts: list[object] = [LAYOUT, dataclasses.asdict(shard.sizes), shard.labels, shard.exif]
-    parts += [code, libraries.versions()]
+    parts += [shard.resample, code, libraries.versions()]
     parts += [sorted(shard.held_out)] if shard.held_out else []
     for item in items:
         if isinstance(item, LeftOut):
             parts.append([item.id, item.reason])
         else:
             labels = item.labels_C.tolist()
-            parts.append([item.id, _image_key(item.image), labels, item.group, item.box])
+            parts.append([item.id, image_key(item.image), labels, item.group, item.box, item.square])
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-
-
-def _image_key(image: Path | PixelArray) -> list[object]:
-    if not isinstance(image, Path):
-        return [image.shape, hashlib.sha256(image.tobytes()).hexdigest()]
-    try:
-        status = image.stat()
-    except OSError:
-        return [str(image)]
-    return [str(image), status.st_size, status.st_mtime_ns]
 
 
 def _side(shard: Shard, view: str) -> int:
@@ -206,9 +197,10 @@ def _rows(shard: Shard, facts: ShardFacts, held_out: list[ImageRow]) -> Iterator
         validates = shard.split == "train" and (is_held_out(group) or group in shard.held_out)
         facts.rows.append((file_of(sample), source_digest(sample, source), validates))
         if validates:
-            image = resize(pixels, shard.sizes.test).tobytes()
+            image = resize(pixels, shard.sizes.test, shard.resample).tobytes()
             held_out.append(ImageRow(sample.id, image, labels, validates))
-        yield ImageRow(sample.id, resize(pixels, _side(shard, shard.split)).tobytes(), labels, validates)
+        image = resize(pixels, _side(shard, shard.split), shard.resample).tobytes()
+        yield ImageRow(sample.id, image, labels, validates)
 
 
 def _pictures(shard: Shard, facts: ShardFacts) -> Iterator[tuple[Sample, PixelArray, str]]:
@@ -226,7 +218,7 @@ def _pictures(shard: Shard, facts: ShardFacts) -> Iterator[tuple[Sample, PixelAr
         facts.turned += isinstance(samples[0].image, Path) and orientation.find(samples[0].image)[0] != 1
         for sample in samples:
             try:
-                part = crop(pixels, sample.box) if sample.box else pixels
+                part = crop(pixels, sample.box, square=sample.square) if sample.box else pixels
             except Unusable as reason:
                 facts.unusable.append((sample.id, sample.id, str(reason)))
             else:

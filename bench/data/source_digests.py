@@ -23,6 +23,7 @@ def source_pixels(image: Path | PixelArray, exif: str) -> tuple[PixelArray, str]
 def source_digest(sample: Sample, source: str) -> str:
     """SHA-256 of all that the original files say of an image: id, labels, group, box, the file's bytes."""
     parts = [sample.id, source, sample.labels_C.tolist(), sample.group, sample.box]
+    parts += ["square"] if sample.square else []
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -37,3 +38,14 @@ def content(pixels_HWC: PixelArray) -> str:
     summary = f"{pixels_HWC.shape} {int(words.sum())} ".encode()
     lines = pixels_HWC[:: max(1, len(pixels_HWC) // 16)]
     return hashlib.sha256(summary + lines.tobytes()).hexdigest()[:32]
+
+
+def image_key(image: Path | PixelArray) -> list[object]:
+    """What stands for an image in the key of its shard: of a file its size and time, not its content."""
+    if not isinstance(image, Path):
+        return [image.shape, hashlib.sha256(image.tobytes()).hexdigest()]
+    try:
+        status = image.stat()
+    except OSError:
+        return [str(image)]
+    return [str(image), status.st_size, status.st_mtime_ns]

@@ -36,11 +36,18 @@ HELD_OUT_SHARE = 0.05  # of the training images
 class Store:
     """A prepared data set: its manifest and its views."""
 
-    def __init__(self, folder: Path, manifest: dict[str, Any]) -> None:
-        self.folder, self.manifest = folder, manifest
+    def __init__(self, folder: Path, manifest: dict[str, Any], *, trains_on_all: bool = False) -> None:
+        self.folder, self.manifest, self.trains_on_all = folder, manifest, trains_on_all
         self.train, self.held_out, self.test = (
             View(self.files(name), partial(self.checksums, name)) for name in VIEWS
         )
+        if trains_on_all:
+            self.held_out = View({})
+
+    @cached_property
+    def all_in_training(self) -> "Store":
+        """The same store without held-out images: `fitted` has all training images."""
+        return Store(self.folder, self.manifest, trains_on_all=True)
 
     def files(self, view: str) -> dict[Path, int]:
         """The view's Arrow files in order, each with the number of its images."""
@@ -57,6 +64,8 @@ class Store:
     @cached_property
     def fitted(self) -> NDArray[np.int64]:
         """Indices into `train` of the images used for training: all but the held-out ones."""
+        if self.trains_on_all:
+            return np.arange(len(self.train))
         is_held_out_N = self.train.column("held_out")
         if not np.array_equal(self.train.column("id")[is_held_out_N], self.held_out.column("id")):
             raise InputError(
@@ -75,9 +84,8 @@ class Store:
         path = self.folder / CHECKSUMS
         content = path.read_bytes() if path.is_file() else b""
         if hashlib.sha256(content).hexdigest() != self.fingerprint:
-            raise InputError(
-                f"{path} does not match the fingerprint in {MANIFEST}; {how_to_replace(self.folder)}"
-            )
+            reason = f"does not match the fingerprint in {MANIFEST}; {how_to_replace(self.folder)}"
+            raise InputError(f"{path} {reason}")
         return np.frombuffer(content, np.uint8).reshape(-1, CHECKSUM_BYTES)
 
 
@@ -109,7 +117,7 @@ class View:
         return self._dataset.select_columns(["image"])
 
     def __len__(self) -> int:
-        return len(self._dataset)
+        return len(self._dataset) if self.files else 0
 
     def column(self, name: str) -> NDArray[Any]:
         """A column of all images: `id` or `held_out`, shape (N,), or `labels`, int8 (N, C)."""

@@ -14,6 +14,7 @@ import numpy as np
 
 from bench.base.errors import InputError
 from bench.data import decode, orientation
+from bench.data.cards import Resample
 from bench.data.decode import PixelArray, Unusable
 
 SUFFIXES = frozenset(
@@ -83,28 +84,34 @@ def _is_image_or_link(path: Path) -> bool:
 
 
 def read_batches(
-    paths: Sequence[Path], *, side: int, batch_size: int, exif: str = "ignore"
+    paths: Sequence[Path],
+    *,
+    side: int,
+    batch_size: int,
+    exif: str = "ignore",
+    resample: Resample = "antialiased",
 ) -> Iterator[ImageBatch]:
     """The files in batches; one thread decodes and resizes while the model is busy.
 
-    exif: the rule about orientation, as in the data set's card.
+    exif, resample: the rules about orientation and resizing, as in the data set's card.
     """
     pending: deque[Future[ImageBatch]] = deque()
     with ThreadPoolExecutor(max_workers=1) as thread:
         for start in range(0, len(paths), batch_size):
-            pending.append(thread.submit(_read, tuple(paths[start : start + batch_size]), side, exif))
+            batch = tuple(paths[start : start + batch_size])
+            pending.append(thread.submit(_read, batch, side, exif, resample))
             if len(pending) > BATCHES_AHEAD:
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
 
 
-def _read(paths: tuple[Path, ...], side: int, exif: str) -> ImageBatch:
+def _read(paths: tuple[Path, ...], side: int, exif: str, resample: Resample) -> ImageBatch:
     images, reasons = [], {}
     for path in paths:
         try:
             _refuse_links_and_folders(path)
-            images.append(decode.resize(orientation.read(path, exif), side))
+            images.append(decode.resize(orientation.read(path, exif), side, resample))
         except Unusable as reason:
             reasons[path] = str(reason)
     empty = np.empty((0, side, side, 3), np.uint8)

@@ -17,6 +17,7 @@ from bench.base import checksums, schema
 from bench.base.errors import InputError
 from bench.base.run_folder import RunFolder
 from bench.base.structured_files import read_json_object
+from bench.data import cards
 from bench.results import record as records
 from bench.results.record import Record
 from bench.training import device, method, tensor_file
@@ -64,6 +65,12 @@ class LoadedModel:
         thresholds_C = np.array([otherwise["logit"] if logit is None else logit for logit in of_labels])
         compare = {">": np.greater, ">=": np.greater_equal}[otherwise["compare"]]
         return np.asarray(compare(logits_BC, thresholds_C))
+
+    @property
+    def resample(self) -> cards.Resample:
+        """How its images were resized: antialiased in old records."""
+        how: cards.Resample = self.record["data"].get("resample", "antialiased")
+        return how
 
     def prepare(self, images_BHWC: NDArray[np.uint8]) -> Tensor:
         """The model's input (B, 3, H, W) for images whose side is `input_size`."""

@@ -51,8 +51,8 @@ model = load_model(Path("DIR"), torch.device("cpu"))
 logits_BC = model.logits(images_BHWC)  # uint8, {side} x {side} pixels, RGB
 ```
 
-The model takes images of {side} x {side} pixels: resize an image of any shape to this size (bilinear,
-antialiased). It divides the pixels by 255, subtracts the mean {mean}
+The model takes images of {side} x {side} pixels: resize an image of any shape to this size
+({resampling}). It divides the pixels by 255, subtracts the mean {mean}
 and divides by the standard deviation {std}. A label's confidence is the sigmoid of its logit. {orientation}
 {onnx}{thresholds}
 ## Labels
@@ -68,6 +68,8 @@ ORIENTATION = {
     "ignore": "Pixels are taken as they are stored: an EXIF orientation is ignored.",
     "turn": "An image with an EXIF orientation is turned first, as it says.",
 }
+
+RESAMPLING = {"antialiased": "bilinear, antialiased", "bilinear": "bilinear, without antialiasing"}
 
 ONNX = """
 `model.onnx` takes the resized pixels, neither scaled nor normalised: its input `images` is uint8
@@ -117,6 +119,7 @@ def text(loaded: LoadedModel, *, onnx: bool) -> str:
         mean=loaded.transform.mean,
         std=loaded.transform.std,
         orientation=ORIENTATION[loaded.exif],
+        resampling=RESAMPLING[loaded.resample],
         onnx=ONNX.format(side=loaded.input_size, number=len(loaded.labels)) if onnx else "",
         thresholds=_thresholds(loaded),
         labels=_escaped(", ".join(loaded.labels)),

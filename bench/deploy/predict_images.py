@@ -27,7 +27,7 @@ def predict_images(
     """One answer per file, in order; maps: the folder for a PNG file of each image's attention maps."""
     drawings = {path: maps / _map_name(number, path) for number, path in enumerate(paths, 1)} if maps else {}
     size: dict[str, Any] = {"side": loaded.input_size, "batch_size": batch_size}
-    for batch in image_files.read_batches(paths, **size, exif=loaded.exif):
+    for batch in image_files.read_batches(paths, **size, exif=loaded.exif, resample=loaded.resample):
         found = dict(zip(batch.usable, _predict(loaded, batch, choice), strict=True))
         labels = {path: ranked for path, (ranked, _) in found.items()}
         if drawings and labels:

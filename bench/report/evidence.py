@@ -16,7 +16,7 @@ from bench.base.run_folder import RunFolder
 from bench.data import cards
 from bench.data.cards import Card
 from bench.results import comparison_table
-from bench.results.record import Group, Record, file_name, group_records, shown
+from bench.results.record import Group, Record, file_name, group_records, shown, stored_size
 from bench.scoring import metrics, predictions
 from bench.scoring.matrices import Array
 from bench.scoring.predictions import Predictions
@@ -131,8 +131,8 @@ def gather(dataset: str, runs: RunFolder, *, subject: str = "", baseline: str = 
 def differences(records: Sequence[Record], others: Sequence[Record]) -> list[str]:
     """In what the runs differ that makes a comparison unequal: trunk, input size, and data; in words.
 
-    Of runs with images of different sizes, which have different stores, only the numbers of images tell
-    whether they are of the same data.
+    Of runs with images stored at different sizes, which have different stores, only the numbers of images
+    tell whether they are of the same data.
     """
     words = []
     for text, field_name in (("trunk", "trunk"), ("input size", "input_size")):
@@ -142,7 +142,7 @@ def differences(records: Sequence[Record], others: Sequence[Record]) -> list[str
         if values[0] != values[1]:
             words.append(f"{text} ({' and '.join(values[0])}, against {' and '.join(values[1])})")
     facts = [record["data"]["fingerprint"] for record in (*records, *others)]
-    if any(text.startswith("input size") for text in words):
+    if len({stored_size(record) for record in (*records, *others)}) > 1:
         facts = [str(sorted(record["images"].items())) for record in (*records, *others)]
     return words + (["data (other images or labels)"] if len(set(facts)) > 1 else [])
 

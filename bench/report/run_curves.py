@@ -28,7 +28,9 @@ def _draw(runs: dict[str, list[EpochRow]], title: str) -> Any:
     for number, (name, rows) in enumerate(runs.items()):
         colour, epochs = f"C{number % 10}", range(1, len(rows) + 1)
         loss_axis.plot(epochs, [row["loss"] for row in rows], color=colour, label=name)
-        loss_axis.plot(epochs, [row["held_out_loss"] for row in rows], color=colour, linestyle="--")
+        loss_axis.plot(
+            epochs, [_none_to_nan(row["held_out_loss"]) for row in rows], color=colour, linestyle="--"
+        )
         mAP_axis.plot(epochs, [_none_to_nan(row["held_out_mAP"]) for row in rows], color=colour, label=name)
         for start in starts(rows):
             mAP_axis.axvline(start, color=colour, linestyle=":", linewidth=0.8)

@@ -87,7 +87,9 @@ def _store(evidence: Evidence, record: Record, sources: Sources) -> Store:
     one of other images.
     """
     usual, data = evidence.card, sources.data
-    card = cards.at(usual, record["recipe"].get("input_size", usual.sizes.test))
+    recipe = record["recipe"]
+    size, crops = recipe.get("input_size", usual.sizes.test), bool(recipe.get("crops", True))
+    card = cards.at(usual, size, crops=crops)
     if card.obtain and sources.source is None:
         store = open_store(data / card.name)
     else:

@@ -137,6 +137,12 @@ def group_records(records: Iterable[Record]) -> dict[Group, list[Record]]:
     return dict(grouped)
 
 
+def stored_size(record: Record) -> str:
+    """What the sides of the stored images depend on besides the card: equal texts mean one store."""
+    recipe = record["recipe"]
+    return f"{recipe.get('input_size')}{'' if recipe.get('crops', True) else ' without crops'}"
+
+
 def metric_values(record: Record, profile: str) -> dict[Column, float]:
     """The record's metrics by one profile, ("all", "mAP") to ("top3", "R-O"), in percent."""
     if profile not in record["metrics"]:

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 from bench.base.protocol import Column, Evaluation
-from bench.results.record import Group, Record, is_edited, record_name
+from bench.results.record import Group, Record, is_edited, record_name, stored_size
 
 PARTIAL = "the data set was incomplete; do not compare with published numbers"
 CLASS_MEANS = ("F1-C", "P-C", "R-C")
@@ -40,17 +40,17 @@ def marks_for_row(members: list[Record], evaluation: Evaluation) -> dict[str, st
 
 
 def data_marks(groups: Mapping[Group, list[Record]]) -> dict[Group, dict[str, str]]:
-    """Mark -> meaning for each row, where rows on images of one size were made with different data.
+    """Mark -> meaning for each row, where rows on images stored at one size were made with different data.
 
     Images of another size have another fingerprint, which says nothing.
     """
     prints_by_size = defaultdict(set)
     for members in groups.values():
         for member in members:
-            prints_by_size[str(member["recipe"].get("input_size"))].add(member["data"]["fingerprint"])
+            prints_by_size[stored_size(member)].add(member["data"]["fingerprint"])
     marks: dict[Group, dict[str, str]] = {}
     for group, members in groups.items():
-        sizes = {str(member["recipe"].get("input_size")) for member in members}
+        sizes = {stored_size(member) for member in members}
         if any(len(prints_by_size[size]) > 1 for size in sizes):
             prints = " and ".join(sorted({member["data"]["fingerprint"][:8] for member in members}))
             marks[group] = {

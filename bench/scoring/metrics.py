@@ -220,3 +220,16 @@ def percent(fraction: ArrayLike) -> Array:
 
 def _divide(a: Array, b: Array, *, zero: float = 0.0) -> Array:
     return np.asarray(np.divide(a, b, out=np.full(np.shape(b), zero), where=b != 0))
+
+
+def defined(values: dict[str, Any]) -> dict[str, Any]:
+    """The metrics that the profile defines; the AP of a label without positives becomes None."""
+    kept: dict[str, Any] = {}
+    for name, value in values.items():
+        if name == "AP":
+            kept[name] = {label: None if math.isnan(ap) else ap for label, ap in value.items()}
+        elif isinstance(value, dict):
+            kept |= {name: group} if (group := defined(value)) else {}
+        elif not math.isnan(value):
+            kept[name] = value
+    return kept

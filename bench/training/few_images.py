@@ -20,7 +20,10 @@ def fitting_recipe(config: Any, changes: Collection[str], store: Store) -> Any:
 
 
 def require_images(store: Store, batch_size: int) -> None:
-    """InputError unless there are as many training images as in a batch, and a held-out image."""
+    """InputError unless there are as many training images as in a batch, and a held-out image.
+
+    None is needed if training uses all images.
+    """
     fitted, held_out = len(store.fitted), len(store.held_out)
     if fitted < batch_size:
         remedy = f"give --batch-size {fitted} or less" if fitted >= FEWEST else "prepare more images"
@@ -28,8 +31,9 @@ def require_images(store: Store, batch_size: int) -> None:
             f"too few images: {fitted} to train on in batches of {batch_size} ({held_out} more are held out);"
             f" {remedy}"
         )
-    if not held_out:
+    if not held_out and not store.trains_on_all:
         raise InputError(
             f"none of the {fitted} training images in {store.folder} is held out, but held-out"
-            f" ones decide when the learning rate falls; to hold some out, {how_to_replace(store.folder)}"
+            f" ones decide when the learning rate falls; to hold some out, {how_to_replace(store.folder)}; to"
+            " train on all, add --set held_out=0 --set patience=none"
         )

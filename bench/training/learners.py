@@ -27,7 +27,10 @@ class Learner(Protocol):
     """A model together with the stage that it learns."""
 
     def learn(self) -> dict[str, Any]:
-        """Learn the stage; returns its facts: `epochs` (a row for each) and those of its kind of stage."""
+        """Learn the stage; returns its facts: `epochs` (a row for each) and those of its kind of stage.
+
+        `held_out` is None where no images are held out.
+        """
 
     def result(self) -> Mapping[str, Tensor]:
         """The tensors that the stage learned, by name."""
@@ -45,6 +48,8 @@ class TrainingLearner:
 
     def learn(self) -> dict[str, Any]:
         epochs = train(self.model, self.stage_run)
+        if epochs[-1]["held_out_loss"] is None:
+            return {"epochs": epochs, "held_out": None}
         ends = {"last": epochs[-1]["epoch"], "best": stage_checkpoint.best_epoch(epochs)}
         return {"epochs": epochs, "held_out": {**ends, "selected": ends[self.stage_run.stage.select]}}
 
@@ -76,11 +81,14 @@ class CollectionLearner:
         """Collect; the facts are the number of images, and the mAP in percent on the held-out images."""
         rows_ND = collect(self.model, self.stage, self.store, self.pixels, processes=self.processes)
         self.hold(rows_ND)
-        logits_NC = predict(self.model, self.store.held_out, self.pixels, processes=self.processes)
-        mean_ap = metrics.evaluate(logits_NC, self.store.held_out.labels_NC)["mAP"]
+        mean_ap = math.nan
+        if len(self.store.held_out):
+            logits_NC = predict(self.model, self.store.held_out, self.pixels, processes=self.processes)
+            mean_ap = metrics.evaluate(logits_NC, self.store.held_out.labels_NC)["mAP"]
         facts = {"images": len(rows_ND), "held_out_mAP": mean_ap if math.isfinite(mean_ap) else None}
         if self.processes.is_main:
-            progress.say(f"{self.title}: {len(rows_ND)} images collected, held-out mAP {mean_ap:.2f}")
+            validated = f", held-out mAP {mean_ap:.2f}" if len(self.store.held_out) else ""
+            progress.say(f"{self.title}: {len(rows_ND)} images collected{validated}")
         return {"epochs": [], "collected": facts}
 
     def hold(self, rows_ND: Tensor) -> None:

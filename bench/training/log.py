@@ -28,7 +28,7 @@ class RowFacts:
     epoch: Annotated[int, Range(1)]
     lr: float
     loss: float
-    held_out_loss: float
+    held_out_loss: float | None
     held_out_mAP: float | None
 
 

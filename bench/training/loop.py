@@ -18,7 +18,7 @@ from bench.base.errors import InputError
 from bench.base.progress import Progress
 from bench.data.store import Store
 from bench.scoring import metrics
-from bench.training import batches, device, few_images, stage_checkpoint, stages
+from bench.training import batch_norm, batches, device, few_images, stage_checkpoint, stages
 from bench.training.batches import Batch, InputTransform
 from bench.training.distributed import SINGLE_PROCESS, Processes, build_stage_loss, synchronise_statistics
 from bench.training.stage_checkpoint import Checkpointer
@@ -77,6 +77,9 @@ class _StageTrainer:
         stage = stage_run.stage
         if stage.batch_norm == "sync":
             synchronise_statistics(model, stage_run.pixels.device, stage_run.processes)
+        if stage.batch_norm == "groups":
+            share = stage_run.processes.share(stage.batch_size)
+            batch_norm.use_groups(model, stage.norm_group, images=share.stop - share.start)
         stages.prepare(model, stage)
         groups = stages.parameter_groups(model, stage)
         self.optimizer = torch.optim.SGD(
@@ -100,7 +103,7 @@ class _StageTrainer:
             while not position.ended:
                 speed = self.train_epoch()
                 held_out_loss, held_out_map = validate(self.model, self.stage_run)
-                if not math.isfinite(held_out_loss):
+                if held_out_loss is not None and not math.isfinite(held_out_loss):
                     raise self._not_finite("the loss on the held-out images")
                 lr, loss = position.plateau.lr, position.total / self.stage_run.steps
                 row: dict[str, Any] = {"epoch": position.epoch, "lr": lr, "loss": loss}
@@ -211,16 +214,18 @@ class _LossTracker:
 
 
 @torch.no_grad()
-def validate(model: nn.Module, stage_run: StageRun) -> tuple[float, float | None]:
+def validate(model: nn.Module, stage_run: StageRun) -> tuple[float | None, float | None]:
     """(loss, mAP in percent) on the held-out training images; mAP is None where no label has a positive.
 
-    The loss is NaN where a logit is not finite.
+    The loss is NaN where a logit is not finite. Both are None if training uses all images.
 
     The result does not depend on the number of processes: each evaluates whole batches, and their results are
     put back in order.
     """
     stage, view, processes = stage_run.stage, stage_run.store.held_out, stage_run.processes
     processes.broadcast_buffers(model)
+    if not len(view):
+        return None, None
     model.eval()
     own_results = []
     for batch in batches.evaluation(

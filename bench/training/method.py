@@ -146,8 +146,8 @@ def fields(method: Method) -> dict[str, Any]:
 def recipe(method: Method, card: str, changes: Mapping[str, str] | None = None) -> Any:
     """The method's recipe for a card, or the paper's if the card has none, with changes of fields.
 
-    `terms=equal` first takes the settings that all methods share on the card; the other changes come on top.
-    Raises InputError for an unknown field or a wrong value.
+    `terms=equal` first takes the settings that all methods share on the card, then a `variant` those that it
+    stands for; the other changes come on top. Raises InputError for an unknown field or a wrong value.
     """
     base = cards.base(card)
     config, types = method.RECIPES.get(base, method.Config()), fields(method)
@@ -158,6 +158,8 @@ def recipe(method: Method, card: str, changes: Mapping[str, str] | None = None) 
         values[name] = _parse(name, text, current=getattr(config, name), type_args=get_args(types[name]))
     if values.get("terms") == "equal":
         config = config.on_equal_terms(base)
+    if "variant" in values:
+        config = config.as_variant(values["variant"])
     config = dataclasses.replace(config, **values)
     method.stages(config)  # refuses what no stage can be trained with, before any work
     return config
@@ -200,8 +202,11 @@ def _parse(name: str, text: str, *, current: Any, type_args: tuple[Any, ...]) ->
     type_args: the arguments of the field's type: of `tuple[int, ...]` and `int | None` the first is `int`, of
     `Literal["a", "b"]` they are the choices.
     """
-    if isinstance(current, str) and type_args and text not in type_args:
-        raise InputError(f"{name}={text}: choose from: {', '.join(type_args)}")
+    if type_args and not isinstance(type_args[0], type):
+        choices = {str(choice): choice for choice in type_args}
+        if text not in choices:
+            raise InputError(f"{name}={text[: schema.LONGEST_SHOWN]}: choose from: {', '.join(choices)}")
+        return choices[text]
     if isinstance(current, File) and text and not Path(text).is_file():
         raise InputError(f"{name}={text}: there is no such file")
     try:

@@ -1,6 +1,5 @@
 """Trains a method with one recipe and seed on a data set, predicts its test images, and writes the record."""
 
-import math
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from bench.base import code_digest, method_names, progress
+from bench.base.errors import InputError
 from bench.base.provenance import provenance
 from bench.base.run_folder import RunFolder
 from bench.data import cards
@@ -44,7 +44,7 @@ class Run:
     def data(self) -> Card:
         """The card with images of the size that the recipe needs; InputError for a wrong recipe field."""
         recipe = method.recipe(method.load_method(self.name), self.card.name, self.changes)
-        return cards.at(self.card, recipe.input_size)
+        return cards.at(self.card, recipe.input_size, crops=bool(recipe.crops))
 
     def record_name(self, context: StageContext) -> str:
         """The name of the run's record without `.json`, and of its other files."""
@@ -75,7 +75,7 @@ def reproduce(run: Run, context: StageContext, folder: RunFolder, *, tensorboard
     module, card, processes = method.load_method(run.name), run.card, context.processes
     config = _fitting_recipe(run, module, context)
     keys = stage_cache.stage_keys(module, config, context, run.seed)
-    identity = _identity(run, module, context)
+    identity, context = _identity(run, module, context), context.of(config)
     code = code_digest.digest("bench.training.inference", "bench.scoring.thresholds", module.Model.__module__)
     key = stage_cache.content_digest(keys[-1], code, _protocol(card))
     path = folder.record(name := Path(record.file_name(identity)).stem)
@@ -118,7 +118,7 @@ def _fitting_recipe(run: Run, module: method.Method, context: StageContext, *, w
     """The recipe with batches that the training images fill; without: a changed field to leave unchanged."""
     changes = {name: value for name, value in run.changes.items() if name != without}
     config = method.recipe(module, run.card.name, changes)
-    return few_images.fitting_recipe(config, changes, context.store)
+    return few_images.fitting_recipe(config, changes, context.of(config).store)
 
 
 def _say_if_batches_are_smaller(run: Run, module: method.Method, config: Any) -> None:
@@ -167,23 +167,10 @@ def _score(card: Card, context: StageContext, logits_NC: NDArray[np.float32], fi
             logits_NC, labels_NC, profile=profile, top3=rules.top3, unspecified=rules.unspecified
         )
         ap_by_label = dict(zip(card.labels, values["AP"].tolist(), strict=True))
-        scores[profile] = _defined({**values, "AP": ap_by_label})
+        scores[profile] = metrics.defined({**values, "AP": ap_by_label})
         empty = doubts.empty_classes(logits_NC, labels_NC, profiles.get_profile(profile), rules)
         scores[profile] |= {"empty_classes": empty} if empty else {}
     return scores
-
-
-def _defined(values: dict[str, Any]) -> dict[str, Any]:
-    """The metrics that the profile defines; the AP of a label without positives becomes None."""
-    defined = {}
-    for name, value in values.items():
-        if name == "AP":
-            defined[name] = {label: None if math.isnan(ap) else ap for label, ap in value.items()}
-        elif isinstance(value, dict):
-            defined |= {name: group} if (group := _defined(value)) else {}
-        elif not math.isnan(value):
-            defined[name] = value
-    return defined
 
 
 def _data_and_recipe(card: Card, context: StageContext, config: Any) -> dict[str, Any]:
@@ -200,6 +187,7 @@ def _data_and_recipe(card: Card, context: StageContext, config: Any) -> dict[str
             "card": manifest["made_from"]["card"],
             **{name: manifest[name] for name in IDENTITY},
             "exif": manifest["exif"],
+            "resample": card.resample,
             "partial": manifest["partial"],
             **({"expected": expected} if expected not in ({}, images) else {}),
         },
@@ -235,7 +223,10 @@ def _variant(run: Run, module: method.Method, context: StageContext) -> str:
     """The changed fields on which the stages' keys depend, as `epochs=8,lr=0.01`."""
 
     def keys(without: str = "") -> list[str]:
-        config = _fitting_recipe(run, module, context, without=without)
+        try:
+            config = _fitting_recipe(run, module, context, without=without)
+        except InputError:  # a recipe that is refused without the field depends on it
+            return []
         return stage_cache.stage_keys(module, config, context, run.seed)
 
     all_keys, recipe = keys(), _fitting_recipe(run, module, context)

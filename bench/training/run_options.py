@@ -24,6 +24,15 @@ FIELD_HELP = {
     "trunk": ("NAME.TAG", "timm's name and tag (default: resnet101.tv_in1k)"),
     "trunk_weights": ("FILE", "weights of the trunk, instead of timm's"),
     "from_scratch": ("true|false", "train the trunk without pretrained weights"),
+    "variant": ("text|released", "SRN and SRN-att: all that the paper's text says, or its authors released"),
+    "start": ("NAME", "ResNet-101-semantic, MCAR: train on from resnet101's result, or from its trunk"),
+    "held_out": ("5|0", "percent of the training images for validation; 0: train on all, without a plateau"),
+    "main_lr": ("LR", "rate of the first stage (default: lr)"),
+    "attention_lr": ("LR", "rate of SRN's attention stage (default: lr)"),
+    "regularization_lr": ("LR", "rate of SRN's regularization stage (default: lr)"),
+    "joint_lr": ("LR", "rate of the last stage, if there are several (default: lr)"),
+    "batch_norm": ("KIND", "local, sync, groups (of norm_group images, as GPUs with so many) or frozen"),
+    "decay_norms": ("true|false", "weight decay of norms and biases too (default: true)"),
 }
 
 

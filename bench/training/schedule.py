@@ -35,14 +35,14 @@ class Plateau:
     waited: int = 0
     dropped: int = 0
 
-    def step(self, schedule: Schedule, *, epoch: int, loss: float) -> bool:
-        """Update the state with an epoch's held-out loss; returns whether the stage goes on.
+    def step(self, schedule: Schedule, *, epoch: int, loss: float | None) -> bool:
+        """Update the state with an epoch's held-out loss, if there is one; returns whether the stage goes on.
 
         >>> state, schedule = Plateau(lr=1e-3), Schedule(lr=1e-3, lr_min=1e-4, patience=1)
         >>> [state.step(schedule, epoch=i, loss=loss) for i, loss in enumerate((2.0, 2.0, 1.0, 1.0), start=1)]
         [True, True, True, False]
         """
-        if loss < self.best * (1 - schedule.threshold):
+        if loss is not None and loss < self.best * (1 - schedule.threshold):
             self.best, self.waited = loss, 0
         else:
             self.waited += 1

@@ -46,6 +46,10 @@ class StageContext:
     compiled: bool = False
     learned_here: set[str] = field(default_factory=set)
 
+    def of(self, config: Any) -> "StageContext":
+        """The context for a recipe, whose store holds no images out if the recipe trains on all."""
+        return self if config.held_out else dataclasses.replace(self, store=self.store.all_in_training)
+
 
 def stage_keys(method: Method, config: Any, context: StageContext, seed: int) -> list[str]:
     """A key for each stage: a digest of data, trunk, precision, code, seed, and the stages up to this one."""
@@ -59,6 +63,8 @@ def stage_keys(method: Method, config: Any, context: StageContext, seed: int) ->
     )
     if context.compiled:
         key = content_digest(key, "compiled")
+    if not config.held_out:
+        key = content_digest(key, "all training images")
     keys = []
     for stage in method.stages(config):
         facts = {name: value for name, value in vars(stage).items() if not callable(value)}

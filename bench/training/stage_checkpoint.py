@@ -36,10 +36,14 @@ class StagePosition:
 def best_epoch(history: Sequence[Mapping[str, Any]]) -> int:
     """The epoch with the highest held-out mAP; of equal ones, or without mAP, that with the lowest loss.
 
+    Without held-out images it is the last one.
+
     >>> maps = {1: 60.0, 2: 70.0}
     >>> best_epoch([{"epoch": n, "held_out_mAP": m, "held_out_loss": 2.0} for n, m in maps.items()])
     2
     """
+    if history[-1]["held_out_loss"] is None:
+        return int(history[-1]["epoch"])
     best_row = max(history, key=lambda row: (row["held_out_mAP"] or 0.0, -row["held_out_loss"]))
     return int(best_row["epoch"])
 

@@ -17,7 +17,7 @@ from bench.base.schema import Range, check_ranges
 from bench.training.schedule import Schedule
 
 Loss = Callable[[Any, Tensor, Tensor], tuple[Tensor, Tensor]]
-BatchNorm = Literal["local", "sync", "frozen"]
+BatchNorm = Literal["local", "sync", "groups", "frozen"]
 Select = Literal["last", "best"]
 
 
@@ -57,7 +57,9 @@ class Stage:
     on the held-out images after every epoch.
     epochs: the highest number; the schedule may end the stage earlier.
     batch_norm: trained parts use the statistics of each process's share of the batch ("local"), of the whole
-    batch ("sync"; on a single process the same as "local"), or keep their statistics unchanged ("frozen").
+    batch ("sync"; on a single process the same as "local"), of `norm_group` images at a time ("groups": as
+    "local" on as many processes as there are groups), or keep their statistics unchanged ("frozen").
+    decay_norms: the weight decay applies to the parameters with one axis too: those of norms, and biases.
     select: the result has the weights of the last epoch, or of the best one on the held-out images.
     settings: the fields of the recipe on which the result depends, besides those that are given here.
     """
@@ -74,6 +76,8 @@ class Stage:
     momentum: Annotated[float, Range(0, below=1)]
     weight_decay: Annotated[float, Range(0)]
     batch_norm: BatchNorm = "local"
+    norm_group: Annotated[int, Range(2)] = 24
+    decay_norms: bool = True
     select: Select = "last"
     settings: Mapping[str, object] = field(default_factory=dict)
 
@@ -145,12 +149,23 @@ def prepare(model: nn.Module, stage: Stage) -> None:
 
 
 def parameter_groups(model: nn.Module, stage: Stage) -> list[dict[str, Any]]:
-    """The optimizer's groups, one for each part in `trains`, with its factor on the learning rate."""
+    """The optimizer's groups, one for each part in `trains`, with its factor on the learning rate.
+
+    Without `decay_norms` a second one for each part has its norms and biases, without weight decay.
+    """
     groups: dict[str, list[nn.Parameter]] = {part: [] for part in stage.trains}
+    undecayed: dict[str, list[nn.Parameter]] = {part: [] for part in stage.trains}
     for name, parameter in model.named_parameters():
         if (part := trained_part(name, stage)) is not None:
-            groups[part].append(parameter)
-    return [{"params": groups[part], "factor": stage.trains[part]} for part in groups if groups[part]]
+            decays = stage.decay_norms or parameter.ndim > 1
+            (groups if decays else undecayed)[part].append(parameter)
+    factors = stage.trains
+    decayed = [{"params": groups[part], "factor": factors[part]} for part in groups if groups[part]]
+    return decayed + [
+        {"params": undecayed[part], "factor": factors[part], "weight_decay": 0.0}
+        for part in undecayed
+        if undecayed[part]
+    ]
 
 
 def learned(model: nn.Module, stage: Stage) -> Iterator[tuple[str, Tensor]]:

@@ -109,7 +109,7 @@ def test_for_an_empty_folder_the_missing_files_are_named(tmp_path: Path, name: s
         ("coco", {"train_json": 3}, "coco.toml: options.train_json must be text, not 3"),
         ("nuswide", {"keep": "some"}, "unknown options.keep 'some'; choose from: labelled-and-present, all"),
         ("voc2007", {"difficult": "yes"}, "choose from: unspecified, positive-in-training"),
-        ("wider", {"keep": "all"}, "wider.toml: format wider-json has no options; remove [options]"),
+        ("wider", {"keep": "all"}, "wider.toml: unknown key 'options.keep'"),
     ],
 )
 def test_a_wrong_option_is_named_with_the_choices(name: str, options: dict[str, Any], message: str):

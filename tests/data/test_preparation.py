@@ -390,7 +390,7 @@ class TestDigests:
         self, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ):
         first = go(coco(), source, tmp_path)
-        monkeypatch.setattr(shards, "resize", lambda pixels, side: decode.resize(pixels, side) // 2)
+        monkeypatch.setattr(shards, "resize", lambda pixels, side, _: decode.resize(pixels, side) // 2)
         monkeypatch.setattr(libraries, "versions", lambda: {"Pillow": "0.1"})
         second = preparation.prepare(coco(), source=source, data=tmp_path / "b")
         assert second.manifest["sources"] == first.manifest["sources"]
@@ -419,7 +419,7 @@ class TestDigests:
     ):
         with monkeypatch.context() as patched:
             patched.setattr(libraries, "versions", lambda: {"Pillow": "0.1"})
-            patched.setattr(shards, "resize", lambda pixels, side: decode.resize(pixels, side) // 2)
+            patched.setattr(shards, "resize", lambda pixels, side, _: decode.resize(pixels, side) // 2)
             patched.setattr(assembly, "assemble", lambda _: 1 / 0)
             with pytest.raises(ZeroDivisionError):
                 go(coco(), source, tmp_path)

@@ -2,7 +2,7 @@
 
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import pytest
 import torch
@@ -121,15 +121,16 @@ class TestEveryMethod:
         """A field that moves no stage's key would let a result be taken for that of another recipe.
 
         Under the equal budget, where the epochs of SRN's further stages count for all; `budget` itself
-        changes only a method that has not these stages; `terms` says where other fields' values came from.
+        changes only a method that has not these stages; `terms` and `variant` say where other fields' values
+        came from.
         """
-        module, usual = method.load_method(name), small_recipe(name, budget="equal")
+        module, usual = method.load_method(name), small_recipe(name, budget="equal", patience=None)
         for field, kind in schema.field_types(module.Config).items():
             changed = replace(usual, **{field: other(kind, getattr(usual, field))})
             moved = stage_cache.stage_keys(module, changed, context, 0) != stage_cache.stage_keys(
                 module, usual, context, 0
             )
-            assert moved or field in ("budget", "terms"), field
+            assert moved or field in ("budget", "terms", "variant"), field
 
     @pytest.mark.parametrize("card", ["coco", "demo", "of one's own"])
     def test_on_equal_terms_its_settings_are_those_of_resnet101(self, name: str, card: str):
@@ -177,18 +178,18 @@ def other(kind: Any, value: Any) -> Any:
         if isinstance(value, tuple) and OTHER[get_args(kind)[0]] not in limit:
             return (128,)
     parts = get_args(kind)
-    if isinstance(value, str) and parts:
+    if get_origin(kind) is Literal:
         return next(choice for choice in parts if choice != value)
     if isinstance(value, bool):
         return not value
     return (OTHER[parts[0]],) if isinstance(value, tuple) else OTHER[parts[0] if parts else kind]
 
 
-@pytest.mark.parametrize("name", ["srn", "srn_att"])
+@pytest.mark.parametrize("name", ["srn", "srn_att", "resnet101_semantic"])
 def test_the_first_stage_is_resnet101_trained_once_and_shared(name: str, context: StageContext):
     main = learn("resnet101", context)[0].state_dict()
     model, facts = learn(name, context)
-    assert [stage["reused"] for stage in facts] == [True, False, False, False]
+    assert [stage["reused"] for stage in facts] == [True, *([False] * (len(facts) - 1))]
     elsewhere = replace(context, folder=context.folder / "elsewhere", learned_here=set())
     alone, _ = learn(name, elsewhere)
     assert all(torch.equal(model.state_dict()[key], tensor) for key, tensor in alone.state_dict().items())
@@ -208,6 +209,37 @@ def test_the_equal_budget_gives_every_method_as_many_epochs_as_srn(name: str):
     method_stages = method.load_method(name).stages(small_recipe(name, budget="equal"))
     totals = {sum(stage.epochs for stage in trainings(method_stages))}
     assert totals == {sum(SMALL[field] for field in SMALL if field.endswith("epochs"))}
+
+
+@pytest.mark.parametrize(
+    ("start", "budget", "epochs"),
+    [
+        ("resnet101", "paper", {"main": 30, "joint": 10}),  # 10 more than ResNet-101, 20 fewer than SRN
+        ("resnet101", "equal", {"main": 30, "joint": 30}),
+        ("imagenet", "paper", {"main": 30}),
+        ("imagenet", "equal", {"main": 30, "further": 30}),
+    ],
+)
+def test_the_semantic_baseline_starts_from_resnet101_or_from_imagenet(
+    start: str, budget: str, epochs: dict[str, int]
+):
+    module = method.load_method("resnet101_semantic")
+    config = method.recipe(module, "coco", {"start": start, "budget": budget, "terms": "equal"})
+    method_stages = trainings(module.stages(config))
+    assert {stage.name: stage.epochs for stage in method_stages} == epochs
+    assert method_stages[0].owner == ("methods.resnet101" if start == "resnet101" else module.__name__)
+    assert method.recipe(module, "coco").start == "resnet101"
+
+
+def test_the_semantic_baselines_first_logits_are_those_of_the_trained_resnet101(context: StageContext):
+    """Before its own stage has changed them."""
+    images = torch.randn(2, 3, 64, 64)
+    trained: Any = learn("resnet101", context)[0].eval()
+    semantic: Any = build("resnet101_semantic", context)[0].eval()
+    semantic.load_state_dict(trained.state_dict(), strict=False)
+    with torch.no_grad():
+        assert torch.equal(semantic.main_logits(images), trained.logits(images))
+        assert not torch.equal(semantic.logits(images), trained.logits(images))
 
 
 def test_the_equal_budget_shares_the_first_stage_with_the_papers(context: StageContext):

@@ -156,7 +156,7 @@ class TestEquations:
         one, two, three = (layer for layer in model.relations if isinstance(layer, nn.Linear))
         for layer in (one, two):
             hidden = torch.relu(hidden @ layer.weight.T + layer.bias)
-        torch.testing.assert_close(model.classify(features), hidden @ three.weight.T + three.bias)
+        torch.testing.assert_close(model.relate(features), hidden @ three.weight.T + three.bias)
 
     def test_resnet107_begins_as_resnet101(self):
         """The new blocks are the identity until they have learned something."""

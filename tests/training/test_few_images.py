@@ -15,7 +15,8 @@ from methods.srn import Config
 
 
 def store(fitted: int, held_out: int = 3) -> Any:
-    return SimpleNamespace(fitted=np.arange(fitted), held_out=range(held_out), folder=Path("data/pets"))
+    facts = {"folder": Path("data/pets"), "trains_on_all": False}
+    return SimpleNamespace(fitted=np.arange(fitted), held_out=range(held_out), **facts)
 
 
 @pytest.mark.parametrize(("images", "batch_size"), [(46, 46), (96, 96), (5000, 96), (2, 2)])
@@ -35,7 +36,8 @@ def test_a_single_image_cannot_be_trained_on():
 
 def test_without_held_out_images_the_message_says_how_to_get_some():
     message = (
-        "none of the 46 training images in data/pets is held out, .*: python -m bench.prepare --dataset pets"
+        "none of the 46 training images in data/pets is held out, .*: python -m bench.prepare --dataset pets;"
+        " to train on all, add --set held_out=0 --set patience=none$"
     )
     with pytest.raises(InputError, match=message):
         require_images(store(46, 0), 2)

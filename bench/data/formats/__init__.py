@@ -30,7 +30,7 @@ class Sample:
     image: a file, which may be missing, or uint8 pixels (H, W, 3). labels_C: 1, 0 or -1; bench.scoring says
     what they mean. group: images of the same group are held out for validation together; "": the id. box:
     (left, top, width, height) in pixels, the part of the image to use, as in the original annotations; it may
-    extend beyond the image and is then clipped; None: the whole image.
+    extend beyond the image and is then clipped; None: the whole image. square: see `decode.crop`.
     """
 
     id: str
@@ -38,6 +38,7 @@ class Sample:
     labels_C: NDArray[np.int8]
     group: str = ""
     box: tuple[float, float, float, float] | None = None
+    square: bool = False
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,16 @@ Labels are 1 (positive), -1 (negative) and 0 (unspecified), as in the original f
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.base.errors import InputError
+from bench.base.schema import Range
+from bench.data import formats
 from bench.data.cards import Card
 from bench.data.formats import Sample, _source
 
@@ -18,10 +21,21 @@ from bench.data.formats import Sample, _source
 PARTS = {"train": ("trainval", ("train", "val")), "test": ("test", ("test",))}
 
 
+@dataclass(frozen=True)
+class Options:
+    """The card's [options]; the paper gives neither, and its boxes may have been used as they are.
+
+    margin: added to a person's box on each side, as a share of its width or height. squash: a box is resized
+    to a square whatever its shape; false: it is extended to a square first (see `decode.crop`).
+    """
+
+    margin: Annotated[float, Range(0, 2)] = 0.0
+    squash: bool = True
+
+
 def read(card: Card, split: str, source: Path | None) -> Iterator[Sample]:
     """The split's persons in the order of its JSON file; the id is `<photograph>#<person, from 0>`."""
-    if card.options:
-        raise InputError(f"{card.file}: format wider-json has no options; remove [options]")
+    options = formats.options(Options, card)
     root = _source.folder(card, source)
     name, parts = PARTS[split]
     file = f"wider_attribute_{name}.json"
@@ -38,13 +52,22 @@ def read(card: Card, split: str, source: Path | None) -> Iterator[Sample]:
             where = f"{path}: person {index} of {photograph}"
             labels_C = _labels(person, len(card.labels), where)
             values.update(labels_C.tolist())
-            box = _source.box(person.get("bbox"), where=where)
-            yield Sample(f"{photograph}#{index}", folder / photograph, labels_C, group=photograph, box=box)
+            box = _extended(_source.box(person.get("bbox"), where=where), options.margin)
+            facts: dict[str, Any] = {"group": photograph, "box": box, "square": not options.squash}
+            yield Sample(f"{photograph}#{index}", folder / photograph, labels_C, **facts)
     if 0 in values and -1 not in values:
         raise InputError(
             f"{path}: attributes are 1 and 0, none is -1; 0 means unspecified, and is not evaluated: write -1"
             " for attributes that a person has not"
         )
+
+
+def _extended(box: tuple[float, float, float, float], margin: float) -> tuple[float, float, float, float]:
+    """The box with a margin on each side, as a share of its width or height."""
+    left, top, width, height = box
+    if not margin:
+        return box
+    return left - margin * width, top - margin * height, (1 + 2 * margin) * width, (1 + 2 * margin) * height
 
 
 def _same_attributes(card: Card, content: Any, path: Path) -> None:
