@@ -16,9 +16,11 @@ def fit(model: nn.Module, card: Card, context: StageContext, file: Path) -> dict
     """Write the predictions of the held-out images to the file; returns the record's key `thresholds`.
 
     Every process predicts; only the first one writes, and the others return nothing. The test images take no
-    part.
+    part. Where the recipe holds nothing out (`held_out=0`) nothing is fitted, written or returned.
     """
     store, rules = context.store, card.evaluation
+    if not len(store.held_out):
+        return {}
     pixels = stage_cache.input_transform(model, context)
     logits_NC = inference.predict(model, store.held_out, pixels, processes=context.processes)
     if not context.processes.is_main:
