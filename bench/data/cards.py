@@ -102,6 +102,11 @@ def base(name: str) -> str:
     return name.partition("@")[0]
 
 
+def card_file(name: str) -> Path:
+    """The file of a data set's card, whether it exists or not."""
+    return CARDS / f"{base(name)}.toml"
+
+
 def load_card(name: str) -> Card:
     """The card `datasets/<name>.toml`; `<name>@option=value,...` is the same card with these options changed.
 
@@ -117,7 +122,7 @@ def load_card(name: str) -> Card:
         raise InputError(f"{given} is not option=value, as in nuswide@keep=all")
     options = dict(change.split("=", 1) for change in changes)
     size = options.pop("size", None)
-    card = read(CARDS / f"{base(name)}.toml", changes=options)
+    card = read(card_file(name), changes=options)
     if size is None:
         return card
     if not (size.isdecimal() and size.strip("0")):
