@@ -13,6 +13,7 @@ from bench.base.errors import InputError, unknown
 from bench.base.paths import CARDS
 from bench.base.protocol import Evaluation
 from bench.base.schema import Range
+from bench.data.known_labels import Known, with_known
 
 Count = Annotated[int, Range(0, 10**9)]
 Side = Annotated[int, Range(8, 4096)]  # pixels
@@ -65,7 +66,7 @@ class Card:
     and `runs/`. obtain: how to get the original files and how to arrange them in the source folder, as an
     instruction that continues a sentence. not_offered: the files that the archives do not contain; "": none.
     exif: whether photographs are turned as their EXIF orientation says, in the store and in use; boxes refer
-    to the pixels as stored.
+    to the pixels as stored. known: of a variant in which only a part of the training labels is known.
     """
 
     name: str
@@ -85,6 +86,7 @@ class Card:
     obtain: str = ""
     archives: tuple[Archive, ...] = ()
     not_offered: str = ""
+    known: Known | None = None
 
     @property
     def file(self) -> str:
@@ -110,8 +112,8 @@ def card_file(name: str) -> Path:
 def load_card(name: str) -> Card:
     """The card `datasets/<name>.toml`; `<name>@option=value,...` is the same card with these options changed.
 
-    Every card also has the option `size`: see `at`. For an unknown name or option, InputError lists those
-    that exist.
+    Every card also has the options `size`, see `at`, and `known` and `known_seed`, see `with_known`. For an
+    unknown name or option, InputError lists those that exist.
     """
     if base(name) not in names():
         raise unknown("data set", base(name), names())
@@ -121,8 +123,8 @@ def load_card(name: str) -> Card:
         given = f"data set {shown}: {wrong[0][:LONGEST_CHANGE]!r}"
         raise InputError(f"{given} is not option=value, as in nuswide@keep=all")
     options = dict(change.split("=", 1) for change in changes)
-    size = options.pop("size", None)
-    card = read(card_file(name), changes=options)
+    size, known, known_seed = (options.pop(name, None) for name in ("size", "known", "known_seed"))
+    card = with_known(read(card_file(name), changes=options), known, known_seed)
     if size is None:
         return card
     if not (size.isdecimal() and size.strip("0")):
@@ -159,6 +161,8 @@ def _name(file: str, options: Sequence[str]) -> str:
 def read(path: Path, *, changes: Mapping[str, str] | None = None) -> Card:
     """The card in a file, with some options changed; InputError names the file and the wrong key or value."""
     table = structured_files.read_toml(path)
+    if "known" in table:
+        raise InputError(f"{path.name}: known is no key of a card; say it in commands: NAME@known=0.1")
     try:
         changed = _change(table.get("options", {}), changes or {})
         card: Card = schema.build(Card, {"name": _name(path.name, changed), **table}, where="")
@@ -205,4 +209,6 @@ def store_digest(card: Card) -> str:
         parts.append("no test labels")
     if card.exif == "turn":
         parts.append("turned as EXIF says")
+    if card.known:
+        parts.append(vars(card.known))
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=vars).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Read the labels of pictures that lie in a folder per label; equal files in several of them are one picture."""
+"""Read the labels of pictures that lie in a folder per label; equal files in several are one picture."""
 
 from collections.abc import Sequence
 

@@ -5,6 +5,7 @@ The names of the pictures that are there decide; where they leave two readings, 
 
 import csv
 import io
+import re
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -14,20 +15,8 @@ from bench.base.errors import InputError, unknown
 from bench.data.own_pictures.picture_folder import PictureFolder, has_image_suffix
 
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|"}
-HEADING_WORDS = frozenset(
-    [
-        "file",
-        "filename",
-        "file_name",
-        "filepath",
-        "file_path",
-        "path",
-        "image",
-        "images",
-        "image_name",
-        "image_id",
-    ]
-    + ["image_path", "img", "img_name", "img_id", "name", "id", "photo", "picture"]
+HEADING_WORDS = re.compile(
+    r"(image|img|file|photo|picture)s?[ _]?(id|name|path|file)?|path|name|id", re.IGNORECASE
 )
 SAMPLE = 1000  # records from which separator and columns are found out
 LONGEST_CELL = 1 << 27  # characters
@@ -206,7 +195,7 @@ def _has_heading(path: Path, rows: list[list[str]], image: int, pictures: Pictur
     if has_image_suffix(first) or pictures.has(first):
         return False
     others = [row[image] for row in rows[1:SAMPLE] if image < len(row)]
-    if first.casefold() in HEADING_WORDS or any(map(has_image_suffix, others)):
+    if HEADING_WORDS.fullmatch(first) or any(map(has_image_suffix, others)):
         return True
     raise InputError(
         f"{path}: the first line, {lists.in_line(rows[0])}, may be a heading or a picture that is missing;"

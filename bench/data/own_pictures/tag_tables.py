@@ -19,6 +19,7 @@ TAG_SEPARATORS = (*SEPARATORS, "space", "none")
 POSITIVE = ("1", "1.0", "true", "yes")
 NEGATIVE = ("0", "0.0", "false", "no")
 DOUBTFUL = ("empty", "?", "-1", "-1.0", "nan", "na", "n/a", "null", "none")
+LIST_WIDTH = 2  # columns of a heading under which a row may have further cells, a tag each
 SPLITS = {"train": TRAIN, "training": TRAIN, "test": TEST, "testing": TEST}
 
 
@@ -27,6 +28,7 @@ def read_tags(path: Path, pictures: PictureFolder, options: TableOptions) -> Tag
     table = read_table(path, pictures, options)
     columns = _columns_of_labels(table, options)
     layout = options.layout or _layout(table, columns, options)
+    _refuse_longer_rows(table, layout)
     read = {"columns": _from_columns, "list": _from_lists, "pairs": _from_pairs}[layout]
     labels, labels_NC = read(table, columns, options)
     groups = table.cells(table.column(options.group_column)) if options.group_column else []
@@ -36,6 +38,18 @@ def read_tags(path: Path, pictures: PictureFolder, options: TableOptions) -> Tag
     if options.split_column:
         tags.splits = _splits(table, table.column(options.split_column))
     return tags
+
+
+def _refuse_longer_rows(table: Table, layout: str) -> None:
+    """Raise InputError for a row with more cells than the heading, unless these are tags."""
+    if not table.heading or (layout == "list" and table.width <= LIST_WIDTH):
+        return
+    for line, row in zip(table.lines, table.rows, strict=True):
+        if any(row[table.width :]):
+            raise InputError(
+                f"{table.path}: line {line} has {len(row)} cells, the heading {table.width}; a cell that holds"
+                " the separator must stand in quotation marks"
+            )
 
 
 def _columns_of_labels(table: Table, options: TableOptions) -> list[int]:
@@ -57,9 +71,11 @@ def _titles(table: Table, columns: Iterable[int] | None = None) -> list[str]:
 
 def _layout(table: Table, columns: Sequence[int], options: TableOptions) -> str:
     """How the labels stand in the columns, or an InputError that says which option decides."""
+    if options.label_columns:
+        return "columns"
     text = [column for column in columns if not _is_binary(table, column, options)]
-    is_ragged = len({len(row) for row in table.rows}) > 1 and len(table.heading) in (0, 2)
-    if options.label_columns or (not text and len(columns) > 1 and not is_ragged):
+    is_ragged = len({len(row) for row in table.rows}) > 1 and len(table.heading) in (0, LIST_WIDTH)
+    if not text and len(columns) > 1 and not is_ragged:
         return "columns"
     if len(columns) == 1 and not text and not options.tags_column:
         raise InputError(
@@ -71,14 +87,15 @@ def _layout(table: Table, columns: Sequence[int], options: TableOptions) -> str:
     if len(columns) > 1:
         raise InputError(
             f"{table.path} has {len(columns)} columns beside the picture's, and {table.title(text[0])} is not"
-            f" 0 and 1 (it has {_example(table, text[0])!r}); say which hold labels: --tags-column NAME (lists"
-            " of tags), --label-columns NAME NAME (0 and 1), or --ignore-columns NAME"
+            f" 0 and 1 (it has {_example(table, text[0])!r}); say what holds labels: --tags-column NAME (a"
+            " list of tags), --label-columns NAME NAME (0 and 1), --layout list (a tag in each cell), or what does"
+            " not: --ignore-columns NAME"
         )
     is_repeated = len(set(table.cells(table.image))) < len(table.rows)
     if is_repeated and any(mark in cell for cell in table.cells(columns[0]) for mark in SEPARATORS.values()):
         raise InputError(
             f"{table.path} names pictures several times, and {table.title(columns[0])} has lists; say"
-            " --layout pairs if every cell is one label, or --layout list if the lists of a picture are to be joined"
+            " --layout pairs if a cell is one label, or --layout list to join the lists of a picture"
         )
     return "pairs" if is_repeated else "list"
 
@@ -96,7 +113,7 @@ def _is_binary(table: Table, column: int, options: TableOptions) -> bool:
     words = {_word(cell) for cell in table.cells(column)}
     given = {*map(str.lower, (*options.positive, *options.negative, *options.unknown))}
     sure = {*POSITIVE, *NEGATIVE, *given}
-    return words <= {*sure, *DOUBTFUL} and bool(words & sure)
+    return words <= {*sure, *DOUBTFUL} and (bool(words & sure) or not words <= {"empty"})
 
 
 def _from_columns(
@@ -108,8 +125,12 @@ def _from_columns(
     if twice := [label for label, number in Counter(labels).items() if number > 1]:
         raise InputError(f"{table.path}: several columns are called {twice[0]!r}; rename or remove one")
     values = dict.fromkeys(POSITIVE, 1) | dict.fromkeys(NEGATIVE, -1)
-    for given, value in ((options.positive, 1), (options.negative, -1), (options.unknown, 0)):
-        values |= {word.lower(): value for word in given}
+    given: dict[str, int] = {}
+    for words_of_value, value in ((options.positive, 1), (options.negative, -1), (options.unknown, 0)):
+        for word in map(str.lower, words_of_value):
+            if given.setdefault(word, value) != value:
+                raise InputError(f"cells {word!r} are given two meanings; give one")
+    values |= given
     labels_NC = np.empty((len(table.rows), len(columns)), np.int8)
     for c, column in enumerate(columns):
         words = list(map(_word, table.cells(column)))
@@ -131,8 +152,8 @@ def _strange(table: Table, row: int, column: int, word: str) -> InputError:
         meaning = f"not known: --unknown={given}, or not in the picture: --negative={given}"
         return InputError(f"{where} is {shown}; say what such cells mean: {meaning}")
     return InputError(
-        f"{where} is {shown}, neither 0 nor 1; say what such cells mean: --positive={given}, --negative={given}"
-        f" or --unknown={given}; or leave the column out: --ignore-columns {_quoted(table, column)}"
+        f"{where} is {shown}, neither 0 nor 1; say what such cells mean: --positive={given},"
+        f" --negative={given} or --unknown={given}; or use no such column: --ignore-columns {_quoted(table, column)}"
     )
 
 

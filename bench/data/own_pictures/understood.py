@@ -1,4 +1,4 @@
-"""Say in lines of text what was understood of own pictures: how they are read, labels, sets, what is not used."""
+"""Say in lines of text what was understood of own pictures: how they are read, labels and sets."""
 
 from pathlib import Path
 
