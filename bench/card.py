@@ -9,6 +9,7 @@ find them. If no train and test set is given, the test set is drawn by a hash of
 """
 
 import argparse
+import contextlib
 import math
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,8 @@ def main(argv: list[str] | None = None) -> int:
         drawn_split.drop_rare(listed, args.min_images)
     drawn_split.split(listed, pictures.root, share=args.test_share, seed=args.seed)
     folder = args.data / f"{args.dataset}.source"
-    print(understood.describe(listed, tags.origin, all_in=None if args.show else folder))
+    with contextlib.suppress(BrokenPipeError):  # the card is written although `head` has seen enough
+        print(understood.describe(listed, tags.origin, all_in=None if args.show else folder), flush=True)
     if args.show:
         print("nothing written, because of --show")
         return 0

@@ -23,8 +23,8 @@ class Tags:
     origin: the source's name in messages. names: of the pictures, as the source writes them. labels_NC: 1
     positive, -1 negative, 0 unknown. groups, splits: by picture, or empty; group "": the picture alone.
     folders: the folder, seen from that of the pictures, in which each name is looked for first, or empty.
-    joins: whether several rows of one picture are joined; if not, they must say the same. said: what was
-    found out about the source.
+    joins: whether several rows of one picture are joined; if not, they must say the same. also_used:
+    files that are used under another name. said: what was found out about the source.
     """
 
     origin: str
@@ -35,6 +35,7 @@ class Tags:
     splits: list[str] = field(default_factory=list)
     folders: list[str] = field(default_factory=list)
     joins: bool = False
+    also_used: list[str] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
 
     @property

@@ -50,7 +50,7 @@ def _labels(path: Sequence[str], level: str) -> list[str]:
 def _are_splits(outermost: set[str], given: str, root: str) -> bool:
     names = {name.lower() for name in outermost}
     known = {*SPLIT_FOLDERS, *OTHER_SPLITS}
-    if given == "no" or (not given and not names & known):
+    if given == "no" or (not given and not names <= known):
         return False
     if not given:
         raise InputError(
@@ -75,5 +75,6 @@ def _as_one(tags: Tags, pictures: PictureFolder) -> Tags:
         )
         if both := [f"{a} = {b}" for a, b in first.items() if sets.get(a) != sets.get(b)]:
             raise InputError(f"{len(both):,} pictures are both in train and in test:{lists.as_lines(both)}")
+        tags.also_used = list(first)
         tags.names = [first.get(name, name) for name in tags.names]
     return tags

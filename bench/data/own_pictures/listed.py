@@ -44,6 +44,7 @@ def list_pictures(tags: Tags, pictures: PictureFolder, *, allow_partial: bool = 
 
     allow_partial: leave out names without a picture and files that are no images, instead of an InputError.
     """
+    _check_labels(tags)
     files, said = _files(tags, pictures)
     missing = [name for name, file in zip(tags.names, files, strict=True) if file is None]
     rows: dict[str, list[int]] = defaultdict(list)
@@ -66,7 +67,7 @@ def list_pictures(tags: Tags, pictures: PictureFolder, *, allow_partial: bool = 
     names = [name for name in names if name not in bad]
     if not names:
         raise InputError(f"{tags.origin} names no picture in {pictures.root} that can be used")
-    left_out["not named, so not used"] = sorted({*pictures.images} - {*rows})
+    left_out["not named, so not used"] = sorted({*pictures.images} - {*rows} - {*tags.also_used})
     said += _repeated(tags, rows)
     listed = Listed(tags.labels, names, *_joined(tags, [rows[name] for name in names]))
     listed.rows = [
@@ -75,6 +76,16 @@ def list_pictures(tags: Tags, pictures: PictureFolder, *, allow_partial: bool = 
     listed.left_out = {reason: entries for reason, entries in left_out.items() if entries}
     listed.said = [*tags.said, *said]
     return listed
+
+
+def _check_labels(tags: Tags) -> None:
+    if not tags.labels:
+        raise InputError(f"{tags.origin} gives no picture a label; check where the labels are")
+    if wrong := [label for label in tags.labels if not label.strip() or not label.isprintable()]:
+        raise InputError(
+            f"{tags.origin}: label {wrong[0]!r} is empty or has characters that cannot be printed, as a line"
+            " break; rename it"
+        )
 
 
 def _shown(tags: Tags, index: int) -> str:

@@ -47,8 +47,8 @@ def _refuse_longer_rows(table: Table, layout: str) -> None:
     for line, row in zip(table.lines, table.rows, strict=True):
         if any(row[table.width :]):
             raise InputError(
-                f"{table.path}: line {line} has {len(row)} cells, the heading {table.width}; a cell that holds"
-                " the separator must stand in quotation marks"
+                f"{table.path}: line {line} has {len(row)} cells, the heading {table.width}; if a cell holds"
+                " the separator, it must stand in quotation marks"
             )
 
 
@@ -77,7 +77,7 @@ def _layout(table: Table, columns: Sequence[int], options: TableOptions) -> str:
     is_ragged = len({len(row) for row in table.rows}) > 1 and len(table.heading) in (0, LIST_WIDTH)
     if not text and len(columns) > 1 and not is_ragged:
         return "columns"
-    if len(columns) == 1 and not text and not options.tags_column:
+    if len(columns) == 1 and not (text or options.tags_column) and {"0", "1"} & {*table.cells(columns[0])}:
         raise InputError(
             f"{table.path}: {table.title(columns[0])} holds only 0 and 1: say --layout columns if it is one"
             " label that a picture has or has not, or --layout pairs if 0 and 1 are two labels"
@@ -88,8 +88,8 @@ def _layout(table: Table, columns: Sequence[int], options: TableOptions) -> str:
         raise InputError(
             f"{table.path} has {len(columns)} columns beside the picture's, and {table.title(text[0])} is not"
             f" 0 and 1 (it has {_example(table, text[0])!r}); say what holds labels: --tags-column NAME (a"
-            " list of tags), --label-columns NAME NAME (0 and 1), --layout list (a tag in each cell), or what does"
-            " not: --ignore-columns NAME"
+            " list of tags), --label-columns NAME NAME (0 and 1), --layout list (a tag in each cell), or what"
+            " does not: --ignore-columns, --group-column or --split-column NAME"
         )
     is_repeated = len(set(table.cells(table.image))) < len(table.rows)
     if is_repeated and any(mark in cell for cell in table.cells(columns[0]) for mark in SEPARATORS.values()):
@@ -113,7 +113,7 @@ def _is_binary(table: Table, column: int, options: TableOptions) -> bool:
     words = {_word(cell) for cell in table.cells(column)}
     given = {*map(str.lower, (*options.positive, *options.negative, *options.unknown))}
     sure = {*POSITIVE, *NEGATIVE, *given}
-    return words <= {*sure, *DOUBTFUL} and (bool(words & sure) or not words <= {"empty"})
+    return words <= {*sure, *DOUBTFUL}
 
 
 def _from_columns(
@@ -153,7 +153,7 @@ def _strange(table: Table, row: int, column: int, word: str) -> InputError:
         return InputError(f"{where} is {shown}; say what such cells mean: {meaning}")
     return InputError(
         f"{where} is {shown}, neither 0 nor 1; say what such cells mean: --positive={given},"
-        f" --negative={given} or --unknown={given}; or use no such column: --ignore-columns {_quoted(table, column)}"
+        f" --negative={given} or --unknown={given}; or without it: --ignore-columns {_quoted(table, column)}"
     )
 
 
