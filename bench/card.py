@@ -62,6 +62,7 @@ def _tags(args: argparse.Namespace, pictures: PictureFolder) -> Tags:
             "say where the labels are, in one way: --tags FILE (a table), --label-folders (a folder for each"
             " label) or --coco FILE (an export in the JSON layout of MS-COCO)"
         )
+    _refuse_options_of_others(args)
     if args.label_folders:
         return read_folders(pictures, level=args.label_level, split_folders=args.split_folders)
     if args.coco:
@@ -70,6 +71,19 @@ def _tags(args: argparse.Namespace, pictures: PictureFolder) -> Tags:
     given_options: dict[str, Any] = {name: _frozen(getattr(args, name)) for name in names}
     options = TableOptions(**given_options)
     return read_tags(args.tags, pictures, options)
+
+
+def _refuse_options_of_others(args: argparse.Namespace) -> None:
+    """Raise InputError for an option that the given source of labels does not have."""
+    names = {
+        "--tags": (*TableOptions.__dataclass_fields__,),
+        "--label-folders": ("label_level", "split_folders"),
+        "--coco": ("test_coco",),
+    }
+    for source, options in names.items():
+        for name in options if not getattr(args, source[2:].replace("-", "_")) else ():
+            if getattr(args, name):
+                raise InputError(f"--{name.replace('_', '-')} needs {source}; leave it out")
 
 
 def _frozen(value: str | list[str]) -> str | tuple[str, ...]:

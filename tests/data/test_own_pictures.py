@@ -275,6 +275,19 @@ class TestATableIsRefused:
         assert "--tags FILE (a table), --label-folders" in refused(tmp_path, *words)
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--label-folders", "--group-column", "who"), "--group-column needs --tags; leave it out"),
+        (("--tags", "x.csv", "--test-coco", "x.json"), "--test-coco needs --coco; leave it out"),
+        (("--coco", "x.json", "--label-level", "first"), "--label-level needs --label-folders; leave it out"),
+    ],
+)
+@pytest.mark.usefixtures("photos")
+def test_an_option_of_another_source_is_refused(tmp_path: Path, words: Any, message: str):
+    assert refused(tmp_path, *words) == message
+
+
 @pytest.mark.usefixtures("photos")
 def test_labels_that_differ_by_case_or_blanks_are_said(tmp_path: Path, capsys: Any):
     lines = [*(f"photo {n}.jpg,Sea Side" for n in range(12)), *(f"photo {n}.jpg,seaside" for n in range(12))]

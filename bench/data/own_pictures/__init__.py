@@ -37,8 +37,3 @@ class Tags:
     joins: bool = False
     also_used: list[str] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
-
-    @property
-    def is_partly_unknown(self) -> bool:
-        """Whether a label of a picture is not known."""
-        return bool((self.labels_NC == 0).any())

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.base import structured_files
 from bench.base.atomic_files import write_atomically
 from bench.base.errors import InputError
 from bench.data import cards
@@ -40,7 +41,7 @@ def check_name(name: str, *, replace: bool) -> Path:
         )
     path = cards.card_file(name)
     if path.exists():
-        if not path.read_text(encoding="utf-8").startswith(HEAD):
+        if not structured_files.read_text(path).startswith(HEAD):
             raise InputError(
                 f"{path} exists already and was not made by bench.card; give another --dataset NAME"
             )

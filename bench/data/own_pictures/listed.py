@@ -1,6 +1,6 @@
 """Find the picture of every row of a source of labels; join or compare the rows of one picture."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -30,13 +30,6 @@ class Listed:
     rows: list[str] = field(default_factory=list)
     left_out: dict[str, list[str]] = field(default_factory=dict)
     said: list[str] = field(default_factory=list)
-
-    def take(self, indices_M: NDArray[np.int64]) -> None:
-        """Keep only these pictures."""
-        self.files = [self.files[index] for index in indices_M]
-        self.groups = [self.groups[index] for index in indices_M]
-        self.splits = [self.splits[index] for index in indices_M] if self.splits else []
-        self.labels_NC = self.labels_NC[indices_M]
 
 
 def list_pictures(tags: Tags, pictures: PictureFolder, *, allow_partial: bool = False) -> Listed:
@@ -174,8 +167,3 @@ def alike(labels: tuple[str, ...]) -> list[str]:
     for label in labels:
         by_key["".join(key(label).split())].append(repr(label))
     return [" and ".join(same) for same in by_key.values() if len(same) > 1]
-
-
-def counts(listed: Listed) -> Counter[str]:
-    """The number of pictures with each label."""
-    return Counter(dict(zip(listed.labels, (listed.labels_NC == 1).sum(axis=0).tolist(), strict=True)))
