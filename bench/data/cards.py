@@ -3,22 +3,23 @@
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from bench.base import schema, structured_files
 from bench.base.errors import InputError, unknown
 from bench.base.paths import CARDS
 from bench.base.protocol import Evaluation
 from bench.base.schema import Range
+from bench.data import card_options
+from bench.data.card_options import Resample
+from bench.data.known_labels import Known
 
 Count = Annotated[int, Range(0, 10**9)]
 Side = Annotated[int, Range(8, 4096)]  # pixels
 LONGEST_CHANGE = 100  # characters of an option's value: it becomes part of a folder's name
-Resample = Literal["antialiased", "bilinear"]
-SHARED_OPTIONS = ("size", "train_size", "resample")  # of every card, besides those in its [options]
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,8 @@ class Card:
     instruction that continues a sentence. not_offered: the files that the archives do not contain; "": none.
     exif: whether photographs are turned as their EXIF orientation says, in the store and in use; boxes refer
     to the pixels as stored. resample: how images are resized, in the store and in use: Pillow's antialiased
-    bilinear filter, or plain bilinear interpolation, as Caffe and OpenCV do it.
+    bilinear filter, or plain bilinear interpolation, as Caffe and OpenCV do it. known: of a variant in which
+    only a part of the training labels is known.
     """
 
     name: str
@@ -89,6 +91,7 @@ class Card:
     obtain: str = ""
     archives: tuple[Archive, ...] = ()
     not_offered: str = ""
+    known: Known | None = None
 
     @property
     def file(self) -> str:
@@ -107,16 +110,21 @@ def base(name: str) -> str:
 
 
 def variant(name: str) -> str:
-    """A data set's options but `size`, which chooses no image: `keep=all` of `nuswide@keep=all,size=448`."""
+    """A data set's options without the sizes of images: `keep=all` of `nuswide@keep=all,size=448`."""
     options = name.partition("@")[2].split(",")
-    return ",".join(option for option in options if not option.startswith("size="))
+    return ",".join(option for option in options if option.partition("=")[0] not in card_options.SIZES)
+
+
+def card_file(name: str) -> Path:
+    """The file of a data set's card, whether it exists or not."""
+    return CARDS / f"{base(name)}.toml"
 
 
 def load_card(name: str) -> Card:
     """The card `datasets/<name>.toml`; `<name>@option=value,...` is the same card with these options changed.
 
-    Every card also has the options `size` and `train_size`, the sides of stored test and training images (see
-    `at`), and `resample`. For an unknown name or option, InputError lists those that exist.
+    Every card also has the options of `bench.data.card_options`. For an unknown name or option, InputError
+    lists those that exist.
     """
     if base(name) not in names():
         raise unknown("data set", base(name), names())
@@ -126,45 +134,8 @@ def load_card(name: str) -> Card:
         given = f"data set {shown}: {wrong[0][:LONGEST_CHANGE]!r}"
         raise InputError(f"{given} is not option=value, as in nuswide@keep=all")
     options = dict(change.split("=", 1) for change in changes)
-    shared = {option: options.pop(option) for option in SHARED_OPTIONS if option in options}
-    card = read(CARDS / f"{base(name)}.toml", changes=options)
-    card = _resampled(card, shared.pop("resample", card.resample))
-    sides = {option: _pixels(name, option, text) for option, text in shared.items()}
-    card = at(card, sides.get("size", card.sizes.test))
-    return _with_train_size(card, sides.get("train_size", card.sizes.train))
-
-
-def _pixels(name: str, option: str, text: str) -> int:
-    if not (text.isdecimal() and text.strip("0")):
-        wrong = f"data set {name}: {option}={text} is not a number of pixels"
-        raise InputError(f"{wrong}; write it as in {option}=448")
-    return int(text)
-
-
-def _resampled(card: Card, how: str) -> Card:
-    """The card with images resized in this way; InputError for an unknown one."""
-    if how not in get_args(Resample):
-        raise unknown("resample", how, get_args(Resample))
-    return card if how == card.resample else _renamed(card, f"resample={how}", resample=how)
-
-
-def _with_train_size(card: Card, side: int) -> Card:
-    """The card with training images of `side` x `side` pixels, whatever the size of the test images."""
-    if side == card.sizes.train:
-        return card
-    sizes = dataclasses.replace(card.sizes, train=side)
-    schema.check_ranges(sizes, where=f"data set {card.name}: sizes.")
-    return _renamed(card, f"train_size={side}", sizes=sizes)
-
-
-def _renamed(card: Card, option: str, **changes: Any) -> Card:
-    """The card with an option more in its name, and what this option changes."""
-    return dataclasses.replace(card, name=_name(card.file, sorted([*_options(card), option])), **changes)
-
-
-def _options(card: Card) -> list[str]:
-    """The options in a card's name, as in `size=448`."""
-    return [*filter(None, card.name.partition("@")[2].split(","))]
+    shared = {option: options.pop(option) for option in card_options.NAMES if option in options}
+    return card_options.apply(read(card_file(name), changes=options), shared)
 
 
 def _can_name_a_folder(change: str) -> bool:
@@ -172,40 +143,16 @@ def _can_name_a_folder(change: str) -> bool:
     return "=" in change and "/" not in change and change.isprintable() and len(change) <= LONGEST_CHANGE
 
 
-def at(card: Card, size: int, *, crops: bool = True) -> Card:
-    """The card with test images of `size` x `size` pixels, and training images scaled in proportion.
-
-    Without crops the training images have the size of the test images: they too are then resized only once.
-    Images of another size than the card's are in a store of their own: `coco@size=448`, without crops
-    `coco@size=448,train_size=448`. A `train_size` in the card's name stays.
-    """
-    fixed = any(option.startswith("train_size=") for option in _options(card))
-    if size != card.sizes.test:
-        if any(option.startswith("size=") for option in _options(card)):
-            needed = f"{card.name}: the recipe needs images of {size} pixels"
-            raise InputError(f"{needed}; change it with --set input_size=PIXELS")
-        proportional = round(size * card.sizes.train / card.sizes.test)
-        sizes = Sizes(train=card.sizes.train if fixed else proportional, test=size)
-        schema.check_ranges(sizes, where=f"data set {card.name}: images of {size} pixels: sizes.")
-        card = _renamed(card, f"size={size}", sizes=sizes)
-    if crops or card.sizes.train == size:
-        return card
-    if fixed:
-        needed = f"{card.name}: without crops the recipe needs training images of {size} pixels"
-        raise InputError(f"{needed}; leave out train_size")
-    return _with_train_size(card, size)
-
-
-def _name(file: str, options: Sequence[str]) -> str:
-    return "@".join(filter(None, [Path(file).stem, ",".join(options)]))
-
-
 def read(path: Path, *, changes: Mapping[str, str] | None = None) -> Card:
     """The card in a file, with some options changed; InputError names the file and the wrong key or value."""
     table = structured_files.read_toml(path)
+    if "known" in table:
+        raise InputError(f"{path.name}: known is no key of a card; say it in commands: NAME@known=0.1")
     try:
         changed = _change(table.get("options", {}), changes or {})
-        card: Card = schema.build(Card, {"name": _name(path.name, changed), **table}, where="")
+        card: Card = schema.build(
+            Card, {"name": "@".join(filter(None, [path.stem, ",".join(changed)])), **table}, where=""
+        )
     except InputError as error:
         raise InputError(f"{path.name}: {error}") from error
     if len(set(card.labels)) != len(card.labels) or not card.labels:
@@ -222,7 +169,7 @@ def _change(options: object, changes: Mapping[str, str]) -> list[str]:
         return changed
     for name, text in sorted(changes.items()):
         if name not in options:
-            raise unknown("option", name, [*options, *SHARED_OPTIONS])
+            raise unknown("option", name, [*options, *card_options.NAMES])
         try:
             is_text = type(options[name]) is str
             value = text if is_text else structured_files.parse_toml(f"value = {text}")["value"]
@@ -251,4 +198,6 @@ def store_digest(card: Card) -> str:
         parts.append("turned as EXIF says")
     if card.resample != "antialiased":
         parts.append(card.resample)
+    if card.known:
+        parts.append(vars(card.known))
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=vars).encode()).hexdigest()

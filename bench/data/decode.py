@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError, features
 
-from bench.data.cards import Resample
+from bench.data.card_options import Resample
 from bench.data.formats import MISSING
 
 PixelArray = NDArray[np.uint8]  # (H, W, 3)

@@ -17,7 +17,8 @@ from bench.base import code_digest
 from bench.base.atomic_files import write_atomically
 from bench.data import libraries, orientation
 from bench.data.arrow_files import ImageRow, read_image_rows, write_image_rows
-from bench.data.cards import Resample, Sizes
+from bench.data.card_options import Resample
+from bench.data.cards import Sizes
 from bench.data.decode import PixelArray, Unusable, crop, resize
 from bench.data.formats import LeftOut, Sample
 from bench.data.source_digests import content, image_key, source_digest, source_pixels

@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from bench.data import formats
 from bench.data.cards import Card, Sizes, Split
 from bench.data.formats import LeftOut, Sample
+from bench.data.known_labels import Known, is_known
 from bench.data.shards import is_held_out
 from bench.data.store import SPLITS
 
@@ -59,8 +60,20 @@ class SplitSurvey:
 
 
 def items(card: Card, split: str, source: Path | None) -> Iterator[Sample | LeftOut]:
-    """The items of a split from the card's reader."""
-    return formats.reader(card.format)(card, split, source)
+    """The items of a split from the card's reader, with the labels that the card's variant knows."""
+    original = formats.reader(card.format)(card, split, source)
+    if not card.known or split == "test":
+        return original
+    return (_partly_known(item, card.known, card.labels) for item in original)
+
+
+def _partly_known(item: Sample | LeftOut, known: Known, labels: Sequence[str]) -> Sample | LeftOut:
+    """The item with the labels of a variant: 1, -1, and 0 for those that are not known."""
+    if isinstance(item, LeftOut):
+        return item
+    spelled_C = np.where(item.labels_C == 0, np.int8(known.zero), item.labels_C)
+    labels_C = np.where(is_known(item.id, labels, known), spelled_C, np.int8(0))
+    return dataclasses.replace(item, labels_C=labels_C)
 
 
 def survey(card: Card, source: Path | None) -> dict[str, SplitSurvey]:

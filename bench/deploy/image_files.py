@@ -14,16 +14,10 @@ import numpy as np
 
 from bench.base.errors import InputError
 from bench.data import decode, orientation
-from bench.data.cards import Resample
+from bench.data.card_options import Resample
 from bench.data.decode import PixelArray, Unusable
+from bench.data.image_names import OTHER_SUFFIXES, SUFFIXES
 
-SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"}
-)
-# Formats that may not be readable: they are reported with the program that reads them, not skipped.
-OTHER_SUFFIXES = frozenset(
-    {".avif", ".heic", ".heif", ".hif", ".jxl", ".jp2", ".j2k", ".jpx", ".jpf", ".jpc", ".psd", ".svg"}
-)
 LINKED_FOLDER = "a link to a folder, which is not searched; give the folder itself to --images"
 BROKEN_LINK = "a link to nothing"
 UNREADABLE_FOLDER = "a folder that cannot be read"

@@ -17,7 +17,7 @@ from bench.base import checksums, schema
 from bench.base.errors import InputError
 from bench.base.run_folder import RunFolder
 from bench.base.structured_files import read_json_object
-from bench.data import cards
+from bench.data import card_options
 from bench.results import record as records
 from bench.results.record import Record
 from bench.training import device, method, tensor_file
@@ -67,9 +67,9 @@ class LoadedModel:
         return np.asarray(compare(logits_BC, thresholds_C))
 
     @property
-    def resample(self) -> cards.Resample:
+    def resample(self) -> card_options.Resample:
         """How its images were resized: antialiased in old records."""
-        how: cards.Resample = self.record["data"].get("resample", "antialiased")
+        how: card_options.Resample = self.record["data"].get("resample", "antialiased")
         return how
 
     def prepare(self, images_BHWC: NDArray[np.uint8]) -> Tensor:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.base.errors import InputError
-from bench.data import cards, preparation
+from bench.data import card_options, preparation
 from bench.data.store import Store, open_store
 from bench.deploy import load_model
 from bench.report import headline, model_outputs
@@ -89,7 +89,7 @@ def _store(evidence: Evidence, record: Record, sources: Sources) -> Store:
     usual, data = evidence.card, sources.data
     recipe = record["recipe"]
     size, crops = recipe.get("input_size", usual.sizes.test), bool(recipe.get("crops", True))
-    card = cards.at(usual, size, crops=crops)
+    card = card_options.at(usual, size, crops=crops)
     if card.obtain and sources.source is None:
         store = open_store(data / card.name)
     else:

@@ -16,7 +16,7 @@ from bench.base import code_digest, method_names, progress
 from bench.base.errors import InputError
 from bench.base.provenance import provenance
 from bench.base.run_folder import RunFolder
-from bench.data import cards
+from bench.data import card_options
 from bench.data.cards import Card
 from bench.data.store import IDENTITY
 from bench.results import record
@@ -44,7 +44,7 @@ class Run:
     def data(self) -> Card:
         """The card with images of the size that the recipe needs; InputError for a wrong recipe field."""
         recipe = method.recipe(method.load_method(self.name), self.card.name, self.changes)
-        return cards.at(self.card, recipe.input_size, crops=bool(recipe.crops))
+        return card_options.at(self.card, recipe.input_size, crops=bool(recipe.crops))
 
     def record_name(self, context: StageContext) -> str:
         """The name of the run's record without `.json`, and of its other files."""

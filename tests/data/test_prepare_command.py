@@ -7,7 +7,7 @@ import pytest
 
 from bench import prepare
 from bench.base.errors import InputError
-from bench.data import cards, store
+from bench.data import card_options, cards, store
 from bench.data.cards import Sizes
 from tests import trees
 
@@ -149,11 +149,11 @@ def test_a_data_set_with_options_has_one_name_for_every_order_of_them():
 
 
 def test_another_image_size_makes_a_separate_store():
-    larger = cards.at(cards.load_card("nuswide@keep=all"), 448)
+    larger = card_options.at(cards.load_card("nuswide@keep=all"), 448)
     assert (larger.name, larger.sizes) == ("nuswide@keep=all,size=448", Sizes(train=512, test=448))
     assert cards.load_card("nuswide@size=448,keep=all") == larger
-    assert cards.at(larger, 448) is larger
-    assert cards.at(cards.load_card("coco"), 224).name == "coco"
+    assert card_options.at(larger, 448) is larger
+    assert card_options.at(cards.load_card("coco"), 224).name == "coco"
     assert cards.store_digest(larger) != cards.store_digest(cards.load_card("nuswide@keep=all"))
 
 
@@ -170,4 +170,4 @@ def test_a_size_that_is_not_the_recipes_is_refused():
         InputError,
         match="coco@size=448: the recipe needs images of 224 pixels; change it with --set input_size=PIXELS",
     ):
-        cards.at(cards.load_card("coco@size=448"), 224)
+        card_options.at(cards.load_card("coco@size=448"), 224)

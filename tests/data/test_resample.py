@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from bench.base.errors import InputError
-from bench.data import cards, decode
+from bench.data import card_options, cards, decode
 from bench.data.cards import Card, Sizes
 from bench.data.formats import wider_json
 from bench.deploy import image_files
@@ -30,27 +30,27 @@ DIGESTS = {
 
 class TestStoredSize:
     def test_without_crops_training_images_have_the_size_that_is_used(self):
-        large = cards.at(cards.load_card("coco"), 448, crops=False)
+        large = card_options.at(cards.load_card("coco"), 448, crops=False)
         assert (large.name, large.sizes) == ("coco@size=448,train_size=448", Sizes(448, 448))
-        assert cards.at(cards.load_card("coco@size=448"), 448, crops=False) == large
+        assert card_options.at(cards.load_card("coco@size=448"), 448, crops=False) == large
         assert cards.load_card("coco@train_size=448,size=448") == large
-        usual = cards.at(cards.load_card("coco"), 224, crops=False)
+        usual = card_options.at(cards.load_card("coco"), 224, crops=False)
         assert (usual.name, usual.sizes) == ("coco@train_size=224", Sizes(224, 224))
-        assert cards.at(usual, 224, crops=False) is usual
+        assert card_options.at(usual, 224, crops=False) is usual
 
     def test_with_crops_they_stay_in_proportion(self):
-        assert cards.at(cards.load_card("coco"), 224).name == "coco"
-        assert cards.at(cards.load_card("coco"), 448).sizes == Sizes(512, 448)
-        assert cards.at(cards.load_card("demo"), 64, crops=False).name == "demo"
-        assert cards.at(cards.load_card("demo"), 32, crops=False).name == "demo@size=32"
+        assert card_options.at(cards.load_card("coco"), 224).name == "coco"
+        assert card_options.at(cards.load_card("coco"), 448).sizes == Sizes(512, 448)
+        assert card_options.at(cards.load_card("demo"), 64, crops=False).name == "demo"
+        assert card_options.at(cards.load_card("demo"), 32, crops=False).name == "demo@size=32"
 
     def test_a_side_that_the_user_names_stays_or_is_refused(self):
         named = cards.load_card("coco@train_size=300")
         assert named.sizes == Sizes(300, 224)
-        assert cards.at(named, 448).sizes == Sizes(300, 448)
+        assert card_options.at(named, 448).sizes == Sizes(300, 448)
         message = "coco@train_size=300: without crops .* training images of 224 pixels; leave out train_size"
         with pytest.raises(InputError, match=message):
-            cards.at(named, 224, crops=False)
+            card_options.at(named, 224, crops=False)
 
     @pytest.mark.parametrize("text", ["0", "-1", "x"])
     def test_a_wrong_side_is_refused(self, text: str):

@@ -18,14 +18,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bench import check, compare, export, plot, predict, prepare, run, runs, score, table
+from bench import card, check, compare, export, plot, predict, prepare, run, runs, score, table
 from bench.base import cli
 from bench.data import cards
 from bench.results import record
-from tests import records
+from tests import records, trees
 from tests.training.test_log import row
 
 MAINS: dict[str, Callable[[list[str]], int]] = {
+    "card": card.main,
     "check": check.main,
     "compare": compare.main,
     "export": export.main,
@@ -38,6 +39,7 @@ MAINS: dict[str, Callable[[list[str]], int]] = {
     "table": table.main,
 }
 MOST_LINES = 10
+OWN = ["--dataset", "fuzzed", "--show", "--images"]
 FEW = settings(max_examples=25, suppress_health_check=list(HealthCheck))
 MANY = settings(max_examples=150, suppress_health_check=list(HealthCheck))
 ODD = [
@@ -168,6 +170,25 @@ def csv_file(folder: Path) -> Path:
     return path
 
 
+def tags_file(folder: Path) -> Path:
+    path = folder / "tags.csv"
+    path.write_text('file,tags\n1.jpg,"a,b"\n2.jpg,a\n3.jpg,"a,b"\n', encoding="utf-8")
+    for n in (1, 2, 3):
+        trees.jpeg(folder / f"{n}.jpg")
+    return path
+
+
+def export_file(folder: Path) -> Path:
+    path = folder / "export.json"
+    images = [{"id": n, "file_name": f"{n}.jpg"} for n in (1, 2, 3)]
+    annotations = [{"image_id": n, "category_id": 1} for n in (1, 2, 3)]
+    text = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "a"}]}
+    path.write_text(json.dumps(text), encoding="utf-8")
+    for n in (1, 2, 3):
+        trees.jpeg(folder / f"{n}.jpg")
+    return path
+
+
 def npz_file(folder: Path) -> Path:
     path = folder / "p.npz"
     np.savez(path, logits=np.eye(3), labels=np.eye(3, dtype=int))
@@ -190,6 +211,8 @@ READERS: dict[str, tuple[Callable[[Path], Path], Commands]] = {
         csv_file,
         lambda f: [("score", ["--predictions", str(f / "p.csv"), "--labels", str(f / "y.csv")])],
     ),
+    "tags": (tags_file, lambda f: [("card", [*OWN, str(f), "--tags", str(f / "tags.csv")])]),
+    "coco": (export_file, lambda f: [("card", [*OWN, str(f), "--coco", str(f / "export.json")])]),
     "npz": (npz_file, lambda f: [("score", ["--predictions", str(f / "p.npz")])]),
 }
 

@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.base import structured_files
 from bench.base.errors import InputError
 from bench.data import formats
 from bench.data.cards import Card
@@ -32,7 +33,7 @@ class Options:
     """The card's [options]: files in the source folder; root: the folder to which the listed paths belong.
 
     line: what a line of the lists is; "any": a path, or a path and the number of its labels, unless that is
-    in doubt.
+    in doubt. train_groups, test_groups: files with the group of each image; an empty line: the image alone.
     """
 
     train_list: str
@@ -41,6 +42,8 @@ class Options:
     test_labels: str = ""
     root: str = "."
     line: Line = "any"
+    train_groups: str = ""
+    test_groups: str = ""
 
 
 def read(card: Card, split: str, source: Path | None) -> Iterator[Sample]:
@@ -60,8 +63,18 @@ def read(card: Card, split: str, source: Path | None) -> Iterator[Sample]:
         pairs = read_pair(listed, labels, labels=len(card.labels), line=options.line)
     else:
         pairs = _read_labelled(listed, card.labels)
-    for name, labels_C in zip(*pairs, strict=True):
-        yield Sample(name, folder / name, labels_C)
+    names_of_groups = options.test_groups if split == "test" else options.train_groups
+    groups = _groups(_source.find(card, root, names_of_groups), listed) if names_of_groups else None
+    for index, (name, labels_C) in enumerate(zip(*pairs, strict=True)):
+        yield Sample(name, folder / name, labels_C, groups[index] if groups else "")
+
+
+def _groups(path: Path, images: Path) -> list[str]:
+    """The group of each line of a list of images."""
+    groups = [line.strip() for line in structured_files.read_text(path).removesuffix("\n").split("\n")]
+    if len(groups) != (lines := len(_source.read_list(images))):
+        raise InputError(f"{path} has {len(groups)} lines, but {images} has {lines}; a line each is needed")
+    return groups
 
 
 def read_pair(
