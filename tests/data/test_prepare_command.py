@@ -160,7 +160,7 @@ def test_another_image_size_makes_a_separate_store():
 @pytest.mark.parametrize("size", ["0", "-3", "large", ""])
 def test_a_wrong_size_is_refused(size: str):
     with pytest.raises(
-        InputError, match=f"data set coco@size={size}: size={size} is not a number of pixels; write it as"
+        InputError, match=f"data set coco: size={size} is not a number of pixels; write it as"
     ):
         cards.load_card(f"coco@size={size}")
 
