@@ -22,9 +22,10 @@ from bench.data import assembly, cards, held_out, libraries, overlap, remarks, s
 from bench.data.assembly import ShardSet
 from bench.data.cards import Card
 from bench.data.formats import LeftOut, Sample, _source
+from bench.data.manifest import LAYOUT, MANIFEST, checksum, read_manifest
 from bench.data.shards import Shard
 from bench.data.staging import StagingFolder
-from bench.data.store import LAYOUT, MANIFEST, SPLITS, Store, checksum, open_store, read_manifest
+from bench.data.store import SPLITS, Store, open_store
 from bench.data.survey import SplitSurvey, differences, items, listing_digest, store_bytes, survey
 
 SAME = {"train": "the test set has the same picture", "test": "the training set has the same picture"}

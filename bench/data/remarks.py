@@ -9,8 +9,9 @@ from bench.base.progress import say
 from bench.data.assembly import ShardSet
 from bench.data.cards import Card
 from bench.data.formats import MISSING, PLACEHOLDER
+from bench.data.manifest import read_manifest
 from bench.data.staging import StagingFolder
-from bench.data.store import SPLITS, read_manifest
+from bench.data.store import SPLITS
 from bench.data.survey import SplitSurvey, listing_digest, survey
 
 FEW_HELD_OUT = 20  # images

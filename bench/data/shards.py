@@ -20,8 +20,9 @@ from bench.data.arrow_files import ImageRow, read_image_rows, write_image_rows
 from bench.data.cards import Sizes
 from bench.data.decode import PixelArray, Unusable, crop, resize
 from bench.data.formats import LeftOut, Sample
+from bench.data.manifest import LAYOUT
 from bench.data.source_digests import content, source_digest, source_pixels
-from bench.data.store import HELD_OUT_SHARE, LAYOUT, SPLITS, file_name
+from bench.data.store import HELD_OUT_SHARE, SPLITS, file_name
 
 FACTS = "facts"  # the folder of the files of facts
 MAX_ITEMS = 1024

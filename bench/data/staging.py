@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.base import lists, locks
 from bench.base.errors import InputError
 from bench.base.progress import say
-from bench.data.store import MANIFEST
+from bench.data.manifest import MANIFEST
 
 
 @dataclass(frozen=True)
