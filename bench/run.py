@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from bench.base import signals
+from bench.base.atomic_files import check_writable
 from bench.base.cli import run_command
 from bench.base.errors import InputError
 from bench.base.paths import RUNS
@@ -38,6 +39,9 @@ def run(args: argparse.Namespace, words: list[str]) -> int:
     card, changes = cards.load_card(args.dataset), run_options.changes(args)
     wanted, seeds = run_options.methods(args.method), run_options.seeds(args.seeds)
     _check_name(args.name, len(wanted) * len(seeds))
+    folder = RunFolder.of(card.name, args.runs)
+    for written in folder.written:
+        check_writable(written, option="--runs")
     from bench.training import device, distributed, jobs, reproduce  # noqa: PLC0415 (--help needs no torch)
     from bench.training.stage_cache import StageContext  # noqa: PLC0415 (as above)
 
@@ -50,7 +54,6 @@ def run(args: argparse.Namespace, words: list[str]) -> int:
     prepare = partial(
         preparation.prepare, source=args.source, data=args.data, allow_partial=args.allow_partial
     )
-    folder = RunFolder.of(card.name, args.runs)
     show_table = partial(_print_table, card.name, folder) if args.table else _print_nothing
     number = args.jobs or jobs.usual_number(args.device, threads=args.threads)
     if number > 1 and len(runs) > 1:

@@ -41,7 +41,7 @@ def check_folder(path: Path, *, option: str) -> None:
 
     option: the command's option that named it, for the message. A folder that is not there passes.
     """
-    remedy = f"give another folder: {option} DIR"
+    remedy = how_to_choose(option)
     try:
         mode = path.stat().st_mode
     except FileNotFoundError as fault:
@@ -55,6 +55,11 @@ def check_folder(path: Path, *, option: str) -> None:
         raise InputError(f"{path}: is not a folder; {remedy}")
     if not os.access(path, os.R_OK | os.X_OK):
         raise InputError(f"{path}: cannot be entered: Permission denied; {remedy}")
+
+
+def how_to_choose(option: str) -> str:
+    """The end of a message about a folder that cannot be used; option: what names the folder, if any."""
+    return f"give another folder: {option} DIR" if option else "make it a folder that can be written"
 
 
 def read_text(path: Path, *, largest: int = LARGEST) -> str:

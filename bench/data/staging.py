@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.base import lists, locks
+from bench.base.atomic_files import check_writable
 from bench.base.errors import InputError
 from bench.base.progress import say
 from bench.data.manifest import MANIFEST
@@ -33,7 +34,10 @@ class StagingFolder:
         """Let only one process at a time make the store; the others wait.
 
         If a process was killed between the two renames of `finish`, its complete store is renamed first.
+        InputError, before any work, for folders that cannot be written.
         """
+        for folder in (self.folder, self.unfinished, self.replaced):
+            check_writable(folder, option="--data")
         lock = self.folder.with_name(f"{self.folder.name}.lock")
         with contextlib.ExitStack() as stack:
             try:
