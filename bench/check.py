@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from bench.base import checksums, paths
+from bench.base import checksums, lists, paths
 from bench.base.atomic_files import check_writable
 from bench.base.cli import Parser, add_dataset, add_runs, run_command
 from bench.base.errors import InputError
@@ -170,10 +170,11 @@ def accept(fresh: Sequence[Record], folder: Path, *, allow_partial: bool) -> lis
     edited by hand, or is made from partial data and `allow_partial` is False.
     """
     if edited := [record_name(record) for record in fresh if is_edited(record)]:
-        raise InputError(f"edited by hand: {', '.join(edited)}; make them again with python -m bench.run")
+        raise InputError(f"edited by hand: {lists.in_line(edited)}; make them again with python -m bench.run")
     partial = [record_name(record) for record in fresh if record["data"]["partial"]]
     if partial and not allow_partial:
-        raise InputError(f"made from partial data: {', '.join(partial)}; add --allow-partial to accept them")
+        names = lists.in_line(partial)
+        raise InputError(f"made from partial data: {names}; add --allow-partial to accept them")
     accepted = {record_name(record): record for record in read_folder(folder)}
     changes = {record_name(record): _change(accepted.get(record_name(record)), record) for record in fresh}
     for record in fresh:

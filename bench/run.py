@@ -52,7 +52,11 @@ def run(args: argparse.Namespace, words: list[str]) -> int:
     ]
     needed = {run.data.name: run.data for run in runs}  # raises for a wrong recipe field before any work
     prepare = partial(
-        preparation.prepare, source=args.source, data=args.data, allow_partial=args.allow_partial
+        preparation.prepare,
+        source=args.source,
+        data=args.data,
+        allow_partial=args.allow_partial,
+        overlap=args.overlap,
     )
     show_table = partial(_print_table, card.name, folder) if args.table else _print_nothing
     number = args.jobs or jobs.usual_number(args.device, threads=args.threads)

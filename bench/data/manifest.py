@@ -73,6 +73,7 @@ class _Manifest:
     listed: str
     checksum: str
     source: str | None = None
+    times: str | None = None  # stores that were made earlier have none
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

@@ -74,9 +74,14 @@ class StagingFolder:
         self.unfinished.rename(self.folder)
         shutil.rmtree(self.replaced, ignore_errors=True)
 
-    def list_or_file(self, entries: list[str], name: str) -> str:
-        """The first entries, a line each; if there are more, `name`.txt in the new store lists all."""
-        return lists.as_lines(entries, all_in=self.unfinished / f"{name}.txt")
+    def list_or_file(self, entries: list[str], name: str, *, goes_on: bool = True) -> str:
+        """The first entries, a line each; if there are more, `name`.txt in the new store lists all.
+
+        goes_on: whether the preparation does, so that the file will be in the finished store.
+        """
+        file = f"{name}.txt"
+        later = (self.folder if goes_on else self.unfinished) / file
+        return lists.as_lines(entries, all_in=self.unfinished / file, moves_to=later)
 
 
 def _size(number: float) -> str:
