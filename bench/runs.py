@@ -27,7 +27,9 @@ def main(argv: list[str] | None = None) -> int:
         print(f"no runs{of} in {shown(args.runs)}; train one with: python -m bench.run")
         return 0
     rows = [_row(run) for run in runs]
-    print(tabulate(rows, HEADS, "simple", floatfmt=".2f", disable_numparse=[0, 6, 7]))
+    if not any(row[-1] for row in rows):
+        rows = [row[:-1] for row in rows]
+    print(tabulate(rows, HEADS[: len(rows[0])], "simple", floatfmt=".2f", disable_numparse=[0, 6, 7]))
     return 0
 
 
