@@ -29,7 +29,9 @@ def main(argv: list[str] | None = None) -> int:
     rows = [_row(run) for run in runs]
     if not any(row[-1] for row in rows):
         rows = [row[:-1] for row in rows]
-    print(tabulate(rows, HEADS[: len(rows[0])], "simple", floatfmt=".2f", disable_numparse=[0, 6, 7]))
+    heads = HEADS[: len(rows[0])]
+    texts = [0, *range(6, len(heads))]
+    print(tabulate(rows, heads, "simple", floatfmt=".2f", disable_numparse=texts))
     return 0
 
 

@@ -12,7 +12,7 @@ from bench.base.atomic_files import check_output, check_writable, write_atomical
 from bench.base.errors import InputError
 from bench.base.structured_files import check_folder
 
-FOLDERS = ("data", "runs")  # options that name a folder, by default or as given
+FOLDERS = ("data", "runs", "records")  # options that name a folder to read, by default or as given
 WRITTEN = ("output", "maps")  # options that name a file (metavar FILE) or a folder to write
 
 

@@ -149,3 +149,24 @@ def test_what_can_be_written_leaves_nothing_behind(tmp_path: Path):
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(InputError, match="cannot be written: .*null"):
         check_output(tmp_path / "a\0b", option="--output")
+
+
+@pytest.mark.parametrize(
+    ("main", "words"),
+    [
+        (run.main, [*TRAIN, "--data"]),
+        (run.main, [*TRAIN, "--trunk-weights"]),
+        (run.main, [*TRAIN, "--name"]),
+        (prepare.main, ["--dataset", "coco", "--source"]),
+        (prepare.main, ["--dataset"]),
+        (export.main, ["--output", "new", "--run"]),
+        (predict.main, ["--run", "demo", "--images"]),
+        (predict.main, [*LABEL, "--maps"]),
+        (export.main, ["--run", "demo", "--output"]),
+        (check.main, ["--dataset", "demo", "--records"]),
+        (score.main, ["--predictions"]),
+        (table.main, ["--dataset", "demo", "--output"]),
+    ],
+)
+def test_a_zero_byte_in_a_path_is_one_line(main: Main, words: list[str], capsys: pytest.CaptureFixture[str]):
+    assert "a\\x00b" in refused(main, [*words, "a\0b"], capsys)
