@@ -10,6 +10,7 @@ import dataclasses
 import shlex
 import sys
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.base import signals
@@ -39,9 +40,7 @@ def run(args: argparse.Namespace, words: list[str]) -> int:
     card, changes = cards.load_card(args.dataset), run_options.changes(args)
     wanted, seeds = run_options.methods(args.method), run_options.seeds(args.seeds)
     _check_name(args.name, len(wanted) * len(seeds))
-    folder = RunFolder.of(card.name, args.runs)
-    for written in folder.written:
-        check_writable(written, option="--runs")
+    folder = _writable_folder(card.name, args.runs)
     from bench.training import device, distributed, jobs, reproduce  # noqa: PLC0415 (--help needs no torch)
     from bench.training.stage_cache import StageContext  # noqa: PLC0415 (as above)
 
@@ -51,13 +50,8 @@ def run(args: argparse.Namespace, words: list[str]) -> int:
         for seed in seeds
     ]
     needed = {run.data.name: run.data for run in runs}  # raises for a wrong recipe field before any work
-    prepare = partial(
-        preparation.prepare,
-        source=args.source,
-        data=args.data,
-        allow_partial=args.allow_partial,
-        overlap=args.overlap,
-    )
+    how = {name: getattr(args, name) for name in ("source", "data", "allow_partial", "overlap")}
+    prepare = partial(preparation.prepare, **how)
     show_table = partial(_print_table, card.name, folder) if args.table else _print_nothing
     number = args.jobs or jobs.usual_number(args.device, threads=args.threads)
     if number > 1 and len(runs) > 1:
@@ -79,6 +73,14 @@ def run(args: argparse.Namespace, words: list[str]) -> int:
         if processes.is_main and not args.is_job:
             _say_what_next(runs[-1], contexts[runs[-1].data.name], folder, args)
     return 0
+
+
+def _writable_folder(dataset: str, runs: Path) -> RunFolder:
+    """The data set's folder of runs; InputError, before any work, if a run could not write into it."""
+    folder = RunFolder.of(dataset, runs)
+    for written in folder.written:
+        check_writable(written, option="--runs")
+    return folder
 
 
 def _check_name(name: str | None, runs: int) -> None:
