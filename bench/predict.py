@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
         progress.say(_fitted(loaded.thresholds, args.run))
     if args.maps:
         attention_maps.require_maps(loaded)
-    how = {"batch_size": args.batch_size, "maps": args.maps, "exif": args.exif}
+    how: dict[str, Any] = {"batch_size": args.batch_size, "maps": args.maps, "exif": args.exif}
     answers = predict_images.predict_images(loaded, paths, choice, **how)
     reported = list(_report_errors(answers, len(paths)))
     deliver(FORMATS[args.format](reported), args.output)

@@ -26,6 +26,9 @@ from bench.results import comparison_table, record, typeset
 from bench.training import run_options
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bench.data.cards import Card
     from bench.training.reproduce import Run
     from bench.training.stage_cache import StageContext
 
@@ -50,8 +53,7 @@ def run(args: argparse.Namespace, words: list[str]) -> int:
         for seed in seeds
     ]
     needed = {run.data.name: run.data for run in runs}  # raises for a wrong recipe field before any work
-    how = {name: getattr(args, name) for name in ("source", "data", "allow_partial", "overlap")}
-    prepare = partial(preparation.prepare, **how)
+    prepare = _preparation(args)
     show_table = partial(_print_table, card.name, folder) if args.table else _print_nothing
     number = args.jobs or jobs.usual_number(args.device, threads=args.threads)
     if number > 1 and len(runs) > 1:
@@ -73,6 +75,13 @@ def run(args: argparse.Namespace, words: list[str]) -> int:
         if processes.is_main and not args.is_job:
             _say_what_next(runs[-1], contexts[runs[-1].data.name], folder, args)
     return 0
+
+
+def _preparation(args: argparse.Namespace) -> "Callable[[Card], Store]":
+    """The function that prepares a data set as the options say."""
+    return lambda card: preparation.prepare(
+        card, source=args.source, data=args.data, allow_partial=args.allow_partial, overlap=args.overlap
+    )
 
 
 def _writable_folder(dataset: str, runs: Path) -> RunFolder:
