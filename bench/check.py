@@ -10,7 +10,8 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from bench.base import checksums, paths
+from bench.base import checksums, lists, paths
+from bench.base.atomic_files import check_writable
 from bench.base.cli import Parser, add_dataset, add_runs, run_command
 from bench.base.errors import InputError
 from bench.base.protocol import column_name
@@ -169,10 +170,11 @@ def accept(fresh: Sequence[Record], folder: Path, *, allow_partial: bool) -> lis
     edited by hand, or is made from partial data and `allow_partial` is False.
     """
     if edited := [record_name(record) for record in fresh if is_edited(record)]:
-        raise InputError(f"edited by hand: {', '.join(edited)}; make them again with python -m bench.run")
+        raise InputError(f"edited by hand: {lists.in_line(edited)}; make them again with python -m bench.run")
     partial = [record_name(record) for record in fresh if record["data"]["partial"]]
     if partial and not allow_partial:
-        raise InputError(f"made from partial data: {', '.join(partial)}; add --allow-partial to accept them")
+        names = lists.in_line(partial)
+        raise InputError(f"made from partial data: {names}; add --allow-partial to accept them")
     accepted = {record_name(record): record for record in read_folder(folder)}
     changes = {record_name(record): _change(accepted.get(record_name(record)), record) for record in fresh}
     for record in fresh:
@@ -210,6 +212,7 @@ def main(argv: list[str] | None = None) -> int:
             )
         raise InputError(f"no fresh records in {shown(source)}; make them with: {command}")
     if args.accept:
+        check_writable(folder)
         print("\n".join(accept(fresh, folder, allow_partial=args.allow_partial)))
         return 0
     if not accepted:
@@ -225,23 +228,14 @@ def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="python -m bench.check", description=__doc__)
     add_dataset(parser, published.known_datasets())
     add_runs(parser)
-    parser.add_argument(
-        "--records",
-        type=Path,
-        metavar="DIR",
-        help="folder of the fresh records (default: the data set's runs)",
-    )
-    parser.add_argument("--accept", action="store_true", help="make the fresh records the accepted ones")
-    parser.add_argument(
-        "--allow-partial",
-        action="store_true",
-        help="with --accept: also accept records made from partial data",
-    )
-    parser.add_argument(
-        "--strict",
-        action="store_true",
-        help="exit status 1 also if something cannot be compared; counts records without checksum",
-    )
+    add = parser.add_argument
+    text = "folder of the fresh records (default: the data set's runs)"
+    add("--records", type=Path, metavar="DIR", help=text)
+    add("--accept", action="store_true", help="make the fresh records the accepted ones")
+    text = "with --accept: also accept records made from partial data"
+    add("--allow-partial", action="store_true", help=text)
+    text = "exit status 1 also if something cannot be compared; counts records without checksum"
+    add("--strict", action="store_true", help=text)
     return parser
 
 

@@ -24,7 +24,7 @@ from bench.base.csv_cells import safe_cell
 from bench.base.errors import InputError
 from bench.base.protocol import Evaluation, column_name
 from bench.results import ground_truth, same_data
-from bench.scoring import alignment, bootstrap, predictions, profiles
+from bench.scoring import alignment, bootstrap, doubts, predictions, profiles
 from bench.scoring.alignment import AlignedPredictions
 from bench.scoring.bootstrap import LEVEL, Replicates
 from bench.scoring.matrices import Array
@@ -83,14 +83,17 @@ def compare(
         f"B: {b.path}",
         size,
         f"{legend}; *: the interval does not contain 0.",
-        *_notes(a, b, evaluation),
+        *_notes(a, b, rules, evaluation),
     )
     return Comparison(about, metrics, sorted(labels, key=lambda line: -line.difference))
 
 
-def _notes(a: AlignedPredictions, b: AlignedPredictions, evaluation: Evaluation) -> list[str]:
-    """Remarks on the ground truth, which both share, and on each file and its data."""
-    file_notes = [f"{letter}: {note}" for letter, subject in (("A", a), ("B", b)) for note in subject.notes]
+def _notes(a: AlignedPredictions, b: AlignedPredictions, rules: Profile, evaluation: Evaluation) -> list[str]:
+    """Remarks on the ground truth, which both share, and on each file, its numbers and its data."""
+    file_notes = []
+    for letter, subject in (("A", a), ("B", b)):
+        remarks = doubts.remarks(subject.logits_NC, subject.labels_NC, rules, evaluation)
+        file_notes += [f"{letter}: {note}" for note in (*subject.notes, *(f"{text}." for text in remarks))]
     data = same_data.difference(*(_data_facts(subject.path) for subject in (a, b)))
     return [*alignment.label_remarks(b, evaluation), *file_notes, *([f"A and B: {data}."] if data else [])]
 
@@ -185,16 +188,16 @@ def main(argv: list[str] | None = None) -> int:
         for letter, path in zip("AB", args.predictions, strict=True)
     )
     evaluation = ground_truth.chosen_evaluation(a, top3=args.top3, unspecified=args.unspecified)
-    b = alignment.align_with(a, b)
+    b, profile = alignment.align_with(a, b), args.profile or evaluation.profile
     comparison = compare(
         a,
         b,
-        profile=args.profile or evaluation.profile,
+        profile=profile,
         evaluation=evaluation,
         replicates=args.bootstrap,
     )
     if args.format in ("csv", "json"):  # formats for programs, whose reader may look at the numbers alone
-        for warning in _notes(a, b, evaluation):
+        for warning in _notes(a, b, profiles.get_profile(profile), evaluation):
             print(f"warning: {warning}", file=sys.stderr)
     deliver(FORMATS[args.format](comparison), args.output)
     return 0

@@ -19,6 +19,7 @@ def main(argv: list[str] | None = None) -> int:
 
     from bench.deploy import hub_folder, load_model  # noqa: PLC0415 (torch)
 
+    hub_folder.require_new(args.output)
     loaded = load_model.load_model(find_run(args.run, args.runs), torch.device("cpu"))
     for path in hub_folder.write_folder(loaded, args.output, onnx=args.onnx):
         print(f"{written(path)} ({path.stat().st_size:,} bytes)")

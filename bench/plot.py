@@ -8,7 +8,7 @@ import io
 from pathlib import Path
 
 from bench.base import method_names
-from bench.base.atomic_files import write_atomically
+from bench.base.atomic_files import check_output, write_atomically
 from bench.base.cli import Parser, add_dataset, add_runs, run_command, written
 from bench.base.errors import InputError
 from bench.base.run_folder import RunFolder
@@ -26,6 +26,7 @@ def main(argv: list[str] | None = None) -> int:
     output = args.output or folder.curves
     if output.suffix not in SUFFIXES:
         raise InputError(f"--output {output}: choose a name that ends in one of: {', '.join(SUFFIXES)}")
+    check_output(output, option="--output")
     figure, content = draw(read(folder, methods), title=card.name), io.BytesIO()
     figure.savefig(content, format=output.suffix.removeprefix("."))
     print(written(write_atomically(output, content.getvalue())))

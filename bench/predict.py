@@ -38,7 +38,8 @@ def main(argv: list[str] | None = None) -> int:
         progress.say(_fitted(loaded.thresholds, args.run))
     if args.maps:
         attention_maps.require_maps(loaded)
-    answers = predict_images.predict_images(loaded, paths, choice, batch_size=args.batch_size, maps=args.maps)
+    how: dict[str, Any] = {"batch_size": args.batch_size, "maps": args.maps, "exif": args.exif}
+    answers = predict_images.predict_images(loaded, paths, choice, **how)
     reported = list(_report_errors(answers, len(paths)))
     deliver(FORMATS[args.format](reported), args.output)
     return 1 if any(answer.error for answer in reported) else 0
@@ -102,6 +103,8 @@ def _parser() -> argparse.ArgumentParser:
         metavar="P",
         help="report labels with a confidence of at least P, or those that pass their own threshold (fitted)",
     )
+    text = "turn photographs as their EXIF orientation says, or not (default: as in the model's training)"
+    add("--exif", choices=("turn", "ignore"), help=text)
     add("--maps", type=Path, metavar="DIR", help="draw each image's attention maps into this folder")
     add_output(parser, FORMATS)
     add("--batch-size", type=int, default=32, metavar="N", help="images per batch (default: 32)")

@@ -7,13 +7,12 @@ one is complete.
 """
 
 import argparse
-from pathlib import Path
 
 from bench.base import signals
 from bench.base.cli import Parser, add_data, add_dataset, run_command
-from bench.data import cards
+from bench.data import cards, task
 from bench.data.download import fetch
-from bench.data.preparation import OVERLAP, fetched_folder, prepare
+from bench.data.preparation import fetched_folder, prepare
 from bench.data.store import open_store
 from bench.data.summary import describe_manifest
 from bench.data.verify import verify
@@ -33,7 +32,7 @@ def main(argv: list[str] | None = None) -> int:
         source=source,
         data=args.data,
         allow_partial=args.allow_partial,
-        overlap=args.overlap or "",
+        overlap=args.overlap,
     )
     print("\n".join([*describe_manifest(store.manifest), f"ready: {store.folder}"]))
     return 0
@@ -43,14 +42,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="python -m bench.prepare", description=__doc__)
     add = parser.add_argument
     add_dataset(parser, cards.names())
-    add("--source", type=Path, metavar="DIR", help="folder of the original files, in their original layout")
+    task.add_options(parser)
     add_data(parser)
-    add(
-        "--allow-partial",
-        action="store_true",
-        help="leave out missing, unreadable and duplicate images instead of stopping; report them",
-    )
-    add("--overlap", choices=OVERLAP, help="leave pictures that are in both sets out of this one")
     add("--download", action="store_true", help="first download the archives, if the owner publishes them")
     add("--verify", action="store_true", help="only compare the stored images with their checksums")
     return parser

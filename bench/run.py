@@ -11,9 +11,11 @@ import os
 import shlex
 import sys
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.base import progress, signals
+from bench.base.atomic_files import check_writable
 from bench.base.cli import run_command
 from bench.base.errors import InputError
 from bench.base.paths import RUNS
@@ -25,6 +27,9 @@ from bench.results import comparison_table, published, record, typeset
 from bench.training import run_options
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bench.data.cards import Card
     from bench.training.reproduce import Run
     from bench.training.stage_cache import StageContext
 
@@ -39,6 +44,7 @@ def run(args: argparse.Namespace, words: list[str]) -> int:
     card, changes = cards.load_card(args.dataset), run_options.changes(args)
     wanted, seeds = run_options.methods(args.method), run_options.seeds(args.seeds)
     _check_name(args.name, len(wanted) * len(seeds))
+    folder = _writable_folder(card.name, args.runs)
     from bench.training import device, distributed, jobs, reproduce  # noqa: PLC0415 (--help needs no torch)
     from bench.training.stage_cache import StageContext  # noqa: PLC0415 (as above)
 
@@ -49,10 +55,7 @@ def run(args: argparse.Namespace, words: list[str]) -> int:
     ]
     needed = {run.data.name: run.data for run in runs}  # raises for a wrong recipe field before any work
     _say_where_comparable(runs, quiet=args.is_job or os.environ.get("RANK", "0") != "0")
-    prepare = partial(
-        preparation.prepare, source=args.source, data=args.data, allow_partial=args.allow_partial
-    )
-    folder = RunFolder.of(card.name, args.runs)
+    prepare = _preparation(args)
     show_table = partial(_print_table, card.name, folder) if args.table else _print_nothing
     number = args.jobs or jobs.usual_number(args.device, threads=args.threads)
     if number > 1 and len(runs) > 1:
@@ -94,6 +97,21 @@ def _say_where_comparable(runs: list["Run"], *, quiet: bool) -> None:
         lines.append(published.elsewhere(run.card.name, run.name, row))
     for line in filter(None, dict.fromkeys(lines)):
         progress.say(line)
+
+
+def _preparation(args: argparse.Namespace) -> "Callable[[Card], Store]":
+    """The function that prepares a data set as the options say."""
+    return lambda card: preparation.prepare(
+        card, source=args.source, data=args.data, allow_partial=args.allow_partial, overlap=args.overlap
+    )
+
+
+def _writable_folder(dataset: str, runs: Path) -> RunFolder:
+    """The data set's folder of runs; InputError, before any work, if a run could not write into it."""
+    folder = RunFolder.of(dataset, runs)
+    for written in folder.written:
+        check_writable(written, option="--runs")
+    return folder
 
 
 def _check_name(name: str | None, runs: int) -> None:

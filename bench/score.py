@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
         required=True,
         metavar="FILE",
         help="the suite's .safetensors, .npz (arrays logits, labels, label_names, ids), .npy, .csv with "
-        "label names in its first line, or text with one image per line",
+        "label names in its first line, .parquet, or text with one image per line; text may be .gz",
     )
     parser.add_argument(
         "--probabilities", action="store_true", help="the file holds probabilities instead of logits"

@@ -28,7 +28,7 @@ def fake(method: str = "srn", seed: int = 0, *, shift: float = 0.0, **changes: A
         "variant": "",
         "seed": seed,
         "metrics": {
-            "srn2017": scores | {"AP": per_class, "top3": six},
+            "srn2017": scores | {"AP": per_class, "top3": six, "empty_classes": {}},
             "voc2007": {"mAP": 79.0, "AP": per_class},
         },
         "protocol": {"profile": "srn2017", "top3": "thresholded", "unspecified": None},

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from bench.base import faults, paths
-from bench.base.atomic_files import write_atomically
+from bench.base.atomic_files import check_output, check_writable, write_atomically
 from bench.base.errors import InputError
 from bench.base.structured_files import check_folder
 
-FOLDERS = ("data", "runs")  # options that name a folder, by default or as given
+FOLDERS = ("data", "runs", "records")  # options that name a folder to read, by default or as given
+WRITTEN = ("output", "maps")  # options that name a file (metavar FILE) or a folder to write
 
 
 class Parser(argparse.ArgumentParser):
@@ -25,11 +26,15 @@ class Parser(argparse.ArgumentParser):
     def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> tuple[argparse.Namespace, list[str]]:
-        """As argparse; folders that cannot be used are refused here, before any work."""
+        """As argparse; folders and files that cannot be used are refused here, before any work."""
         found, rest = super().parse_known_args(args, namespace)
         for option in FOLDERS:
             if (folder := getattr(found, option, None)) is not None:
                 check_folder(folder, option=f"--{option}")
+        for action in self._actions:
+            if action.dest in WRITTEN and (path := getattr(found, action.dest)) is not None:
+                check = check_output if action.metavar == "FILE" else check_writable
+                check(path, option=f"--{action.dest}")
         return found, rest
 
     def error(self, message: str) -> NoReturn:

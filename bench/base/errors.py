@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+LISTED = 100  # names to choose from in a message
+
 
 class InputError(ValueError):
     """The user's input cannot be used; the message says what is wrong, where, and how to fix it."""
@@ -13,4 +15,6 @@ def unknown(kind: str, given: str, choices: Iterable[str]) -> InputError:
     >>> print(unknown("method", "snr", ["resnet101", "srn"]))
     unknown method 'snr'; choose from: resnet101, srn
     """
-    return InputError(f"unknown {kind} {given!r}; choose from: {', '.join(choices)}")
+    names = list(choices)
+    more = f" and {len(names) - LISTED:,} more" if len(names) > LISTED else ""
+    return InputError(f"unknown {kind} {given!r}; choose from: {', '.join(names[:LISTED])}{more}")

@@ -11,6 +11,7 @@ from bench.base.paths import ROOT
 
 TRACEBACK = "BENCH_TRACEBACK"  # the environment variable that asks for the traceback
 USER, SUITE = 2, 70  # exit status: the user can mend it; a fault of the suite
+MOST_LINES = 10  # of a message
 REMEDIES = {
     errno.EACCES: "make it readable and writable, or choose another place",
     errno.EPERM: "make it readable and writable, or choose another place",
@@ -34,7 +35,7 @@ def explain(fault: Exception) -> tuple[int, str]:
     traceback.
     """
     status, text = _explain(fault)
-    message = f"error: {_printable(text)}"
+    message = f"error: {_few_lines(_printable(text))}"
     if os.environ.get(TRACEBACK):
         message = "".join(traceback.format_exception(fault)) + message
     return status, message
@@ -81,6 +82,13 @@ def _see(fault: Exception) -> str:
 
 def _is_ours(file: str) -> bool:
     return Path(file).is_relative_to(ROOT)
+
+
+def _few_lines(text: str) -> str:
+    """The text with the lines left out that are too many, as where a name is full of line breaks."""
+    lines = text.split("\n")
+    left_out = [f"... {len(lines) - MOST_LINES + 1} more lines"] if len(lines) > MOST_LINES else []
+    return "\n".join([*lines[: MOST_LINES - len(left_out)], *left_out])
 
 
 def _printable(text: str) -> str:

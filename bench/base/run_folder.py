@@ -37,6 +37,12 @@ class RunFolder:
         """The file that `bench.plot` writes by default."""
         return self.path / "curves.png"
 
+    @property
+    def written(self) -> list[Path]:
+        """The folders into which a run writes."""
+        names = ("stages", "predictions", "results", "tensorboard")
+        return [self.path, *(self.path / name for name in names)]
+
     def record(self, run: str) -> Path:
         """The run's record."""
         return self.path / f"{run}.json"

@@ -1,23 +1,28 @@
 """Read text, JSON and TOML files; whatever is wrong with a file is one InputError that names it."""
 
+import contextlib
+import gzip
 import json
 import os
 import re
 import stat
 import tomllib
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
 from bench.base.errors import InputError
 
 LARGEST = 4 << 30  # bytes; MS-COCO's largest annotation file has a third of a GiB
+LARGEST_UNPACKED = 1 << 30  # bytes of a compressed file
 DEEPEST_KEY = 100  # parts of a dotted TOML key: the parser takes time and memory that grow with their square
 
 
-def read_bytes(path: Path, *, largest: int = LARGEST) -> bytes:
-    """The file's content. A folder, pipe or device, a file above `largest` bytes and one that cannot be read
-    are InputErrors.
+@contextlib.contextmanager
+def reading(path: Path, *, largest: int = LARGEST) -> Iterator[None]:
+    """Around what reads a file: InputError for a folder, pipe or device, a file above `largest` bytes, and
+    one that cannot be read.
     """
     try:
         facts = path.stat()
@@ -27,7 +32,7 @@ def read_bytes(path: Path, *, largest: int = LARGEST) -> bytes:
             raise InputError(f"{path}: is a pipe or a device; a file is expected")
         if facts.st_size > largest:
             raise InputError(f"{path}: has {facts.st_size:,} bytes; at most {largest:,} are read")
-        return path.read_bytes()
+        yield
     except InputError:
         raise
     except FileNotFoundError as fault:
@@ -36,12 +41,31 @@ def read_bytes(path: Path, *, largest: int = LARGEST) -> bytes:
         raise InputError(f"{path}: cannot be read: {getattr(fault, 'strerror', None) or fault}") from fault
 
 
+def read_bytes(path: Path, *, largest: int = LARGEST) -> bytes:
+    """The file's content; InputErrors are those of `reading`."""
+    with reading(path, largest=largest):
+        return path.read_bytes()
+
+
+def read_gzip(path: Path) -> bytes:
+    """The content of a file compressed by gzip."""
+    with reading(path):
+        try:
+            with gzip.open(path) as file:
+                content = file.read(LARGEST_UNPACKED + 1)
+        except (gzip.BadGzipFile, EOFError, zlib.error) as fault:
+            raise InputError(f"{path}: not a readable gzip file: {fault}") from fault
+    if len(content) > LARGEST_UNPACKED:
+        raise InputError(f"{path}: has more than {LARGEST_UNPACKED:,} bytes when unpacked; unpack it first")
+    return content
+
+
 def check_folder(path: Path, *, option: str) -> None:
     """Raise InputError for a folder that is a file, a broken or looping link, or cannot be entered.
 
     option: the command's option that named it, for the message. A folder that is not there passes.
     """
-    remedy = f"give another folder: {option} DIR"
+    remedy = how_to_choose(option)
     try:
         mode = path.stat().st_mode
     except FileNotFoundError as fault:
@@ -57,9 +81,14 @@ def check_folder(path: Path, *, option: str) -> None:
         raise InputError(f"{path}: cannot be entered: Permission denied; {remedy}")
 
 
+def how_to_choose(option: str) -> str:
+    """The end of a message about a folder that cannot be used; option: what names the folder, if any."""
+    return f"give another folder: {option} DIR" if option else "make it a folder that can be written"
+
+
 def read_text(path: Path, *, largest: int = LARGEST) -> str:
-    r"""The file's content as UTF-8, without a byte order mark and with `\n` at line ends."""
-    content = read_bytes(path, largest=largest)
+    r"""The file's content as UTF-8, without a byte order mark, with `\n` at line ends; `.gz` unpacked."""
+    content = read_gzip(path) if path.suffix.lower() == ".gz" else read_bytes(path, largest=largest)
     try:
         return content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as fault:

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from bench.base.atomic_files import write_atomically
+from bench.data.manifest import MANIFEST
 from bench.data.shards import FACTS, ShardFacts, facts_file, read_facts
-from bench.data.store import CHECKSUMS, MANIFEST, SPLIT_OF_VIEW, SPLITS, file_name
+from bench.data.store import CHECKSUMS, SPLIT_OF_VIEW, SPLITS, file_name
 
 LEFT_OUT = "left_out.tsv"
-LISTS = ("unusable.txt", "in_both.txt", "repeated.txt")  # what messages of the preparation name
+# What messages of the preparation name:
+LISTS = ("faults.txt", "shared.txt", "unusable.txt", "in_both.txt", "repeated.txt")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -23,34 +22,20 @@ from bench.data.assembly import ShardSet
 from bench.data.cards import Card
 from bench.data.decode import RULES
 from bench.data.formats import LeftOut, Sample, _source
+from bench.data.manifest import LAYOUT, MANIFEST, checksum, read_manifest
 from bench.data.shards import Shard
 from bench.data.staging import StagingFolder
-from bench.data.store import LAYOUT, MANIFEST, SPLITS, Store, checksum, open_store, read_manifest
-from bench.data.survey import SplitSurvey, differences, items, listing_digest, store_bytes, survey
-
-SAME = {"train": "the test set has the same picture", "test": "the training set has the same picture"}
-OVERLAP = ("drop-train", "drop-test")
-
-
-@dataclass(frozen=True)
-class Task:
-    """A data set to prepare.
-
-    allow_partial: leave out missing and wrong images instead of stopping. overlap: from which split to drop
-    pictures that are in both, one of OVERLAP; "": stop.
-    """
-
-    card: Card
-    source: Path | None
-    staging: StagingFolder
-    allow_partial: bool
-    overlap: str = ""
-
-    def refuse_or_warn(self, problem: str, listed: str) -> None:
-        """Raise InputError with the problem, or only print it if allow_partial is set; listed: its lines."""
-        if not self.allow_partial:
-            raise InputError(f"{problem}; to prepare what is usable, add --allow-partial{listed}")
-        say(f"{problem}:{listed}")
+from bench.data.store import SPLITS, Store, open_store
+from bench.data.survey import (
+    SplitSurvey,
+    differences,
+    items,
+    listing_digest,
+    store_bytes,
+    survey,
+    times_digest,
+)
+from bench.data.task import Task
 
 
 def prepare(
@@ -136,6 +121,7 @@ def _make(task: Task) -> None:
     manifest |= {
         "source": str(task.source.resolve()) if task.source else None,
         "listed": listing_digest(surveys),
+        "times": times_digest(surveys),
     }
     manifest["checksum"] = checksum(manifest)
     write_atomically(staging.unfinished / MANIFEST, json.dumps(manifest, indent=1) + "\n")
@@ -151,10 +137,11 @@ def _problems(task: Task, surveys: Mapping[str, SplitSurvey]) -> tuple[list[str]
     """
     card, staging = task.card, task.staging
     if faults := [fault for counts in surveys.values() for fault in counts.faults]:
-        listed = staging.list_or_file(faults, "faults")
+        listed = staging.list_or_file(faults, "faults", goes_on=task.allow_partial)
         task.refuse_or_warn(f"{len(faults):,} images of {card.name} cannot be used", listed)
     if shared := [pair for counts in surveys.values() for pair in counts.shared]:
-        say(f"{len(shared):,} images of {card.name} are one file under two ids:{lists.as_lines(shared)}")
+        listed = staging.list_or_file(shared, "shared")
+        say(f"{len(shared):,} images of {card.name} are one file under two ids:{listed}")
     wrong, approximate = differences(card, surveys)
     if wrong:
         task.refuse_or_warn(f"the files of {card.name} are not what its card says", lists.as_lines(wrong))
@@ -169,36 +156,15 @@ def _make_usable_shards(task: Task, surveys: Mapping[str, SplitSurvey]) -> tuple
     then written again without them.
     """
     name, staging = task.card.name, task.staging
-    dropped = _dropped(task, overlap.equal_files(surveys["train"].paths, surveys["test"].paths))
+    dropped = task.dropped(overlap.equal_files(surveys["train"].paths, surveys["test"].paths))
     shard_set = _make_shards(task, surveys, dropped)
     if unusable := [f"{file} ({reason})" for file, reason in shard_set.unusable().items()]:
-        listed = staging.list_or_file(unusable, "unusable")
+        listed = staging.list_or_file(unusable, "unusable", goes_on=task.allow_partial)
         task.refuse_or_warn(f"{len(unusable):,} images of {name} cannot be used", listed)
-    if more := _dropped(task, shard_set.in_both()):
+    if more := task.dropped(shard_set.in_both()):
         dropped = {split: {**dropped.get(split, {}), **more[split]} for split in SPLITS}
         shard_set = _make_shards(task, surveys, dropped)
     return shard_set, bool(unusable or dropped)
-
-
-def _dropped(task: Task, in_both: Mapping[str, str]) -> dict[str, dict[str, str]]:
-    """By split the files to drop, with the reason; {} if none is in both splits.
-
-    in_both: training file -> test file. Raises InputError if they may not be dropped.
-    """
-    if not in_both:
-        return {}
-    pairs = [f"{train} = {test}" for train, test in in_both.items()]
-    problem = f"{len(pairs):,} images of {task.card.name} are both in the training and in the test set"
-    shown = task.staging.list_or_file(pairs, "in_both")
-    if not (task.overlap or task.allow_partial):
-        raise InputError(
-            f"{problem}; to leave them out of one, run bench.prepare with --overlap drop-train or --overlap"
-            f" drop-test:{shown}"
-        )
-    say(f"{problem}:{shown}")
-    split = "test" if task.overlap == "drop-test" else "train"
-    files = in_both.values() if split == "test" else in_both.keys()
-    return {"train": {}, "test": {}, split: dict.fromkeys(files, SAME[split])}
 
 
 def _make_shards(

@@ -9,9 +9,10 @@ from bench.base.progress import say
 from bench.data.assembly import ShardSet
 from bench.data.cards import Card
 from bench.data.formats import MISSING, PLACEHOLDER
+from bench.data.manifest import read_manifest
 from bench.data.staging import StagingFolder
-from bench.data.store import SPLITS, read_manifest
-from bench.data.survey import SplitSurvey, listing_digest, survey
+from bench.data.store import SPLITS
+from bench.data.survey import SplitSurvey, listing_digest, survey, times_digest
 
 FEW_HELD_OUT = 20  # images
 MAY_ARRIVE = {MISSING, PLACEHOLDER}  # reasons for leaving out images that the source may have later
@@ -40,14 +41,19 @@ def say_if_source_differs(card: Card, folder: Path, source: Path) -> None:
         say(f"{folder} exists already, so {source} was not read; to prepare it again, delete {folder}")
         return
     try:
-        now = listing_digest(survey(card, source))
+        surveys = survey(card, source)
     except InputError as error:
         say(f"{folder} exists already and is used, but its source is not what it was: {error}")
         return
-    if now != manifest["listed"]:
+    if listing_digest(surveys) != manifest["listed"]:
         say(
             f"{source} has changed: its images or labels are not those of {folder}, which is used as it is;"
             f" to prepare it again, delete {folder}"
+        )
+    elif times_digest(surveys) != manifest.get("times", times_digest(surveys)):
+        say(
+            f"{source} has image files that were written after {folder} was prepared from them; it is used as"
+            f" it is; if their content changed, delete {folder} to prepare it again"
         )
 
 

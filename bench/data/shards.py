@@ -15,14 +15,14 @@ import numpy as np
 
 from bench.base import code_digest
 from bench.base.atomic_files import write_atomically
-from bench.data import libraries, orientation
+from bench.data import libraries, manifest, orientation
 from bench.data.arrow_files import ImageRow, read_image_rows, write_image_rows
 from bench.data.card_options import Resample
 from bench.data.cards import Sizes
 from bench.data.decode import PixelArray, Unusable, crop, resize
 from bench.data.formats import LeftOut, Sample
 from bench.data.source_digests import content, image_key, source_digest, source_pixels
-from bench.data.store import HELD_OUT_SHARE, LAYOUT, SPLITS, file_name
+from bench.data.store import HELD_OUT_SHARE, SPLITS, file_name
 
 FACTS = "facts"  # the folder of the files of facts
 MAX_ITEMS = 1024
@@ -174,7 +174,7 @@ def _key(shard: Shard, items: Iterable[Sample | LeftOut]) -> str:
     Code and libraries count too: an interrupted preparation that is resumed with others starts again.
     """
     code = code_digest.digest("bench.data.decode", "bench.data.orientation")
-    parts: list[object] = [LAYOUT, dataclasses.asdict(shard.sizes), shard.labels, shard.exif]
+    parts: list[object] = [manifest.LAYOUT, dataclasses.asdict(shard.sizes), shard.labels, shard.exif]
     parts += [shard.resample, code, libraries.versions()]
     parts += [sorted(shard.held_out)] if shard.held_out else []
     for item in items:

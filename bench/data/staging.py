@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.base import lists, locks
+from bench.base.atomic_files import check_writable
 from bench.base.errors import InputError
 from bench.base.progress import say
-from bench.data.store import MANIFEST
+from bench.data.manifest import MANIFEST
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,10 @@ class StagingFolder:
         """Let only one process at a time make the store; the others wait.
 
         If a process was killed between the two renames of `finish`, its complete store is renamed first.
+        InputError, before any work, for folders that cannot be written.
         """
+        for folder in (self.folder, self.unfinished, self.replaced):
+            check_writable(folder, option="--data")
         lock = self.folder.with_name(f"{self.folder.name}.lock")
         with contextlib.ExitStack() as stack:
             try:
@@ -70,9 +74,14 @@ class StagingFolder:
         self.unfinished.rename(self.folder)
         shutil.rmtree(self.replaced, ignore_errors=True)
 
-    def list_or_file(self, entries: list[str], name: str) -> str:
-        """The first entries, a line each; if there are more, `name`.txt in the new store lists all."""
-        return lists.as_lines(entries, all_in=self.unfinished / f"{name}.txt")
+    def list_or_file(self, entries: list[str], name: str, *, goes_on: bool = True) -> str:
+        """The first entries, a line each; if there are more, `name`.txt in the new store lists all.
+
+        goes_on: whether the preparation does, so that the file will be in the finished store.
+        """
+        file = f"{name}.txt"
+        later = (self.folder if goes_on else self.unfinished) / file
+        return lists.as_lines(entries, all_in=self.unfinished / file, moves_to=later)
 
 
 def _size(number: float) -> str:

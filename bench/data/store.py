@@ -7,8 +7,7 @@ Shapes: N images of a view, B of a batch, C labels, S side in pixels.
 """
 
 import hashlib
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,16 +15,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.base import structured_files
 from bench.base.errors import InputError
 from bench.data.arrow_files import CHECKSUM_BYTES, PIXEL_CHECKSUM, unlike_a_store
+from bench.data.manifest import LAYOUT, MANIFEST, how_to_prepare, how_to_replace, read_manifest
 
 if TYPE_CHECKING:
     import datasets
 
-MANIFEST = "manifest.json"
 CHECKSUMS = "checksums.bin"
-LAYOUT = 3  # raise it when the content of stores changes for the same card and reader: all are made again
 SPLITS = {"train": ("train", "held_out"), "test": ("test",)}  # the views of each split, the full one first
 SPLIT_OF_VIEW = {view: split for split, views in SPLITS.items() for view in views}
 IDENTITY = ("fingerprint", "sources", "libraries")  # entries of a manifest that results repeat
@@ -207,44 +204,9 @@ def _open(path: Path, images: int) -> "datasets.Dataset":
     return part
 
 
-def how_to_replace(folder: Path) -> str:
-    """The end of a message about a damaged store: how to make it again."""
-    return f"delete {folder} and {_how_to_prepare(folder)}"
-
-
-def _how_to_prepare(folder: Path) -> str:
-    return f"run: python -m bench.prepare --dataset {folder.name}"
-
-
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of the store in a folder; InputError if there is none, with the command that makes it.
-
-    InputError too if it is not what was written, unless another version of the suite wrote it.
-    """
-    path = folder / MANIFEST
-    if not path.exists():
-        raise InputError(f"{folder} holds no prepared data; {_how_to_prepare(folder)}")
-    try:
-        manifest = structured_files.read_json(path)
-    except InputError as error:
-        reason = str(error).removeprefix(f"{path}: ")
-        raise InputError(f"{path} is damaged ({reason}); {how_to_replace(folder)}") from error
-    if not isinstance(manifest, dict) or not isinstance(manifest.get("made_from"), dict):
-        raise InputError(f"{path} is not a manifest of a store; {how_to_replace(folder)}")
-    if manifest["made_from"].get("layout") == LAYOUT and manifest.get("checksum") != checksum(manifest):
-        raise InputError(f"{path} was changed after it was written; {how_to_replace(folder)}")
-    return manifest
-
-
-def checksum(manifest: Mapping[str, Any]) -> str:
-    """SHA-256 of a manifest's other entries."""
-    others = {name: value for name, value in manifest.items() if name != "checksum"}
-    return hashlib.sha256(json.dumps(others, sort_keys=True).encode()).hexdigest()
-
-
 def open_store(folder: Path) -> Store:
     """The store in a folder; InputError if there is none, or one that another version of the suite made."""
     manifest = read_manifest(folder)
     if manifest["made_from"].get("layout") != LAYOUT:
-        raise InputError(f"{folder} was made by another version of the suite; {_how_to_prepare(folder)}")
+        raise InputError(f"{folder} was made by another version of the suite; {how_to_prepare(folder)}")
     return Store(folder, manifest)

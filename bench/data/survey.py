@@ -29,8 +29,8 @@ class SplitSurvey:
 
     positives_C: images of each label that is 1. paths: images in files, not made in memory. boxes: images
     that are a box in a file. held_out: images for validation. left_out: items left out, by reason. digest: of
-    all items in order, with labels and the size of each file. faults: items left out that must not be there.
-    shared: images of one file under two ids.
+    all items in order, with labels and the size of each file. times: a digest of when each file was last
+    written. faults: items left out that must not be there. shared: images of one file under two ids.
     """
 
     positives_C: NDArray[np.int64]
@@ -40,6 +40,7 @@ class SplitSurvey:
     held_out: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
     digest: Any = field(default_factory=hashlib.sha256)
+    times: Any = field(default_factory=hashlib.sha256)
     faults: list[str] = field(default_factory=list)
     shared: list[str] = field(default_factory=list)
 
@@ -106,21 +107,30 @@ def _count(counts: SplitSurvey, sample: Sample, source: Path | None) -> None:
         counts.paths.append(str(sample.image))
         inside = source and sample.image.is_relative_to(source)
         facts += [str(sample.image.relative_to(source) if source and inside else sample.image)]
-        facts += [_size(sample.image)]
+        size, time = _size_and_time(sample.image)
+        facts += [size]
+        counts.times.update(f"{time}\n".encode())
     counts.digest.update(json.dumps(facts).encode())
 
 
-def _size(path: Path) -> int:
-    """In bytes; -1 if there is no such file."""
+def _size_and_time(path: Path) -> tuple[int, int]:
+    """Bytes, and nanoseconds of the last writing; -1 if there is no such file."""
     try:
-        return path.stat().st_size
+        facts = path.stat()
     except (OSError, ValueError):
-        return -1
+        return -1, -1
+    return facts.st_size, facts.st_mtime_ns
 
 
 def listing_digest(surveys: Mapping[str, SplitSurvey]) -> str:
     """A digest of what the original files list: images, labels, groups, boxes, sizes of image files."""
     digests = "".join(counts.digest.hexdigest() for counts in surveys.values())
+    return hashlib.sha256(digests.encode()).hexdigest()
+
+
+def times_digest(surveys: Mapping[str, SplitSurvey]) -> str:
+    """A digest of the times at which the image files were last written."""
+    digests = "".join(counts.times.hexdigest() for counts in surveys.values())
     return hashlib.sha256(digests.encode()).hexdigest()
 
 

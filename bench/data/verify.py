@@ -9,7 +9,8 @@ from bench.base.errors import InputError
 from bench.base.processes import cores, map_unordered
 from bench.base.progress import Meter
 from bench.data.arrow_files import CHECKSUM_BYTES, read_image_rows
-from bench.data.store import VIEWS, Store, how_to_replace
+from bench.data.manifest import how_to_replace
+from bench.data.store import VIEWS, Store
 
 SINGLE_PROCESS_BYTES = 2e9  # a smaller store is checked faster by one process: starting several takes time
 DAMAGED = "damaged.txt"  # in the store, if a message cannot hold all that has changed

@@ -76,7 +76,7 @@ def give_name(name: str, title: str, runs: Path) -> None:
 
 def check_name(name: str) -> None:
     """InputError unless the name can be told from a path."""
-    if not name.strip() or set(name) & set("/\\\n\t") or name != name.strip() or len(name) > 100:
+    if not name.isprintable() or set(name) & set("/\\") or name != name.strip() or not 0 < len(name) <= 100:
         raise InputError(f"--name {name!r}: give a short name without slashes, as in --name mine")
 
 

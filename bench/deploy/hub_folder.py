@@ -20,8 +20,7 @@ def write_folder(loaded: LoadedModel, folder: Path, *, onnx: bool = False) -> li
 
     The configuration is written last: a folder that has one is complete.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"--output {folder}: not an empty folder; give a new one")
+    require_new(folder)
     onnx_files = [_write_onnx(loaded, folder / ONNX)] if onnx else []
     tensor_file.save(folder / WEIGHTS, dict(loaded.tensors), {"schema": SCHEMA})
     card = write_atomically(folder / "README.md", model_card.text(loaded, onnx=onnx))
@@ -29,6 +28,12 @@ def write_folder(loaded: LoadedModel, folder: Path, *, onnx: bool = False) -> li
     content[checksums.KEY] = checksums.of_object(content)
     text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
     return [folder / WEIGHTS, *onnx_files, card, write_atomically(folder / CONFIG, text)]
+
+
+def require_new(folder: Path) -> None:
+    """InputError if the folder holds anything."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"--output {folder}: not an empty folder; give a new one")
 
 
 def configuration(loaded: LoadedModel) -> dict[str, Any]:

@@ -29,11 +29,13 @@ class ImageBatch:
     """Some image files.
 
     images_BHWC: the pixels of the usable ones, in order. reasons: why each of the others cannot be used.
+    not_turned: those with an EXIF orientation that the rule ignores.
     """
 
     paths: tuple[Path, ...]
     images_BHWC: PixelArray
     reasons: dict[Path, str]
+    not_turned: tuple[Path, ...] = ()
 
     @property
     def usable(self) -> list[Path]:
@@ -109,7 +111,9 @@ def _read(paths: tuple[Path, ...], side: int, exif: str, resample: Resample) -> 
         except Unusable as reason:
             reasons[path] = str(reason)
     empty = np.empty((0, side, side, 3), np.uint8)
-    return ImageBatch(paths, np.stack(images) if images else empty, reasons)
+    usable = (path for path in paths if path not in reasons and exif == "ignore")
+    not_turned = tuple(path for path in usable if orientation.find(path)[0] in orientation.TURNED)
+    return ImageBatch(paths, np.stack(images) if images else empty, reasons, not_turned)
 
 
 def _refuse_links_and_folders(path: Path) -> None:

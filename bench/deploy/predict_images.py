@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
+from bench.base import progress
 from bench.deploy import attention_maps, image_files
 from bench.deploy.answers import Answer, Choice, RankedLabels
 from bench.deploy.image_files import ImageBatch
@@ -23,11 +24,18 @@ def predict_images(
     *,
     batch_size: int = 32,
     maps: Path | None = None,
+    exif: str | None = None,
 ) -> Iterator[Answer]:
-    """One answer per file, in order; maps: the folder for a PNG file of each image's attention maps."""
+    """One answer per file, in order; maps: the folder for a PNG file of each image's attention maps.
+
+    exif: whether photographs are turned as EXIF says, "turn" or "ignore"; None: as in training. Photographs
+    that are not turned are said at the end.
+    """
     drawings = {path: maps / _map_name(number, path) for number, path in enumerate(paths, 1)} if maps else {}
     size: dict[str, Any] = {"side": loaded.input_size, "batch_size": batch_size}
-    for batch in image_files.read_batches(paths, **size, exif=loaded.exif, resample=loaded.resample):
+    not_turned: list[Path] = []
+    for batch in image_files.read_batches(paths, **size, exif=exif or loaded.exif, resample=loaded.resample):
+        not_turned += batch.not_turned
         found = dict(zip(batch.usable, _predict(loaded, batch, choice), strict=True))
         labels = {path: ranked for path, (ranked, _) in found.items()}
         if drawings and labels:
@@ -39,6 +47,11 @@ def predict_images(
             else:
                 drawn = _printable(drawings.get(path, ""))
                 yield Answer(_printable(path), labels[path], maps=drawn, predicted=found[path][1])
+    if not_turned and exif is None:
+        progress.say(
+            f"{len(not_turned):,} of {len(paths):,} images have an EXIF orientation, which was ignored, as in"
+            f" the model's training; to turn them, add --exif turn (the first: {_printable(not_turned[0])})"
+        )
 
 
 def _map_name(number: int, path: Path) -> str:

@@ -13,6 +13,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from bench.base.atomic_files import write_atomically
+from bench.base.csv_cells import safe_cell
 from bench.report.figure_style import BACKGROUND, FOREGROUND, NARROW, STYLE, WIDE, Canvas
 
 QUESTIONS = ("Where does it help?", "Why?", "How was it trained?")
@@ -95,6 +96,6 @@ def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
     buffer = io.StringIO()
     names = list(dict.fromkeys(name for row in rows for name in row))
     writer = csv.DictWriter(buffer, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    writer.writerow({name: safe_cell(name) for name in names})
+    writer.writerows({name: safe_cell(value) for name, value in row.items()} for row in rows)
     return buffer.getvalue()

@@ -25,6 +25,7 @@ from bench.report.label_relations import relations_figure
 from bench.report.model_outputs import ModelOutputs
 from bench.report.neurons import position_figure
 from bench.report.top_images import top_images_figure
+from bench.results import same_data
 from bench.results.record import Record, shown
 from bench.scoring.matrices import Array
 from bench.training import device, method
@@ -94,10 +95,11 @@ def _store(evidence: Evidence, record: Record, sources: Sources) -> Store:
         store = open_store(data / card.name)
     else:
         store = preparation.prepare(card, source=sources.source, data=data)
-    if record["data"]["fingerprint"] != store.fingerprint:
+    if difference := same_data.difference(record["data"], store.manifest):
         raise InputError(
-            f"{store.folder} holds other images than the record of {run_id(record)} was made with; to train"
-            f" it again, run: python -m bench.run --dataset {usual.name} --method {record['method']}"
+            f"{store.folder} holds other images than the record of {run_id(record)} was made with"
+            f" ({difference}); to train it again, run: python -m bench.run --dataset {usual.name} --method"
+            f" {record['method']}"
         )
     return store
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.base import method_names, paths
-from bench.base.protocol import ALL, TOP3, Column, Evaluation, Values
+from bench.base.protocol import ALL, GROUPS, TOP3, Column, Evaluation, Values
 from bench.data import cards
 from bench.results import agreement, published, row_marks, table_formats
 from bench.results.printed_rows import printed_rows, printed_values, profile_remarks
@@ -150,6 +150,10 @@ def _mean_row(
 
 def _empty_remarks(members: list[Record], profile: str) -> dict[Column, str]:
     """How much of each mean over classes comes from empty classes, on average over the seeds."""
+    if profiles.get_profile(profile).eps:
+        for member in members:
+            if unknown := row_marks.unknown_empty_classes(member["metrics"][profile]):
+                return {(group, name): unknown for group in GROUPS for name in row_marks.CLASS_MEANS}
     by_seed = [member["metrics"][profile].get("empty_classes", {}) for member in members]
     groups = {group for counts in by_seed for group in counts if group in ("all", "top3")}
     means = {group: statistics.fmean(counts.get(group, 0) for counts in by_seed) for group in sorted(groups)}

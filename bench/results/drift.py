@@ -22,6 +22,7 @@ from typing import Any
 
 from bench.base.protocol import Column
 from bench.results.record import Group, Record, metric_values, record_name, values_by_column
+from bench.results.record_check import DOUBTS
 from bench.results.seed_spread import Spread, shrink_spreads
 
 CONFIDENCE = 0.999  # of one comparison, two-sided
@@ -113,6 +114,11 @@ def seed_values(members: list[Record]) -> dict[Column, list[float]]:
     return values_by_column(by_member)
 
 
+def _numbers(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """A profile's metrics without the counts of what makes them doubtful."""
+    return {name: value for name, value in metrics.items() if name not in DOUBTS}
+
+
 def redefined_profiles(old: list[Record], new: list[Record]) -> list[str]:
     """Profiles whose metrics differ although the main numbers of a seed are identical."""
     old_by_seed = {record["seed"]: record for record in old}
@@ -121,7 +127,9 @@ def redefined_profiles(old: list[Record], new: list[Record]) -> list[str]:
         if accepted and seed_values([accepted]) == seed_values([record]):
             fresh_metrics, accepted_metrics = record["metrics"], accepted["metrics"]
             differing = [
-                name for name in accepted_metrics if fresh_metrics.get(name) != accepted_metrics[name]
+                name
+                for name, values in accepted_metrics.items()
+                if _numbers(fresh_metrics.get(name, {})) != _numbers(values)
             ]
             if differing:
                 return differing

@@ -38,6 +38,7 @@ REQUIRED_TYPES: dict[str, tuple[type, ...]] = {
     "timing": (dict,),
     "provenance": (dict,),
 }
+DOUBTS = ("empty_classes", "ties")  # beside a profile's metrics: counts, see bench/scoring/doubts.py
 ROUNDING = 1e-9  # profile srn2017's recall, (tp + eps) / (gp + eps) + eps, may exceed 100 % by rounding
 
 
@@ -126,7 +127,7 @@ def _check_metrics(metrics: Mapping[str, Any], protocol: Mapping[str, Any]) -> N
 def _check_numbers(values: Any, *, where: str) -> None:
     check_type(values, (dict,), name=where)
     for name, value in values.items():
-        if name == "empty_classes" and where.count(".") == 1:
+        if name in DOUBTS and where.count(".") == 1:
             _check_counts(value, where=f"{where}.{name}")
             continue
         key = f"{where}.{name}"
@@ -137,7 +138,7 @@ def _check_numbers(values: Any, *, where: str) -> None:
 
 
 def _check_counts(counts: Any, *, where: str) -> None:
-    """Of empty classes, by group of columns."""
+    """Of classes or images, by group of columns."""
     check_type(counts, (dict,), name=where)
     for group, count in counts.items():
         check_type(count, (int,), name=f"{where}.{group}")

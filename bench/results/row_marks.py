@@ -6,8 +6,10 @@ marks prevent a verdict (`INCOMPARABLE` in `bench/results/agreement.py`).
 
 from collections import defaultdict
 from collections.abc import Mapping
+from typing import Any
 
 from bench.base.protocol import Column, Evaluation
+from bench.results import same_data
 from bench.results.record import Group, Record, is_edited, record_name, stored_size
 
 PARTIAL = "the data set was incomplete; do not compare with published numbers"
@@ -26,7 +28,7 @@ def marks_for_row(members: list[Record], evaluation: Evaluation) -> dict[str, st
     if edited := [member for member in members if is_edited(member)]:
         names = ", ".join(map(record_name, edited))
         marks[EDITED] = f"{names} {EDITED_MEANING}"
-    marks |= _image_count_mark(members)
+    marks |= _image_count_mark(members) | _tie_mark(members)
     if differing := _differing(members):
         marks["mixed"] = (
             f"the seeds of {record_name(members[0], seed=False)} differ in {', '.join(differing)}"
@@ -44,19 +46,21 @@ def data_marks(groups: Mapping[Group, list[Record]]) -> dict[Group, dict[str, st
 
     Images of another size have another fingerprint, which says nothing.
     """
-    prints_by_size = defaultdict(set)
+    by_size: dict[str, list[Record]] = defaultdict(list)
     for members in groups.values():
         for member in members:
-            prints_by_size[stored_size(member)].add(member["data"]["fingerprint"])
+            by_size[stored_size(member)].append(member)
     marks: dict[Group, dict[str, str]] = {}
     for group, members in groups.items():
         sizes = {stored_size(member) for member in members}
-        if any(len(prints_by_size[size]) > 1 for size in sizes):
+        others = [other for size in sizes for other in by_size[size]]
+        fingerprints = {other["data"]["fingerprint"] for other in others}
+        if len(fingerprints) > 1:
             prints = " and ".join(sorted({member["data"]["fingerprint"][:8] for member in members}))
-            marks[group] = {
-                f"data {prints}": f"made with the data of fingerprint {prints}; rows of another have "
-                "other images or labels, or were prepared with another version of Pillow"
-            }
+            meaning = same_data.other_pixels_of_all(members, others) or (
+                "rows of another have other images or labels, or were prepared with another version of Pillow"
+            )
+            marks[group] = {f"data {prints}": f"made with the data of fingerprint {prints}; {meaning}"}
     return marks
 
 
@@ -73,6 +77,15 @@ def _image_count_mark(members: list[Record]) -> dict[str, str]:
     return {}
 
 
+def _tie_mark(members: list[Record]) -> dict[str, str]:
+    """A mark where the order of equal logits decides which labels are an image's top 3; else nothing."""
+    own = [member["metrics"][member["protocol"]["profile"]] for member in members]
+    if not (ties := max(metrics.get("ties", {}).get("top3", 0) for metrics in own)):
+        return {}
+    images = f"{ties:,} of {members[0]['images']['test']:,} test images"
+    return {"ties": f"in up to {images} equal logits, and so the order of labels, decide the top 3"}
+
+
 def _differing(members: list[Record]) -> list[str]:
     """What should be the same for all seeds of a method but differs."""
     aspects = [
@@ -81,6 +94,20 @@ def _differing(members: list[Record]) -> list[str]:
         for member in members
     ]
     return [name for name in aspects[0] if any(aspect[name] != aspects[0][name] for aspect in aspects)]
+
+
+def unknown_empty_classes(metrics: Mapping[str, Any]) -> str:
+    """What to say of a record's means over classes if it does not say whether empty classes are in them.
+
+    Records that were written before these were counted do not; "" where no class is without a positive.
+    """
+    without = sum(value is None for value in metrics.get("AP", {}).values())
+    if "empty_classes" in metrics or not without:
+        return ""
+    return (
+        f"{without} of {len(metrics['AP'])} classes have no positive; the record does not say how many of"
+        " them count as 100 in this mean: make it again with python -m bench.run"
+    )
 
 
 def empty_class_remarks(counts: Mapping[str, float], classes: int) -> dict[Column, str]:

@@ -177,7 +177,7 @@ def warnings(
     yield from subject.notes
     for name in wanted:
         rules = profiles.get_profile(name)
-        if remark := doubts.tie_remark(subject.logits_NC, subject.labels_NC, rules, evaluation):
+        for remark in doubts.tie_remarks(subject.logits_NC, subject.labels_NC, rules, evaluation):
             yield f"{name}: {remark}."
     if more.all_metrics:
         remarks = further.tie_remarks(subject.logits_NC, subject.labels_NC, evaluation)

@@ -2,8 +2,8 @@
 
 The file's suffix decides the format. `.safetensors`: the suite's own predictions file. `.npz`: any of the
 arrays `logits`, `labels`, `label_names` and `ids`. `.npy`: one matrix. `.csv`, `.tsv`: label names in the
-first line, optionally with a column of ids (`text_files`). Any other suffix: text, one image per line,
-numbers separated by blanks.
+first line, optionally with a column of ids (`text_files`). `.parquet`: columns as in CSV. Any other suffix:
+text, one image per line, numbers separated by blanks. Text may be compressed by gzip, as in `.csv.gz`.
 No file is unpickled, and the format is never guessed from the values.
 """
 
@@ -12,21 +12,28 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from bench.base.errors import InputError
+from bench.base.structured_files import reading
 from bench.scoring import predictions, text_files
 from bench.scoring.matrices import Array, is_matrix
 from bench.scoring.matrix_file import MatrixFile, Role
 
+Reader = Callable[[Path, Role], MatrixFile]
+
+MOST_ENTRIES = 1 << 30  # of a Parquet file: a small one may hold many equal values
+PANDAS_INDEX = "__index_level_0__"
+TEXT_READERS: tuple[Reader, ...] = (text_files.read_csv, text_files.read_lines_of_numbers)
 # First bytes of files that are not read, what they are, and what to do.
 FOREIGN = {
-    b"\x1f\x8b": ("compressed by gzip", "unpack it with gunzip"),
+    b"\x1f\x8b": ("compressed by gzip", "unpack it with gunzip, or name it .csv.gz"),
     b"BZh": ("compressed by bzip2", "unpack it with bunzip2"),
     b"\xfd7zXZ": ("compressed by xz", "unpack it with unxz"),
     b"\x28\xb5\x2f\xfd": ("compressed by zstd", "unpack it with unzstd"),
-    b"PAR1": ("a Parquet file", "write it as CSV, with pandas: read_parquet(FILE).to_csv(FILE.csv)"),
+    b"PAR1": ("a Parquet file", "name it .parquet"),
     b"ARROW1": ("an Arrow file", "write it as CSV, with pandas: read_feather(FILE).to_csv(FILE.csv)"),
     b"\x89HDF": ("an HDF5 file", "write its matrices as .npz, with numpy.savez"),
     b"MATLAB": ("a MATLAB file", "write its matrices as .npz, with numpy.savez"),
@@ -52,15 +59,11 @@ DAMAGED_FILE_ERRORS = (
 
 def read_matrix_file(path: Path, role: Role) -> MatrixFile:
     """The file's contents, with the matrix of that role; InputError gives the position of an error."""
-    try:
-        if path.exists() and not path.is_file():
-            raise InputError(f"{path} is a folder, a pipe or a device; give a file")
-        read = READERS.get(path.suffix.lower(), text_files.read_lines_of_numbers)
-        if read in (text_files.read_csv, text_files.read_lines_of_numbers):
+    with reading(path):
+        read, is_packed = _reader(path)
+        if not is_packed and read in TEXT_READERS:
             _refuse_foreign(path)
         file = read(path, role)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
     if role not in file.matrices:
         raise InputError(f"{path} has no array {role}; the names read are logits, labels, label_names, ids")
     for kind, matrix in file.matrices.items():
@@ -71,6 +74,16 @@ def read_matrix_file(path: Path, role: Role) -> MatrixFile:
         if name in file.names[:column]:
             raise InputError(f"{file.header_position(column)}: two labels have the same name: {name!r}")
     return file
+
+
+def _reader(path: Path) -> tuple[Reader, bool]:
+    """(the function that reads the file, whether it is a text compressed by gzip)."""
+    is_packed = path.suffix.lower() == ".gz"
+    suffix = Path(path.stem).suffix if is_packed else path.suffix
+    read = READERS.get(suffix.lower(), text_files.read_lines_of_numbers)
+    if is_packed and read not in TEXT_READERS:
+        raise InputError(f"{path} is compressed by gzip, which is read for text only; unpack it with gunzip")
+    return read, is_packed
 
 
 def _refuse_foreign(path: Path) -> None:
@@ -134,10 +147,50 @@ def _read_npy(path: Path, role: Role) -> MatrixFile:
     return MatrixFile(path, {role: np.asarray(matrix)})
 
 
-READERS: dict[str, Callable[[Path, Role], MatrixFile]] = {
+def _read_parquet(path: Path, role: Role) -> MatrixFile:
+    """One row for each image; ids as in CSV: in a column with a usual name, or in the index of pandas."""
+    import pyarrow as pa  # noqa: PLC0415 (slow to import, needed only here)
+    from pyarrow import parquet  # noqa: PLC0415 (as above)
+
+    try:
+        with parquet.ParquetFile(path) as file:
+            if (entries := file.metadata.num_rows * file.metadata.num_columns) > MOST_ENTRIES:
+                raise InputError(f"{path} has {entries:,} entries; at most {MOST_ENTRIES:,} are read")
+            table = file.read()
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path} is not a readable Parquet file: {str(error)[:200]}") from error
+    columns = {name: table.column(number) for number, name in enumerate(table.column_names)}
+    if len(columns) < table.num_columns:
+        raise InputError(f"{path}: two columns have the same name")
+    ids: tuple[str, ...] = ()
+    for name in [name for name in columns if text_files.is_id_name(name, is_first=name == PANDAS_INDEX)]:
+        values = tuple(map(str, columns[name].to_pylist()))
+        if not _holds_numbers(columns[name]) or text_files.are_whole_and_distinct(values):
+            ids = values
+            del columns[name]
+            break
+    for name, column in columns.items():
+        if not _holds_numbers(column):
+            hint = "; if it names the images, call it id"
+            raise InputError(f"{path}: column {name!r} holds {str(column.type)[:40]}, not numbers{hint}")
+        if column.null_count:
+            raise InputError(f"{path}: column {name!r} has {column.null_count:,} empty entries")
+    matrix = np.array([column.to_numpy() for column in columns.values()]).T
+    return MatrixFile(path, {role: matrix}, tuple(columns), ids)
+
+
+def _holds_numbers(column: Any) -> bool:
+    from pyarrow import types  # noqa: PLC0415 (as above)
+
+    kind = column.type
+    return bool(types.is_floating(kind) or types.is_integer(kind) or types.is_boolean(kind))
+
+
+READERS: dict[str, Reader] = {
     ".safetensors": _read_safetensors,
     ".npz": _read_npz,
     ".npy": _read_npy,
     ".csv": text_files.read_csv,
     ".tsv": text_files.read_csv,
+    ".parquet": _read_parquet,
 }

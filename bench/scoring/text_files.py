@@ -1,4 +1,4 @@
-"""Read predictions or labels from CSV and from text with one image per line.
+"""Read predictions or labels from CSV and from text with one image per line, also compressed by gzip.
 
 CSV: label names in the first line; columns are separated by commas, semicolons, tabs or `|`. Where they are
 not separated by commas, numbers may have decimal commas. A column with a usual name of ids, such as `id`,
@@ -22,6 +22,7 @@ Cells = list[str]
 
 SEPARATORS = {",": "','", ";": "';'", "\t": "tabs", "|": "'|'"}
 DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
+INDEX_NAMES = {"", "unnamed:0", "indexlevel0"}  # of a first column that pandas writes for its index
 ID_NAMES = {
     *("id", "image", "imageid", "imagename", "imagepath", "img", "imgid", "imgname"),
     *("file", "fileid", "filename", "filepath", "path"),
@@ -98,16 +99,21 @@ def _id_field(header: Cells, rows: Sequence[Cells]) -> int | None:
     if "id" in header:
         return header.index("id") + 1
     for field, name in enumerate(header, start=1):
-        plain = re.sub(r"[\s_-]", "", name).lower()
-        is_index = field == 1 and (not plain or plain == "unnamed:0")
-        if plain in ID_NAMES or is_index:
+        if is_id_name(name, is_first=field == 1):
             values = [cells[field - 1] for cells in rows if len(cells) >= field]
-            if not all(map(_is_number, values)) or _are_whole_and_distinct(values):
+            if not all(map(_is_number, values)) or are_whole_and_distinct(values):
                 return field
     return None
 
 
-def _are_whole_and_distinct(values: Sequence[str]) -> bool:
+def is_id_name(name: str, *, is_first: bool) -> bool:
+    """Whether a column with this name is one of ids; a first one also if it is the index of pandas."""
+    plain = re.sub(r"[\s_-]", "", name).lower()
+    return plain in ID_NAMES or (is_first and plain in INDEX_NAMES)
+
+
+def are_whole_and_distinct(values: Sequence[str]) -> bool:
+    """Whether these numbers can be ids."""
     return len(values) > 1 and all(map(str.isdigit, values)) and len(set(values)) == len(values)
 
 

@@ -5,7 +5,8 @@ from collections.abc import Collection
 from typing import Any
 
 from bench.base.errors import InputError
-from bench.data.store import Store, how_to_replace
+from bench.data.manifest import how_to_replace
+from bench.data.store import Store
 
 FEWEST = 2  # images of a batch: batch norm needs more than one
 

@@ -168,8 +168,7 @@ def _score(card: Card, context: StageContext, logits_NC: NDArray[np.float32], fi
         )
         ap_by_label = dict(zip(card.labels, values["AP"].tolist(), strict=True))
         scores[profile] = metrics.defined({**values, "AP": ap_by_label})
-        empty = doubts.empty_classes(logits_NC, labels_NC, profiles.get_profile(profile), rules)
-        scores[profile] |= {"empty_classes": empty} if empty else {}
+        scores[profile] |= doubts.counts(logits_NC, labels_NC, profiles.get_profile(profile), rules)
     return scores
 
 

@@ -5,13 +5,12 @@ import textwrap
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from bench.base import method_names
 from bench.base.cli import Parser, add_data, add_dataset, add_device, add_runs
 from bench.base.errors import InputError
-from bench.data import cards
+from bench.data import cards, task
 
 MOST = 1024  # the highest number of jobs, and of threads
 # Field -> (its value, its help), for recipe fields that every method has and that most users need.
@@ -62,14 +61,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     )
     _add_execution(options)
     add_device(options)
-    options.add_argument(
-        "--source", type=Path, metavar="DIR", help="the data set's original files, if it is not prepared yet"
-    )
-    options.add_argument(
-        "--allow-partial",
-        action="store_true",
-        help="prepare without missing, unreadable and duplicate images instead of stopping; report them",
-    )
+    task.add_options(options)
     add_data(options)
     add_runs(options)
     _add_name(options)

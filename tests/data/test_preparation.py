@@ -12,8 +12,8 @@ from PIL import Image
 
 from bench.base import lists
 from bench.base.errors import InputError
-from bench.data import assembly, decode, formats, held_out, libraries, preparation, shards, verify
-from bench.data.cards import Sizes, Split
+from bench.data import assembly, decode, formats, held_out, libraries, preparation, shards, task, verify
+from bench.data.cards import Card, Sizes, Split
 from bench.data.formats import Sample
 from bench.data.summary import describe_manifest
 from tests import trees
@@ -250,8 +250,8 @@ class TestOverlap:
         train, test = "train2014/COCO_train2014_000000000030.jpg", "val2014/COCO_val2014_000000000042.jpg"
         pair = f"{leaking}/{train} = {leaking}/{test}"
         assert str(caught.value) == (
-            "1 images of coco are both in the training and in the test set; to leave them out of one, run"
-            f" bench.prepare with --overlap drop-train or --overlap drop-test:\n  {pair}"
+            "1 images of coco are both in the training and in the test set; to leave them out of one, add"
+            f" --overlap drop-train or --overlap drop-test:\n  {pair}"
         )
 
     def test_leaves_the_training_image_out_if_allowed(self, leaking: Path, tmp_path: Path):
@@ -280,8 +280,8 @@ class TestOverlap:
     @pytest.mark.parametrize(
         ("side", "sizes", "left"),
         [
-            ("drop-train", (3, 2), {"train": {preparation.SAME["train"]: 1}, "test": {}}),
-            ("drop-test", (4, 1), {"train": {}, "test": {preparation.SAME["test"]: 1}}),
+            ("drop-train", (3, 2), {"train": {task.SAME["train"]: 1}, "test": {}}),
+            ("drop-test", (4, 1), {"train": {}, "test": {task.SAME["test"]: 1}}),
         ],
     )
     def test_images_may_be_dropped_from_either_side_and_nothing_is_decoded_again(
@@ -375,6 +375,19 @@ class TestChangedSources:
         go(numbered(), root, tmp_path)
         data = tmp_path / "data" / "own"
         line = f"{root} has changed: its images or labels are not those of {data}, which is used as it is"
+        assert line in capsys.readouterr().err
+
+    def test_an_image_replaced_by_another_of_equal_size_is_said(self, tmp_path: Path, capsys: Any):
+        root = numbered_tree(tmp_path / "source")
+        go(numbered(), root, tmp_path)
+        capsys.readouterr()
+        path = root / "96.jpg"
+        content = bytearray(path.read_bytes())
+        content[-20] ^= 1
+        path.write_bytes(content)
+        data = tmp_path / "data" / "own"
+        go(numbered(), root, tmp_path)
+        line = f"{root} has image files that were written after {data} was prepared from them; it is used as"
         assert line in capsys.readouterr().err
 
     def test_a_source_that_is_incomplete_by_now_is_said(self, tmp_path: Path, capsys: Any):
@@ -471,3 +484,45 @@ def test_the_list_that_a_message_names_is_kept(
     made = go(coco(), source, tmp_path, allow_partial=True)
     assert "unusable.txt" in capsys.readouterr().err
     assert len((made.folder / "unusable.txt").read_text(encoding="utf-8").splitlines()) == 2
+
+
+class TestNoMessageHasMoreThanTenLines:
+    """Fifty images of each kind: what is said at each place, and what is refused."""
+
+    def check(self, card: Card, root: Path, tmp_path: Path, capsys: Any, name: str) -> None:
+        with pytest.raises(InputError) as caught:
+            go(card, root, tmp_path)
+        assert str(caught.value).count("\n") == 9
+        assert f"more, all listed in {tmp_path}/data/own.unfinished/{name}.txt" in str(caught.value)
+        assert (tmp_path / f"data/own.unfinished/{name}.txt").is_file()
+        capsys.readouterr()
+        made = go(card, root, tmp_path, allow_partial=True)
+        said = capsys.readouterr().err
+        assert f"more, all listed in {made.folder}/{name}.txt" in said
+        assert len((made.folder / f"{name}.txt").read_text().splitlines()) >= 50
+
+    def test_missing_files(self, tmp_path: Path, capsys: Any):
+        root = numbered_tree(tmp_path / "source")
+        for number in range(50):
+            (root / f"{number}.jpg").unlink()
+        self.check(numbered(), root, tmp_path, capsys, "unusable")
+
+    def test_files_that_are_no_images(self, tmp_path: Path, capsys: Any):
+        root = numbered_tree(tmp_path / "source")
+        for number in range(50):
+            (root / f"{number}.jpg").write_bytes(b"no image")
+        self.check(numbered(), root, tmp_path, capsys, "unusable")
+
+    def test_pictures_in_both_sets(self, tmp_path: Path, capsys: Any):
+        root = numbered_tree(tmp_path / "source")
+        for number in range(50):
+            shutil.copy(root / "96.jpg", root / f"{number}.jpg")
+        self.check(numbered(), root, tmp_path, capsys, "in_both")
+
+    def test_pictures_there_twice(self, tmp_path: Path, capsys: Any):
+        root = numbered_tree(tmp_path / "source")
+        for number in range(1, 61):
+            shutil.copy(root / "0.jpg", root / f"{number}.jpg")
+        made = go(numbered(), root, tmp_path)
+        assert f"and 52 more, all listed in {made.folder}/repeated.txt" in capsys.readouterr().err
+        assert len((made.folder / "repeated.txt").read_text().splitlines()) == 60

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from bench import prepare
+from bench import prepare, run
 from bench.base.errors import InputError
-from bench.data import card_options, cards, store
+from bench.data import card_options, cards, preparation, store
 from bench.data.cards import Sizes
 from tests import trees
 
@@ -171,3 +171,22 @@ def test_a_size_that_is_not_the_recipes_is_refused():
         match="coco@size=448: the recipe needs images of 224 pixels; change it with --set input_size=PIXELS",
     ):
         card_options.at(cards.load_card("coco@size=448"), 224)
+
+
+def test_run_and_prepare_share_the_options_of_preparation(monkeypatch: pytest.MonkeyPatch):
+    given: list[dict[str, Any]] = []
+
+    def stop(*_: Any, **how: Any) -> None:
+        given.append(how)
+        raise InputError("enough")
+
+    monkeypatch.setattr(preparation, "prepare", stop)
+    monkeypatch.setattr(prepare, "prepare", stop)
+    words = ["--dataset", "demo", "--allow-partial", "--overlap", "drop-test"]
+    for main, own in ((run.main, ["--method", "knn", "--device", "cpu"]), (prepare.main, [])):
+        with pytest.raises(InputError, match="enough"):
+            main([*words, *own])
+    assert given[0] == given[1]
+    assert (given[0]["overlap"], given[0]["allow_partial"]) == ("drop-test", True)
+    with pytest.raises(InputError, match="invalid choice: 'none' .*drop-train"):
+        run.main(["--dataset", "demo", "--method", "knn", "--overlap", "none"])

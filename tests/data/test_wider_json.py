@@ -115,3 +115,16 @@ def test_a_file_of_another_schema_is_refused_with_the_person(
         list(wider_json.read(CARD, "train", tmp_path))
     assert str(caught.value).startswith(str(path))
     assert message in str(caught.value)
+
+
+def test_attributes_of_0_without_any_minus_1_are_refused(tmp_path: Path):
+    """0 means unspecified: with 0 for negatives nothing would be negative, and any prediction had mAP 100."""
+    root = trees.wider(tmp_path / "source")
+    path = next(root.rglob("*trainval.json"))
+    content = json.loads(path.read_text(encoding="utf-8"))
+    for image in content["images"]:
+        for person in image["targets"]:
+            person["attribute"] = [max(value, 0) for value in person["attribute"]]
+    path.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(InputError, match="attributes are 1 and 0, none is -1; .*: write -1 for attributes"):
+        list(wider_json.read(CARD, "train", root))

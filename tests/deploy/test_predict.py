@@ -265,6 +265,26 @@ class TestFiles:
 
 
 class TestOrientation:
+    def test_that_is_not_applied_is_one_line_and_an_option_applies_it(self, ask: Any, tmp_path: Path):
+        """The demo's card ignores it, so that is what the model was trained with."""
+        exif = Image.Exif()
+        exif[ExifTags.Base.Orientation] = 6
+        picture = Image.fromarray(self.STORED)
+        for name, how in (("a.jpg", {"exif": exif}), ("b.jpg", {"exif": exif}), ("c.jpg", {})):
+            picture.save(tmp_path / name, **how)
+        status, ignored, err = ask("--images", tmp_path, "--format", "json")
+        assert status == 0
+        assert err == (
+            "2 of 3 images have an EXIF orientation, which was ignored, as in the model's training; to turn"
+            f" them, add --exif turn (the first: {tmp_path}/a.jpg)\n"
+        )
+        _, turned, err = ask("--images", tmp_path, "--format", "json", "--exif", "turn")
+        assert err == ""
+        before, after = json.loads(ignored), json.loads(turned)
+        assert before[0] != after[0]
+        assert before[2] == after[2]
+        assert ask("--images", tmp_path, "--format", "json", "--exif", "ignore")[1:] == (ignored, "")
+
     STORED = np.random.default_rng(3).integers(0, 256, (16, 24, 3), np.uint8)
 
     def pixels(self, path: Path, exif: str = "turn") -> Any:

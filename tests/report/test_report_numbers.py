@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from sklearn.metrics import precision_recall_curve
 
 from bench.base.errors import InputError
 from bench.base.run_folder import RunFolder
 from bench.data import cards
 from bench.data.formats import Box
-from bench.report import evidence, headline
+from bench.report import evidence, figure, headline
 from bench.report.attention import _covered, images_to_show, pointing_game
 from bench.report.curves import epoch_rows, precision_recall
 from bench.report.evidence import Evidence
@@ -442,3 +443,10 @@ class TestHeadline:
 
 def test_labels_without_a_gain_are_never_chosen():
     assert choose_labels([5.0, np.nan, 1.0]) == [0, 2]
+
+
+def test_a_label_that_a_spreadsheet_would_run_has_an_apostrophe_in_front(tmp_path):
+    rows = [{"label": "=1+1", "gain": -2.5}, {"label": "@cat", "gain": None}]
+    shown = figure.ReportFigure("fig", figure.QUESTIONS[0], "t", "c", "a", lambda _: Figure(), rows=rows)
+    figure.write(figure.DrawnFigure(shown, "<svg/>", b"", "<svg/>"), tmp_path)
+    assert (tmp_path / "fig.csv").read_text(encoding="utf-8") == "label,gain\n'=1+1,-2.5\n'@cat,\n"

@@ -197,3 +197,26 @@ def test_other_pixels_of_equal_sources_and_other_data_are_said(tmp_path, capsys)
     assert "A and B" not in said["same"]
     assert "A and B: equal sources, other pixels: Pillow 12.0.0 and 13.0.0." in said["pixels"]
     assert "A and B: other data: fingerprint f1f1f1f1f1f1 and 0d0d0d0d0d0d." in said["data"]
+
+
+def test_empty_classes_and_ties_are_said_of_each_file(tmp_path, capsys):
+    labels = np.eye(40, 5, dtype=int)
+    np.savez(tmp_path / "a.npz", logits=np.full((40, 5), -1.0), labels=labels)
+    np.savez(tmp_path / "b.npz", logits=np.arange(200.0).reshape(40, 5) + 1, labels=labels)
+    words = ["--predictions", str(tmp_path / "a.npz"), str(tmp_path / "b.npz"), "--bootstrap", "100"]
+    for form in ("text", "csv"):
+        assert compare.main([*words, "--profile", "srn2017", "--top3", "forced", "--format", form]) == 0
+        printed = capsys.readouterr()
+        text = printed.out if form == "text" else printed.err
+        assert "A: Equal logits rank in the order of the file, which decides mAP: " in text
+        assert "A: In 40 of 40 images the third and fourth highest logits are equal" in text
+        assert "B: In" not in text
+    labels[:, 4] = 0
+    np.savez(tmp_path / "a.npz", logits=np.full((40, 5), -1.0), labels=labels)
+    np.savez(tmp_path / "b.npz", logits=np.arange(200.0).reshape(40, 5) + 1, labels=labels)
+    assert compare.main([*words, "--profile", "srn2017"]) == 0
+    text = capsys.readouterr().out
+    assert (
+        "A: 1 of 5 classes have no positive and are never predicted; they count as 100, which is 20" in text
+    )
+    assert "B: 1 of 5 classes" not in text

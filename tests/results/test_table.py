@@ -226,6 +226,39 @@ def test_rows_on_different_data_are_marked(capsys):
     )
 
 
+def test_rows_on_equal_sources_with_other_pixels_say_so(capsys):
+    one, other = (
+        {"fingerprint": letter * 64, "sources": "s" * 64, "libraries": {"Pillow": version}}
+        for letter, version in (("a", "12.0.0"), ("b", "13.0.0"))
+    )
+    write_all(paths.RUNS / "demo", fake("srn", data=one), fake("srn_att", data=other))
+    marks = row_of(as_json(capsys), "srn")["marks"]
+    reason = "equal sources, other pixels: Pillow 12.0.0 and 13.0.0"
+    assert marks == {"data aaaaaaaa": f"made with the data of fingerprint aaaaaaaa; {reason}"}
+
+
+def test_ties_that_decide_the_top_3_mark_a_row(capsys):
+    tied = fake("knn")
+    tied["metrics"]["srn2017"]["ties"] = {"top3": 7}
+    write_all(paths.RUNS / "demo", tied)
+    marks = row_of(as_json(capsys), "knn")["marks"]
+    assert marks["ties"].startswith(
+        "in up to 7 of 2,000 test images equal logits, and so the order of labels"
+    )
+
+
+def test_a_record_that_says_nothing_of_empty_classes_says_that(capsys):
+    old = fake("srn")
+    del old["metrics"]["srn2017"]["empty_classes"]
+    write_all(paths.RUNS / "demo", old, fake("srn_att"))
+    found = as_json(capsys)
+    remark = row_of(found, "srn")["remarks"]["all"]["F1-C"]
+    assert remark.startswith(
+        "1 of 3 classes have no positive; the record does not say how many of them count"
+    )
+    assert not row_of(found, "srn_att")["remarks"]["all"]
+
+
 def test_seeds_of_one_recipe_are_not_marked(capsys):
     write_all(paths.RUNS / "demo", fake(seed=0), fake(seed=1, shift=0.5))
     assert row_of(as_json(capsys), "srn")["marks"] == {}
@@ -456,7 +489,7 @@ def test_output_goes_to_the_file_whole(results, capsys):
 def test_an_output_that_cannot_be_written_is_named(results, capsys):
     (results / "file").touch()
     message = refused(table.main, ["--dataset", "coco", "--output", str(results / "file" / "x.md")], capsys)
-    assert message.startswith(f"error: cannot write {results}/file/x.md (")
+    assert message.startswith(f"error: {results}/file/x.md: cannot be written: Not a directory; give")
 
 
 @pytest.mark.parametrize(

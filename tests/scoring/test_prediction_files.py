@@ -1,11 +1,14 @@
 """Matrix files of other programs: each format gives the same matrix; errors give their position."""
 
+import gzip
 import io
 import pickle
 
 import numpy as np
+import pyarrow.parquet
 import pytest
 
+from bench.base import structured_files
 from bench.base.errors import InputError
 from bench.scoring import prediction_files, predictions
 from bench.scoring.predictions import Predictions
@@ -237,10 +240,18 @@ def test_other_separators_and_decimal_commas_are_read_and_said(name, content, no
         (
             "p.csv.gz",
             b"\x1f\x8b\x08\0",
-            "p.csv.gz is compressed by gzip, which is not read; unpack it with gunzip",
+            "p.csv.gz: not a readable gzip file: Compressed file ended",
         ),
-        ("p.csv", b"\x1f\x8b\x08\0", "p.csv is compressed by gzip"),
-        ("p.parquet", b"PAR1\0\0", "p.parquet is a Parquet file, which is not read; write it as CSV"),
+        ("p.csv", b"\x1f\x8b\x08\0", "p.csv is compressed by gzip, which is not read; .* name it .csv.gz"),
+        (
+            "p.npz.gz",
+            b"\x1f\x8b\x08\0",
+            "p.npz.gz is compressed by gzip, which is read for text only",
+        ),
+        ("p.tsv.gz", b"a,b\n", "p.tsv.gz: not a readable gzip file: Not a gzipped file"),
+        ("p.csv", b"PAR1\0\0", "p.csv is a Parquet file, which is not read; name it .parquet"),
+        ("p.parquet", b"PAR1\0\0", "p.parquet is not a readable Parquet file: "),
+        ("p.parquet", b"", "p.parquet is not a readable Parquet file: "),
         ("p.xlsx", b"PK\x03\x04\0", "p.xlsx is a zip archive or a spreadsheet, .* save the sheet as CSV"),
         ("p.csv", "a,b\n1,2\n".encode("utf-16"), "p.csv is UTF-16 text, which is not read; save it as UTF-8"),
         ("p.pkl", pickle.dumps(Trap()), "p.pkl is a pickle"),
@@ -260,5 +271,66 @@ def test_what_is_not_read_is_named_with_a_remedy(name, content, message, tmp_pat
 
 
 def test_a_folder_in_place_of_a_file_is_named(tmp_path):
-    with pytest.raises(InputError, match="is a folder, a pipe or a device; give a file"):
+    with pytest.raises(InputError, match="is a folder; a file is expected"):
         prediction_files.read_matrix_file(tmp_path, "logits")
+
+
+@pytest.mark.parametrize("name", ["p.csv.gz", "p.TSV.GZ", "p.txt.gz"])
+def test_text_compressed_by_gzip_is_read(name, tmp_path):
+    separator = {"p.csv.gz": ",", "p.TSV.GZ": "\t", "p.txt.gz": " "}[name]
+    lines = ["1.5 0", "-2 3"] if name == "p.txt.gz" else ["id cat dog", "a 1.5 0", "b -2 3"]
+    (tmp_path / name).write_bytes(gzip.compress("\n".join(lines).replace(" ", separator).encode()))
+    found = prediction_files.read_matrix_file(tmp_path / name, "logits")
+    assert found.matrices["logits"].tolist() == [[1.5, 0], [-2, 3]]
+    assert found.ids == (() if name == "p.txt.gz" else ("a", "b"))
+
+
+def test_a_gzip_file_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(structured_files, "LARGEST_UNPACKED", 1000)
+    (tmp_path / "p.csv.gz").write_bytes(gzip.compress(b"1" * 1001))
+    with pytest.raises(InputError, match="has more than 1,000 bytes when unpacked"):
+        prediction_files.read_matrix_file(tmp_path / "p.csv.gz", "logits")
+
+
+NUMBERS = {"cat": np.array([1.5, -2], np.float32), "dog": [0, 3], "pig": [True, False]}
+
+
+@pytest.mark.parametrize(
+    ("columns", "ids"),
+    [
+        ({"image": ["a", "b"], **NUMBERS}, ("a", "b")),
+        ({**NUMBERS, "__index_level_0__": ["a", "b"]}, ("a", "b")),
+        ({"image_id": [7, 5], **NUMBERS}, ("7", "5")),
+        (NUMBERS, ()),
+    ],
+)
+def test_parquet_is_read_as_csv_is(columns, ids, tmp_path):
+    pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "p.parquet")
+    found = prediction_files.read_matrix_file(tmp_path / "p.parquet", "logits")
+    assert found.matrices["logits"].tolist() == [[1.5, 0, 1], [-2, 3, 0]]
+    assert (found.names, found.ids) == (("cat", "dog", "pig"), ids)
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        (
+            {"picture": ["a", "b"], **NUMBERS},
+            "column 'picture' holds string, not numbers; if it names",
+        ),
+        ({"cat": [1.0, None]}, "column 'cat' has 1 empty entries"),
+        ({"cat": [[1.0], [2.0]]}, "column 'cat' holds list<"),
+        ({"id": ["a", "b"]}, "give numbers, images x labels"),
+    ],
+)
+def test_parquet_that_is_no_matrix_is_refused(columns, message, tmp_path):
+    pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "p.parquet")
+    with pytest.raises(InputError, match=message):
+        prediction_files.read_matrix_file(tmp_path / "p.parquet", "logits")
+
+
+@pytest.mark.parametrize("suffix", ["csv", "npz", "npy", "safetensors", "parquet", "txt", "csv.gz"])
+def test_a_zero_byte_in_a_name_is_one_line(suffix, tmp_path):
+    with pytest.raises(InputError, match="cannot be read: embedded null byte") as told:
+        prediction_files.read_matrix_file(tmp_path / f"a\0b.{suffix}", "logits")
+    assert "\n" not in str(told.value)

@@ -2,8 +2,10 @@
 
 import builtins
 import doctest
+import errno
 import importlib
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -170,8 +172,19 @@ class TestPlot:
         self.logs(tmp_path)
         (tmp_path / "none").touch()
         output = str(tmp_path / "none" / "a.png")
-        with pytest.raises(InputError, match=r"cannot write .*a.png .* bytes\): "):
+        with pytest.raises(InputError, match=r"a.png: cannot be written: Not a directory; "):
             plot.main(["--dataset", "demo", "--runs", str(tmp_path), "--output", output])
+
+    def test_a_full_disk_leaves_no_empty_file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        folder = self.logs(tmp_path)
+
+        def full(_: int) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(os, "fsync", full)
+        with pytest.raises(InputError, match=r"cannot write .*curves.png \([\d,]+ bytes\): No space left"):
+            plot.main(["--dataset", "demo", "--runs", str(tmp_path)])
+        assert {path.suffix for path in folder.iterdir()} == {".jsonl"}
 
     def test_the_doctests_hold(self):
         assert doctest.testmod(plot).failed == 0
