@@ -130,20 +130,13 @@ class Recipe:
 
         settings: the names of those fields of the method's own on which the stage's result depends.
         """
-        milestones = tuple(round(share * epochs) for share in self.milestones)
         return Stage(
             name=name,
             owner=owner,
             trains=trains,
             loss=loss,
             epochs=epochs,
-            schedule=Schedule(
-                self.stage_lr(name),
-                self.lr_min,
-                patience=self.patience,
-                threshold=self.threshold,
-                milestones=milestones,
-            ),
+            schedule=self._schedule(self.stage_lr(name), epochs),
             batch_size=self.batch_size,
             input_size=self.input_size,
             augmentation=Augmentation(
@@ -156,6 +149,12 @@ class Recipe:
             norm_group=self.norm_group,
             select=self.select,
             settings={field: getattr(self, field) for field in settings},
+        )
+
+    def _schedule(self, lr: float, epochs: int) -> Schedule:
+        milestones = tuple(round(share * epochs) for share in self.milestones)
+        return Schedule(
+            lr, self.lr_min, patience=self.patience, threshold=self.threshold, milestones=milestones
         )
 
     def main_stage(self, *new_layers: str, owner: str, loss: Loss, settings: tuple[str, ...] = ()) -> Stage:

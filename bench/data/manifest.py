@@ -65,6 +65,7 @@ class _Manifest:
     libraries: Mapping[str, str]
     exif: str
     overlap: str
+    resample: str
     expected: Mapping[str, Mapping[str, Any]]
     labels: tuple[str, ...]
     differences: tuple[str, ...]
