@@ -11,7 +11,7 @@ import os
 import shlex
 import sys
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench.base import progress, signals
 from bench.base.cli import run_command
@@ -42,6 +42,11 @@ def run(args: argparse.Namespace, words: list[str]) -> int:
     from bench.training import device, distributed, jobs, reproduce  # noqa: PLC0415 (--help needs no torch)
     from bench.training.stage_cache import StageContext  # noqa: PLC0415 (as above)
 
+    if args.fused_norms:
+        device.require_fused_norms(device.choose(args.device))
+    precision, captured = device.chosen_precision(args.precision), not args.no_graph
+    execution: dict[str, Any] = {"compiled": args.compile, "precision": precision}
+    execution |= {"fused_norms": args.fused_norms, "captured": captured}
     runs = [
         reproduce.Run(card, name, changes | own_changes, seed)
         for name, own_changes in wanted
@@ -60,14 +65,16 @@ def run(args: argparse.Namespace, words: list[str]) -> int:
         commands = [_command(name, own, seed, words) for name, own in wanted for seed in seeds]
         if not (status := jobs.run(commands, jobs=number, after_each=show_table)):
             store = stores[runs[-1].data.name]
-            last = StageContext(store, device.choose(args.device), folder.stages, compiled=args.compile)
+            last = StageContext(store, device.choose(args.device), folder.stages, **execution)
             _say_what_next(runs[-1], last, folder, args)
         return status
     with distributed.process_group(args.device, threads=args.threads) as (processes, target):
         with processes.main_first():
             stores = {name: prepare(data) for name, data in needed.items()}
-        context = partial(StageContext, fresh=args.fresh, processes=processes, compiled=args.compile)
-        contexts = {name: context(store, target, folder.stages) for name, store in stores.items()}
+        context = partial(StageContext, fresh=args.fresh, processes=processes)
+        contexts = {
+            name: context(store, target, folder.stages, **execution) for name, store in stores.items()
+        }
         for line in reproduce.reproduce_all(runs, contexts, folder, tensorboard=args.tensorboard):
             print(line, flush=True)
             show_table()
