@@ -73,8 +73,12 @@ def require_fused_norms(device: torch.device) -> None:
     """Raises InputError where `--fused-norms` is impossible: without a GPU, or without Triton."""
     if device.type != "cuda":
         raise InputError("--fused-norms needs a GPU: leave it out")
-    if importlib.util.find_spec("triton") is None:
+    if not _has_triton():
         raise InputError("--fused-norms needs a package that is not installed: pip install triton")
+
+
+def _has_triton() -> bool:
+    return importlib.util.find_spec("triton") is not None
 
 
 def evaluation_batch_size(device: torch.device, side: int) -> int:

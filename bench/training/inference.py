@@ -43,7 +43,9 @@ def predict(
             return (model.logits(images_BCHW).float(),)  # type: ignore[operator]
 
     wanted = captured and len(view) >= CAPTURED_BATCHES * batch_size
-    predict_batch = Captured(evaluate, captured_step.recorder(pixels.device, wanted=wanted), name="prediction")
+    predict_batch = Captured(
+        evaluate, captured_step.recorder(pixels.device, wanted=wanted), name="prediction"
+    )
     own_batches: list[Tensor] = []
     for batch in batches.evaluation(view, batch_size=batch_size, pixels=pixels, processes=processes):
         own_batches += predict_batch(batch.images_BCHW)
