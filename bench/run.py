@@ -25,6 +25,8 @@ from bench.results import comparison_table, published, record, typeset
 from bench.training import run_options
 
 if TYPE_CHECKING:
+    import torch
+
     from bench.training.reproduce import Run
     from bench.training.stage_cache import StageContext
 
@@ -42,11 +44,7 @@ def run(args: argparse.Namespace, words: list[str]) -> int:
     from bench.training import device, distributed, jobs, reproduce  # noqa: PLC0415 (--help needs no torch)
     from bench.training.stage_cache import StageContext  # noqa: PLC0415 (as above)
 
-    if args.fused_norms:
-        device.require_fused_norms(device.choose(args.device))
-    precision, captured = device.chosen_precision(args.precision), not args.no_graph
-    execution: dict[str, Any] = {"compiled": args.compile, "precision": precision}
-    execution |= {"fused_norms": args.fused_norms, "captured": captured}
+    execution = _execution(args, device.choose(args.device))
     runs = [
         reproduce.Run(card, name, changes | own_changes, seed)
         for name, own_changes in wanted
@@ -101,6 +99,19 @@ def _say_where_comparable(runs: list["Run"], *, quiet: bool) -> None:
         lines.append(published.elsewhere(run.card.name, run.name, row))
     for line in filter(None, dict.fromkeys(lines)):
         progress.say(line)
+
+
+def _execution(args: argparse.Namespace, target: "torch.device") -> dict[str, Any]:
+    """The fields of a StageContext that the options on execution set."""
+    from bench.training import device, distributed  # noqa: PLC0415 (--help needs no torch)
+
+    usual = device.FUSED_NORMS and not args.compile and not distributed.is_distributed()
+    return {
+        "compiled": args.compile,
+        "precision": device.chosen_precision(args.precision),
+        "fused_norms": device.fused_norms(target, args.fused_norms, usual=usual),
+        "captured": not args.no_graph,
+    }
 
 
 def _check_name(name: str | None, runs: int) -> None:

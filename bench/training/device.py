@@ -14,7 +14,7 @@ from torch import Tensor
 from bench.base.errors import InputError
 
 PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
-GPU_PRECISION = "bf16"  # the default on a GPU
+GPU_PRECISION, FUSED_NORMS = "bf16", False  # the defaults on a GPU
 Sent = tuple[list[Tensor], torch.cuda.Event | None]
 
 
@@ -69,12 +69,17 @@ def autocast(device: torch.device, dtype: torch.dtype | None = None) -> torch.au
     return torch.autocast(device.type, dtype=dtype if is_reduced else torch.bfloat16, enabled=is_reduced)
 
 
-def require_fused_norms(device: torch.device) -> None:
-    """Raises InputError where `--fused-norms` is impossible: without a GPU, or without Triton."""
-    if device.type != "cuda":
-        raise InputError("--fused-norms needs a GPU: leave it out")
-    if not _has_triton():
-        raise InputError("--fused-norms needs a package that is not installed: pip install triton")
+def fused_norms(device: torch.device, wanted: bool | None, *, usual: bool = FUSED_NORMS) -> bool:
+    """Whether norms are fused; wanted: None for the usual, where it is possible: on a GPU, with Triton.
+
+    Raises InputError where they are wanted but impossible.
+    """
+    obstacles = {"a GPU: leave it out": device.type != "cuda"}
+    obstacles["a package that is not installed: pip install triton"] = not _has_triton()
+    needed = [obstacle for obstacle, is_there in obstacles.items() if is_there]
+    if wanted and needed:
+        raise InputError(f"--fused-norms needs {needed[0]}")
+    return (usual and not needed) if wanted is None else wanted
 
 
 def _has_triton() -> bool:

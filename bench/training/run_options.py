@@ -116,8 +116,8 @@ def _add_execution(options: argparse.ArgumentParser) -> None:
     )
     options.add_argument(
         "--fused-norms",
-        action="store_true",
-        help="batch norm, ReLU and addition as one GPU kernel: faster, with other last bits",
+        action=argparse.BooleanOptionalAction,
+        help="batch norm, ReLU and addition as one GPU kernel: faster, with other last bits (default: no)",
     )
     options.add_argument(
         "--no-graph", action="store_true", help="do not capture a GPU's steps in CUDA graphs; same results"

@@ -32,11 +32,16 @@ def test_fused_norms_agree_with_float64_and_fused_trunks_with_plain_ones():
 
 
 def test_fused_norms_are_refused_where_they_cannot_be(monkeypatch: pytest.MonkeyPatch):
+    cpu, gpu = torch.device("cpu"), torch.device("cuda")
     with pytest.raises(InputError, match=r"^--fused-norms needs a GPU: leave it out$"):
-        device.require_fused_norms(torch.device("cpu"))
-    monkeypatch.setattr(device, "_has_triton", lambda: False)
+        device.fused_norms(cpu, wanted=True)
+    assert not device.fused_norms(cpu, None, usual=True)
+    for has_triton in (True, False):
+        monkeypatch.setattr(device, "_has_triton", lambda has_triton=has_triton: has_triton)
+        assert device.fused_norms(gpu, None, usual=True) == has_triton
+        assert not device.fused_norms(gpu, wanted=False, usual=True)
     with pytest.raises(InputError, match=r"not installed: pip install triton$"):
-        device.require_fused_norms(torch.device("cuda"))
+        device.fused_norms(gpu, wanted=True)
     words = ["--dataset", "demo", "--method", "srn", "--fused-norms", "--compile"]
     with pytest.raises(InputError, match=r"--fused-norms and --compile both fuse kernels: leave one out"):
         run_options.parse(words, description=None)
