@@ -19,12 +19,12 @@ from tests.training.test_loop import Killed, dying
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 GPU = torch.device("cuda", 0)
-NUMERICS: list[dict[str, Any]] = [
-    {"precision": torch.bfloat16},
-    {"precision": torch.float16},
-    {"precision": torch.float32},
-    {"precision": torch.bfloat16, "fused_norms": True},
-    {"precision": torch.float16, "fused_norms": True},
+CASES: list[tuple[str, dict[str, Any]]] = [
+    ("srn", {"precision": torch.bfloat16}),
+    ("srn", {"precision": torch.float16, "fused_norms": True}),
+    ("resnet101", {"precision": torch.float16}),
+    ("resnet101", {"precision": torch.float32}),
+    ("resnet101", {"precision": torch.bfloat16, "fused_norms": True}),
 ]
 
 
@@ -63,8 +63,7 @@ def equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
     return all(torch.equal(one[name], tensor) for name, tensor in other.items())
 
 
-@pytest.mark.parametrize("name", ["resnet101", "srn"])
-@pytest.mark.parametrize("numerics", NUMERICS, ids=str)
+@pytest.mark.parametrize(("name", "numerics"), CASES, ids=str)
 def test_captured_training_gives_the_bits_of_plain_training(
     name: str, numerics: dict[str, Any], store: Store, tmp_path: Path, replays: list[int]
 ):
