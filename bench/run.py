@@ -69,9 +69,9 @@ def run(args: argparse.Namespace, words: list[str]) -> int:
     with distributed.process_group(args.device, threads=args.threads) as (processes, target):
         with processes.main_first():
             stores = {name: prepare(data) for name, data in needed.items()}
-        context = partial(StageContext, fresh=args.fresh, processes=processes)
+        execution |= {"fresh": args.fresh, "processes": processes}
         contexts = {
-            name: context(store, target, folder.stages, **execution) for name, store in stores.items()
+            name: StageContext(one, target, folder.stages, **execution) for name, one in stores.items()
         }
         for line in reproduce.reproduce_all(runs, contexts, folder, tensorboard=args.tensorboard):
             print(line, flush=True)

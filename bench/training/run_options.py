@@ -108,6 +108,11 @@ def _add_execution(options: argparse.ArgumentParser) -> None:
     options.add_argument(
         "--compile", action="store_true", help="compile the training step with torch.compile"
     )
+    _add_gpu(options)
+
+
+def _add_gpu(options: argparse.ArgumentParser) -> None:
+    """Add the options on how a GPU calculates."""
     options.add_argument(
         "--precision",
         choices=("auto", "bf16", "fp16", "fp32"),
