@@ -44,7 +44,6 @@ def run(args: argparse.Namespace, words: list[str]) -> int:
     from bench.training import device, distributed, jobs, reproduce  # noqa: PLC0415 (--help needs no torch)
     from bench.training.stage_cache import StageContext  # noqa: PLC0415 (as above)
 
-    execution = _execution(args, device.choose(args.device))
     runs = [
         reproduce.Run(card, name, changes | own_changes, seed)
         for name, own_changes in wanted
@@ -52,6 +51,7 @@ def run(args: argparse.Namespace, words: list[str]) -> int:
     ]
     needed = {run.data.name: run.data for run in runs}  # raises for a wrong recipe field before any work
     _say_where_comparable(runs, quiet=args.is_job or os.environ.get("RANK", "0") != "0")
+    execution = _execution(args, target := device.choose(args.device))
     prepare = partial(
         preparation.prepare, source=args.source, data=args.data, allow_partial=args.allow_partial
     )
@@ -62,17 +62,14 @@ def run(args: argparse.Namespace, words: list[str]) -> int:
         stores = {name: prepare(data) for name, data in needed.items()}
         commands = [_command(name, own, seed, words) for name, own in wanted for seed in seeds]
         if not (status := jobs.run(commands, jobs=number, after_each=show_table)):
-            store = stores[runs[-1].data.name]
-            last = StageContext(store, device.choose(args.device), folder.stages, **execution)
+            last = StageContext(stores[runs[-1].data.name], target, folder.stages, **execution)
             _say_what_next(runs[-1], last, folder, args)
         return status
     with distributed.process_group(args.device, threads=args.threads) as (processes, target):
         with processes.main_first():
             stores = {name: prepare(data) for name, data in needed.items()}
         execution |= {"fresh": args.fresh, "processes": processes}
-        contexts = {
-            name: StageContext(one, target, folder.stages, **execution) for name, one in stores.items()
-        }
+        contexts = {key: StageContext(one, target, folder.stages, **execution) for key, one in stores.items()}
         for line in reproduce.reproduce_all(runs, contexts, folder, tensorboard=args.tensorboard):
             print(line, flush=True)
             show_table()

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -47,10 +48,14 @@ def test_fused_norms_are_refused_where_they_cannot_be(monkeypatch: pytest.Monkey
         run_options.parse(words, description=None)
 
 
-def test_fused_norms_do_not_take_statistics_of_several_processes(context: StageContext, tmp_path: Path):
-    model, stages = build("resnet101", context, batch_norm="sync")
+@pytest.mark.parametrize("kind", ["sync", "groups"])
+def test_fused_norms_take_only_statistics_of_a_processs_images(
+    kind: Any, context: StageContext, tmp_path: Path
+):
+    pytest.importorskip("triton")
+    model, stages = build("resnet101", context, batch_norm=kind)
     several = StageContext(
         context.store, torch.device("cuda"), tmp_path, processes=Processes(0, 2), fused_norms=True
     )
-    with pytest.raises(InputError, match=r"--fused-norms knows no batch_norm=sync: leave it out"):
+    with pytest.raises(InputError, match=r"^--fused-norms knows only batch_norm=local and frozen: use --no-f"):
         next(stage_cache.run_stages(model, [(stages[0], "key")], several, seed=0, title="test"))
