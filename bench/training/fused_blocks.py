@@ -66,7 +66,8 @@ def fuse_for(kinds: Sequence[str], model: nn.Module, *, processes: int) -> None:
     """
     if "groups" in kinds or (processes > 1 and "sync" in kinds):
         raise InputError(
-            "--fused-norms knows only batch_norm=local and frozen: use --no-fused-norms, or --set batch_norm=local"
+            "--fused-norms knows only batch_norm=local and frozen: use --no-fused-norms, or"
+            " --set batch_norm=local"
         )
     fuse(model)
 

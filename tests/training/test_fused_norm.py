@@ -57,5 +57,7 @@ def test_fused_norms_take_only_statistics_of_a_processs_images(
     several = StageContext(
         context.store, torch.device("cuda"), tmp_path, processes=Processes(0, 2), fused_norms=True
     )
-    with pytest.raises(InputError, match=r"^--fused-norms knows only batch_norm=local and frozen: use --no-f"):
+    with pytest.raises(
+        InputError, match=r"^--fused-norms knows only batch_norm=local and frozen: use --no-f"
+    ):
         next(stage_cache.run_stages(model, [(stages[0], "key")], several, seed=0, title="test"))
