@@ -53,7 +53,7 @@ def test_fused_norms_take_only_statistics_of_a_processs_images(
     kind: Any, context: StageContext, tmp_path: Path
 ):
     pytest.importorskip("triton")
-    model, stages = build("resnet101", context, batch_norm=kind)
+    model, stages = build("resnet101", context, batch_norm=kind, batch_size=24)
     several = StageContext(
         context.store, torch.device("cuda"), tmp_path, processes=Processes(0, 2), fused_norms=True
     )
