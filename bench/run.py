@@ -12,7 +12,7 @@ import shlex
 import sys
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench.base import progress, signals
 from bench.base.atomic_files import check_writable
@@ -28,6 +28,8 @@ from bench.training import run_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import torch
 
     from bench.data.cards import Card
     from bench.training.reproduce import Run
@@ -62,15 +64,16 @@ def run(args: argparse.Namespace, words: list[str]) -> int:
         stores = {name: prepare(data) for name, data in needed.items()}
         commands = [_command(name, own, seed, words) for name, own in wanted for seed in seeds]
         if not (status := jobs.run(commands, jobs=number, after_each=show_table)):
-            store = stores[runs[-1].data.name]
-            last = StageContext(store, device.choose(args.device), folder.stages, compiled=args.compile)
+            target = device.choose(args.device)
+            execution = _execution(args, runs, target)
+            last = StageContext(stores[runs[-1].data.name], target, folder.stages, **execution)
             _say_what_next(runs[-1], last, folder, args)
         return status
     with distributed.process_group(args.device, threads=args.threads) as (processes, target):
+        execution = _execution(args, runs, target) | {"fresh": args.fresh, "processes": processes}
         with processes.main_first():
             stores = {name: prepare(data) for name, data in needed.items()}
-        context = partial(StageContext, fresh=args.fresh, processes=processes, compiled=args.compile)
-        contexts = {name: context(store, target, folder.stages) for name, store in stores.items()}
+        contexts = {key: StageContext(one, target, folder.stages, **execution) for key, one in stores.items()}
         for line in reproduce.reproduce_all(runs, contexts, folder, tensorboard=args.tensorboard):
             print(line, flush=True)
             show_table()
@@ -88,11 +91,9 @@ def _say_where_comparable(runs: list["Run"], *, quiet: bool) -> None:
     paper = published.load_published(runs[0].card.name)
     if paper is None or quiet:
         return
-    from bench.training import method  # noqa: PLC0415 (--help needs no torch)
-
     lines = []
     for run in runs:
-        recipe = method.recipe(method.load_method(run.name), run.card.name, run.changes)
+        recipe = run.recipe
         row = paper.row(run.name, trunk=recipe.trunk, input_size=recipe.input_size)
         lines.append(published.elsewhere(run.card.name, run.name, row))
     for line in filter(None, dict.fromkeys(lines)):
@@ -112,6 +113,23 @@ def _writable_folder(dataset: str, runs: Path) -> RunFolder:
     for written in folder.written:
         check_writable(written, option="--runs")
     return folder
+
+
+def _execution(args: argparse.Namespace, runs: list["Run"], target: "torch.device") -> dict[str, Any]:
+    """The fields of a StageContext that the options on execution set.
+
+    Norms are not fused by default where that is impossible: see bench.training.fused_blocks.
+    """
+    from bench.training import device, distributed  # noqa: PLC0415 (--help needs no torch)
+
+    in_groups = any(run.recipe.batch_norm == "groups" for run in runs)
+    usual = device.FUSED_NORMS and not (args.compile or in_groups or distributed.is_distributed())
+    return {
+        "compiled": args.compile,
+        "precision": device.chosen_precision(args.precision),
+        "fused_norms": device.fused_norms(target, args.fused_norms, usual=usual),
+        "captured": not args.no_graph,
+    }
 
 
 def _check_name(name: str | None, runs: int) -> None:

@@ -42,11 +42,15 @@ class Batch:
 
 @dataclass(frozen=True)
 class InputTransform:
-    """Turns pixels p from 0 to 255 into the trunk's input, (p / 255 - mean) / std, on a device."""
+    """Turns pixels p from 0 to 255 into the trunk's input, (p / 255 - mean) / std, on a device.
+
+    precision: the type in which the model multiplies matrices; None: the device's usual.
+    """
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
     device: torch.device
+    precision: torch.dtype | None = None
 
     def normalise(self, images_BCHW: Tensor) -> Tensor:
         mean, std = self._constants

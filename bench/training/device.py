@@ -1,6 +1,7 @@
 """Chooses the device, its precision and batch size, and copies data to it while it works."""
 
 import ctypes
+import importlib.util
 import platform
 import resource
 from contextlib import suppress
@@ -12,6 +13,8 @@ from torch import Tensor
 
 from bench.base.errors import InputError
 
+PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
+GPU_PRECISION, FUSED_NORMS = "bf16", False  # the defaults on a GPU
 Sent = tuple[list[Tensor], torch.cuda.Event | None]
 
 
@@ -40,21 +43,47 @@ def set_threads(threads: int) -> None:
     torch.set_num_threads(threads)
 
 
-def execution(device: torch.device) -> dict[str, Any]:
-    """What a result's last bits depend on, for keys and records: device, precision, CPU threads."""
-    facts = {"device": device.type, "precision": str(precision(device)).removeprefix("torch.")}
+def execution(
+    device: torch.device, dtype: torch.dtype | None = None, *, fused_norms: bool = False
+) -> dict[str, Any]:
+    """What a result's last bits depend on, for keys and records: device, precision, norms, CPU threads."""
+    facts = {"device": device.type, "precision": str(dtype or precision(device)).removeprefix("torch.")}
+    facts |= {"norms": "fused"} if fused_norms else {}
     return facts | ({"threads": torch.get_num_threads()} if device.type == "cpu" else {})
 
 
+def chosen_precision(name: str) -> torch.dtype | None:
+    """The type of a `--precision`; None for `auto`, which is the device's usual."""
+    return PRECISIONS.get(name)
+
+
 def precision(device: torch.device) -> torch.dtype:
-    """The type in which matrices are multiplied: bfloat16 on a GPU, float32 on the CPU."""
-    return torch.bfloat16 if device.type == "cuda" else torch.float32
+    """The type in which matrices are usually multiplied: `GPU_PRECISION` on a GPU, float32 on the CPU."""
+    return PRECISIONS[GPU_PRECISION] if device.type == "cuda" else torch.float32
 
 
-def autocast(device: torch.device) -> torch.autocast:
-    """The context of every forward pass: it sets the precision; on the CPU it does nothing."""
-    is_reduced = precision(device) is not torch.float32
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=is_reduced)
+def autocast(device: torch.device, dtype: torch.dtype | None = None) -> torch.autocast:
+    """The context of every forward pass: it sets the precision (None: the usual); float32 is left alone."""
+    dtype = dtype or precision(device)
+    is_reduced = dtype is not torch.float32
+    return torch.autocast(device.type, dtype=dtype if is_reduced else torch.bfloat16, enabled=is_reduced)
+
+
+def fused_norms(device: torch.device, wanted: bool | None, *, usual: bool = FUSED_NORMS) -> bool:
+    """Whether norms are fused; wanted: None for the usual, where it is possible: on a GPU, with Triton.
+
+    Raises InputError where they are wanted but impossible.
+    """
+    obstacles = {"a GPU: leave it out": device.type != "cuda"}
+    obstacles["a package that is not installed: pip install triton"] = not _has_triton()
+    needed = [obstacle for obstacle, is_there in obstacles.items() if is_there]
+    if wanted and needed:
+        raise InputError(f"--fused-norms needs {needed[0]}")
+    return (usual and not needed) if wanted is None else wanted
+
+
+def _has_triton() -> bool:
+    return importlib.util.find_spec("triton") is not None
 
 
 def evaluation_batch_size(device: torch.device, side: int) -> int:

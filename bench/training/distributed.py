@@ -161,6 +161,11 @@ def synchronise_statistics(model: nn.Module, target: torch.device, processes: Pr
             convert_sync_batchnorm(model)  # a second conversion would drop the activation of timm's norms
 
 
+def is_distributed() -> bool:
+    """Whether torchrun started this process."""
+    return dist.is_torchelastic_launched()
+
+
 @contextmanager
 def process_group(name: str, *, threads: int = 1) -> Iterator[tuple[Processes, torch.device]]:
     """Join the processes that torchrun started, or be the only one; gives (processes, this one's device).
@@ -169,7 +174,7 @@ def process_group(name: str, *, threads: int = 1) -> Iterator[tuple[Processes, t
 
     Raises InputError where a machine has fewer GPUs than processes, and where they do not meet in a minute.
     """
-    if not dist.is_torchelastic_launched():
+    if not is_distributed():
         only = device.choose(name)
         if only.type == "cpu":
             device.set_threads(threads)

@@ -1,5 +1,6 @@
 """Fits a run's thresholds, one for each label, on its predictions of the held-out images."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ def fit(model: nn.Module, card: Card, context: StageContext, file: Path) -> dict
     if not len(store.held_out):
         return {}
     pixels = stage_cache.input_transform(model, context)
-    logits_NC = inference.predict(model, store.held_out, pixels, processes=context.processes)
+    predict = partial(inference.predict, processes=context.processes, captured=context.captured)
+    logits_NC = predict(model, store.held_out, pixels)
     if not context.processes.is_main:
         return {}
     labels_NC, ids = store.held_out.labels_NC, [str(image) for image in store.held_out.column("id")]

@@ -75,6 +75,7 @@ class CollectionLearner:
     pixels: InputTransform
     title: str
     processes: Processes = SINGLE_PROCESS
+    captured: bool = True
     collected: dict[str, Tensor] = field(default_factory=dict, init=False)
 
     def learn(self) -> dict[str, Any]:
@@ -83,7 +84,8 @@ class CollectionLearner:
         self.hold(rows_ND)
         mean_ap = math.nan
         if len(self.store.held_out):
-            logits_NC = predict(self.model, self.store.held_out, self.pixels, processes=self.processes)
+            how: dict[str, Any] = {"processes": self.processes, "captured": self.captured}
+            logits_NC = predict(self.model, self.store.held_out, self.pixels, **how)
             mean_ap = metrics.evaluate(logits_NC, self.store.held_out.labels_NC)["mAP"]
         facts = {"images": len(rows_ND), "held_out_mAP": mean_ap if math.isfinite(mean_ap) else None}
         if self.processes.is_main:
@@ -123,6 +125,6 @@ def collect(
     for batch in feed(
         store.train, processes.deal(batch_indices), stage=stage, seed=0, epoch=1, pixels=pixels
     ):
-        with device.autocast(pixels.device):
+        with device.autocast(pixels.device, pixels.precision):
             own_rows.append(stage.row(model, batch.images_BCHW).float())
     return torch.cat(processes.gather([rows_BD.cpu() for rows_BD in own_rows]))

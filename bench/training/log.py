@@ -2,7 +2,8 @@
 
 A row has stage, key (the first 12 characters of the stage's key), epoch, lr, loss, held_out_loss,
 held_out_mAP (percent), and, if this run learned the stage itself, images_per_second, memory_bytes (the
-device's peak), seconds and processes.
+device's peak), seconds and processes; under float16 also loss_scale, and skipped_steps: the updates that were
+skipped because gradients overflowed.
 """
 
 import json

@@ -18,11 +18,14 @@ from bench.base.errors import InputError
 from bench.base.progress import Progress
 from bench.data.store import Store
 from bench.scoring import metrics
-from bench.training import batch_norm, batches, device, few_images, stage_checkpoint, stages
+from bench.training import batch_norm, batches, captured_step, device, few_images, stage_checkpoint, stages
 from bench.training.batches import Batch, InputTransform
+from bench.training.captured_step import Captured
 from bench.training.distributed import SINGLE_PROCESS, Processes, build_stage_loss, synchronise_statistics
+from bench.training.loss_scaling import LossScaling
 from bench.training.stage_checkpoint import Checkpointer
 from bench.training.stages import Stage
+from bench.training.training_step import TrainingStep, build_optimizer
 
 LOG_STEPS = 50  # steps between two looks at the loss: each look makes the GPU wait
 
@@ -32,7 +35,7 @@ class StageRun:
     """The settings of one stage's training, which stay the same until it ends.
 
     file: the checkpoint, kept until the stage has ended. feed: gives the batches of training images.
-    note: called with the row of every epoch.
+    captured: on a GPU, steps are replayed from a CUDA graph. note: called with the row of every epoch.
     """
 
     stage: Stage
@@ -43,6 +46,7 @@ class StageRun:
     title: str
     processes: Processes = SINGLE_PROCESS
     compiled: bool = False
+    captured: bool = True
     feed: Callable[..., Iterable[Batch]] = batches.training
     note: Callable[[dict[str, Any]], None] = lambda _row: None
 
@@ -50,6 +54,10 @@ class StageRun:
     def steps(self) -> int:
         """Batches of an epoch; the incomplete last one is dropped."""
         return len(self.store.fitted) // self.stage.batch_size
+
+    def autocast(self) -> torch.autocast:
+        """The context of a forward pass."""
+        return device.autocast(self.pixels.device, self.pixels.precision)
 
 
 def train(model: nn.Module, stage_run: StageRun) -> list[dict[str, Any]]:
@@ -81,13 +89,16 @@ class _StageTrainer:
             share = stage_run.processes.share(stage.batch_size)
             batch_norm.use_groups(model, stage.norm_group, images=share.stop - share.start)
         stages.prepare(model, stage)
-        groups = stages.parameter_groups(model, stage)
-        self.optimizer = torch.optim.SGD(
-            groups, lr=stage.schedule.lr, momentum=stage.momentum, weight_decay=stage.weight_decay, fused=True
-        )
+        self.optimizer = build_optimizer(model, stage, stage_run.pixels.device)
         self.checkpointer = Checkpointer(stage_run.file, stage, model, self.optimizer)
         self.position = self.checkpointer.resume()
-        self.loss = build_stage_loss(model, stage, stage_run.processes, compiled=stage_run.compiled)
+        target = stage_run.pixels.device
+        precision = stage_run.pixels.precision or device.precision(target)
+        self.scaling = LossScaling(precision, target, self.position.scaling)
+        loss = build_stage_loss(model, stage, stage_run.processes, compiled=stage_run.compiled)
+        step = TrainingStep(loss, self.optimizer, self.scaling, stage_run.processes, stage_run.autocast)
+        self.step = Captured(step, _recorder(stage_run), name=stage_run.title)
+        self.evaluate = evaluation_step(model, stage_run)
         self.progress = Progress(
             stage_run.title,
             epochs=stage.epochs,
@@ -102,9 +113,10 @@ class _StageTrainer:
         with self.progress:
             while not position.ended:
                 speed = self.train_epoch()
-                held_out_loss, held_out_map = validate(self.model, self.stage_run)
+                held_out_loss, held_out_map = validate(self.model, self.stage_run, self.evaluate)
                 if held_out_loss is not None and not math.isfinite(held_out_loss):
-                    raise self._not_finite("the loss on the held-out images")
+                    what = f"the loss on the held-out images is not finite at {self._where}"
+                    raise InputError(f"{what}: {self.scaling.remedy}")
                 lr, loss = position.plateau.lr, position.total / self.stage_run.steps
                 row: dict[str, Any] = {"epoch": position.epoch, "lr": lr, "loss": loss}
                 row |= {"held_out_loss": held_out_loss, "held_out_mAP": held_out_map}
@@ -115,34 +127,27 @@ class _StageTrainer:
                 self.progress.epoch(position.epoch, loss=loss, held_out=held_out_loss, lr=lr)
                 goes_on = position.plateau.step(stage.schedule, epoch=position.epoch, loss=held_out_loss)
                 position.ended = not goes_on or position.epoch == stage.epochs
-                position.epoch, position.step, position.total = position.epoch + 1, 0, 0.0
+                position.begin_next_epoch()
                 self._save_if_due(self._requested_stop(), stage_ended=position.ended)
         self.checkpointer.load_selected()
+        self.optimizer.zero_grad(set_to_none=True)  # a CUDA graph's memory is free when nothing refers to it
         return position.history
 
     def train_epoch(self) -> dict[str, Any]:
         """Train on the remaining batches of the epoch; returns its speed. CPU and GPU take the same path."""
-        position, stage_run, processes = self.position, self.stage_run, self.stage_run.processes
+        position, stage_run = self.position, self.stage_run
         for group in self.optimizer.param_groups:
-            group["lr"] = position.plateau.lr * group["factor"]
+            group["lr"].fill_(position.plateau.lr * group["factor"])
         remaining = self._remaining_batches()
-        tracker = _LossTracker(position.total, stage_run.pixels.device)
+        self.scaling.begin(position.total, position.scaling.skipped)
         first_step, began = position.step, time.monotonic()
         for batch in remaining:
-            with device.autocast(stage_run.pixels.device):
-                loss = self.loss(batch.images_BCHW, batch.labels_BC)
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            # From the first value that is not finite on, the optimizer skips its updates. The device decides
-            # this itself: reading the value at every step would make the GPU wait.
-            skip_update = tracker.add(processes.mean(loss.detach()), self._gradients())
-            self.optimizer.found_inf = skip_update  # type: ignore[attr-defined]
-            self.optimizer.step()
+            self.step(batch.images_BCHW, batch.labels_BC)
             position.step += 1
             self.progress.step()
             stop_signal = self._requested_stop()
             if position.step % LOG_STEPS == 0 or position.step == stage_run.steps or stop_signal:
-                position.total = self._checked_total(tracker)
+                self._read_losses(first_step)
                 self.progress.loss(position.total / position.step)
                 if position.step < stage_run.steps:
                     self._save_if_due(stop_signal)
@@ -156,10 +161,6 @@ class _StageTrainer:
         shares = [indices_B[stage_run.processes.share(len(indices_B))] for indices_B in remaining]
         return stage_run.feed(stage_run.store.train, shares, pixels=stage_run.pixels, **epoch)
 
-    def _gradients(self) -> list[Tensor]:
-        parameters = (parameter for group in self.optimizer.param_groups for parameter in group["params"])
-        return [parameter.grad for parameter in parameters if parameter.grad is not None]
-
     def _speed(self, steps: int, seconds: float) -> dict[str, Any]:
         """The facts of an epoch that only the log gets, not the history: they differ between two runs."""
         return {
@@ -167,18 +168,19 @@ class _StageTrainer:
             "memory_bytes": device.peak_memory(self.stage_run.pixels.device),
             "seconds": seconds,
             "processes": self.stage_run.processes.size,
+            **self.scaling.facts(self.position.scaling),
         }
 
-    def _checked_total(self, tracker: "_LossTracker") -> float:
-        """The sum of the epoch's losses so far; InputError where a loss or a gradient was not finite."""
-        if tracker.all_finite:
-            return float(tracker.total)
-        step = self.position.step - tracker.steps + int(tracker.finite_steps) + 1
-        raise self._not_finite("loss or gradient", f", step {step}")
+    def _read_losses(self, first_step: int) -> None:
+        """Read the sum of the epoch's losses; InputError where a loss or a gradient was not finite."""
+        if not self.scaling.all_finite:
+            step = first_step + int(self.scaling.finite_steps) + 1
+            raise InputError(self.scaling.fault(f"{self._where}, step {step}"))
+        self.position.total, self.position.scaling = float(self.scaling.total), self.scaling.state()
 
-    def _not_finite(self, what: str, step: str = "") -> InputError:
-        where = f"stage {self.stage_run.stage.name}, epoch {self.position.epoch}{step}"
-        return InputError(f"{what} is not finite at {where}: lower the learning rate (--set lr=...)")
+    @property
+    def _where(self) -> str:
+        return f"stage {self.stage_run.stage.name}, epoch {self.position.epoch}"
 
     def _requested_stop(self) -> int:
         """The number of a signal that asked any of the processes to stop; 0 where there was none."""
@@ -195,26 +197,31 @@ class _StageTrainer:
             signals.leave(stop_signal, quiet=not processes.is_main)
 
 
-class _LossTracker:
-    """Sums the losses on the device, and counts the steps until one is not finite, without waiting for it."""
+def _recorder(stage_run: StageRun) -> captured_step.Recorder | None:
+    """What records the training steps; None on the CPU, and where they cannot be recorded, which is said."""
+    obstacle = "they are compiled (--compile)" if stage_run.compiled else ""
+    if stage_run.processes.size > 1:
+        obstacle = f"{stage_run.processes.size} processes exchange gradients in them"
+    on, wanted = stage_run.pixels.device, stage_run.captured
+    return captured_step.recorder(on, wanted=wanted, obstacle=obstacle, name=stage_run.title)
 
-    def __init__(self, total: float, target: torch.device) -> None:
-        self.total = torch.tensor(total, device=target, dtype=torch.float64)
-        self.all_finite = torch.ones((), device=target, dtype=torch.bool)
-        self.finite_steps = torch.zeros((), device=target, dtype=torch.int64)
-        self.steps = 0
 
-    def add(self, loss: Tensor, gradients: list[Tensor]) -> Tensor:
-        """Add a step; returns 0.0 as long as all was finite, and 1.0 from the first step that is not."""
-        self.all_finite &= (loss + torch.nn.utils.get_total_norm(gradients)).isfinite()
-        self.total += loss
-        self.finite_steps += self.all_finite
-        self.steps += 1
-        return (~self.all_finite).float()
+def evaluation_step(model: nn.Module, stage_run: StageRun) -> Captured:
+    """(images_BCHW, labels_BC) -> (loss, logits_BC) of the stage, in float32."""
+
+    def evaluate(images_BCHW: Tensor, labels_BC: Tensor) -> tuple[Tensor, Tensor]:
+        with stage_run.autocast():
+            loss, logits_BC = stage_run.stage.loss(model, images_BCHW, labels_BC)
+        return loss, logits_BC.float()
+
+    recorder = captured_step.recorder(stage_run.pixels.device, wanted=stage_run.captured)
+    return Captured(evaluate, recorder, name=f"{stage_run.title}, evaluation")
 
 
 @torch.no_grad()
-def validate(model: nn.Module, stage_run: StageRun) -> tuple[float | None, float | None]:
+def validate(
+    model: nn.Module, stage_run: StageRun, evaluate: Captured | None = None
+) -> tuple[float | None, float | None]:
     """(loss, mAP in percent) on the held-out training images; mAP is None where no label has a positive.
 
     The loss is NaN where a logit is not finite. Both are None if training uses all images.
@@ -227,13 +234,11 @@ def validate(model: nn.Module, stage_run: StageRun) -> tuple[float | None, float
     if not len(view):
         return None, None
     model.eval()
-    own_results = []
-    for batch in batches.evaluation(
+    evaluate = evaluate or evaluation_step(model, stage_run)
+    own_batches = batches.evaluation(
         view, batch_size=stage.batch_size, pixels=stage_run.pixels, processes=processes
-    ):
-        with device.autocast(stage_run.pixels.device):
-            loss, logits_BC = stage.loss(model, batch.images_BCHW, batch.labels_BC)
-        own_results.append((loss, logits_BC.float()))
+    )
+    own_results = [evaluate(batch.images_BCHW, batch.labels_BC) for batch in own_batches]
     stages.prepare(model, stage)
     # The values are read only here, after all batches: to read one makes the GPU wait.
     results = processes.gather([(float(loss) * len(logits), logits.cpu()) for loss, logits in own_results])

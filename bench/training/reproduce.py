@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +41,14 @@ class Run:
         return f"{method_names.display_name(self.name)} seed {self.seed}"
 
     @cached_property
+    def recipe(self) -> Any:
+        """The method's recipe for the card; InputError for a wrong field."""
+        return method.recipe(method.load_method(self.name), self.card.name, self.changes)
+
+    @cached_property
     def data(self) -> Card:
         """The card with images of the size that the recipe needs; InputError for a wrong recipe field."""
-        recipe = method.recipe(method.load_method(self.name), self.card.name, self.changes)
+        recipe = self.recipe
         return card_options.at(self.card, recipe.input_size, crops=bool(recipe.crops))
 
     def record_name(self, context: StageContext) -> str:
@@ -94,7 +99,8 @@ def reproduce(run: Run, context: StageContext, folder: RunFolder, *, tensorboard
     stages = list(stage_cache.run_stages(model, plan, context, seed=run.seed, title=run.title, log=log))
     fitted = held_out_thresholds.fit(model, card, context, folder.held_out(name))
     began, pixels = time.monotonic(), stage_cache.input_transform(model, context)
-    logits_NC = inference.predict(model, context.store.test, pixels, processes=processes)
+    predict = partial(inference.predict, processes=processes, captured=context.captured)
+    logits_NC = predict(model, context.store.test, pixels)
     if not processes.is_main:
         return ""
     if card.evaluation.result_files:
@@ -181,7 +187,7 @@ def _data_and_recipe(card: Card, context: StageContext, config: Any) -> dict[str
         "protocol": _protocol(card),
         "images": {"train": len(store.fitted), "held_out": len(store.held_out), "test": len(store.test)},
         "recipe": _recipe(config),
-        "execution": device.execution(context.device),
+        "execution": context.recorded_execution,
         "data": {
             "card": manifest["made_from"]["card"],
             **{name: manifest[name] for name in IDENTITY},

@@ -41,6 +41,8 @@ def parse(words: Sequence[str], *, description: str | None) -> argparse.Namespac
     for name, number in (("jobs", args.jobs), ("threads", args.threads)):
         if number is not None and not 1 <= number <= MOST:
             raise InputError(f"--{name} {number}: give a number from 1 to {MOST}")
+    if args.fused_norms and args.compile:
+        raise InputError("--fused-norms and --compile both fuse kernels: leave one out")
     return args
 
 
@@ -97,6 +99,25 @@ def _add_execution(options: argparse.ArgumentParser) -> None:
     )
     options.add_argument(
         "--compile", action="store_true", help="compile the training step with torch.compile"
+    )
+    _add_gpu(options)
+
+
+def _add_gpu(options: argparse.ArgumentParser) -> None:
+    """Add the options on how a GPU calculates."""
+    options.add_argument(
+        "--precision",
+        choices=("auto", "bf16", "fp16", "fp32"),
+        default="auto",
+        help="of matrix products; losses and metrics stay fp32 (default: with a GPU bf16, else fp32)",
+    )
+    options.add_argument(
+        "--fused-norms",
+        action=argparse.BooleanOptionalAction,
+        help="batch norm, ReLU and addition as one GPU kernel: faster, with other last bits (default: no)",
+    )
+    options.add_argument(
+        "--no-graph", action="store_true", help="do not capture a GPU's steps in CUDA graphs; same results"
     )
 
 

@@ -35,7 +35,8 @@ class StageContext:
     """What the stages of all runs on one data set share: data, device, and the folder of their results.
 
     fresh: results in the folder are ignored, except those that this process stored itself: their keys are in
-    `learned_here`.
+    `learned_here`. precision: of matrix products; None: the device's usual. fused_norms: see `fused_blocks`.
+    captured: see `captured_step`.
     """
 
     store: Store
@@ -44,11 +45,24 @@ class StageContext:
     fresh: bool = False
     processes: Processes = SINGLE_PROCESS
     compiled: bool = False
+    precision: torch.dtype | None = None
+    fused_norms: bool = False
+    captured: bool = True
     learned_here: set[str] = field(default_factory=set)
 
     def of(self, config: Any) -> "StageContext":
         """The context for a recipe, whose store holds no images out if the recipe trains on all."""
         return self if config.held_out else dataclasses.replace(self, store=self.store.all_in_training)
+
+    @property
+    def execution(self) -> dict[str, Any]:
+        """What a result's last bits depend on besides data, recipe and code."""
+        return device.execution(self.device, self.precision, fused_norms=self.fused_norms)
+
+    @property
+    def recorded_execution(self) -> dict[str, Any]:
+        """The same for a record, with what changes no bit: whether steps are captured in a CUDA graph."""
+        return self.execution | ({"captured": self.captured} if self.device.type == "cuda" else {})
 
 
 def stage_keys(method: Method, config: Any, context: StageContext, seed: int) -> list[str]:
@@ -57,7 +71,7 @@ def stage_keys(method: Method, config: Any, context: StageContext, seed: int) ->
         context.store.fingerprint,
         context.store.manifest["labels"],
         {"trunk": config.trunk, "weights": config.trunk_weights, "scratch": config.from_scratch},
-        device.execution(context.device),
+        context.execution,
         code_digest.digest(__name__),
         seed,
     )
@@ -114,6 +128,10 @@ def run_stages(
     processes = context.processes
     for stage, _ in plan:
         stages.check(model, stage)  # all of them first: a mistake in the last should not show up after hours
+    if context.fused_norms:
+        from bench.training import fused_blocks  # noqa: PLC0415 (needs Triton, which not every torch brings)
+
+        fused_blocks.fuse_for([stage.batch_norm for stage, _ in plan], model, processes=processes.size)
     for stage, key in plan:
         finished, stage_title = context.folder / f"{key}.safetensors", f"{title} {stage.name}"
         note = _row_writer(log, stage, key)
@@ -148,6 +166,7 @@ def _learner(
         "pixels": input_transform(model, context),
         "title": title,
         "processes": context.processes,
+        "captured": context.captured,
     }
     if isinstance(stage, Collection):
         return CollectionLearner(model, **shared)
@@ -208,7 +227,8 @@ def _delete_temporary_files(finished: Path) -> None:
 
 def input_transform(model: nn.Module, context: StageContext) -> InputTransform:
     """The input transform of the model's trunk, with the mean and std of its pretraining."""
-    return InputTransform(model.trunk.mean, model.trunk.std, context.device)  # type: ignore[arg-type]
+    mean, std = model.trunk.mean, model.trunk.std
+    return InputTransform(mean, std, context.device, context.precision)  # type: ignore[arg-type]
 
 
 def content_digest(*parts: object) -> str:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.training import stages, tensor_file
+from bench.training.loss_scaling import ScalingState
 from bench.training.schedule import Plateau
 from bench.training.stages import Stage
 
@@ -22,7 +23,7 @@ class StagePosition:
     """How far a stage has come: all that a checkpoint holds besides tensors.
 
     epoch: the current one, from 1; step: how many of its batches are done; total: the sum of their losses;
-    history: a row for each finished epoch.
+    history: a row for each finished epoch; scaling: of the loss, under float16.
     """
 
     plateau: Plateau
@@ -31,6 +32,11 @@ class StagePosition:
     total: float = 0.0
     ended: bool = False
     history: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    scaling: ScalingState = dataclasses.field(default_factory=ScalingState)
+
+    def begin_next_epoch(self) -> None:
+        self.epoch, self.step, self.total = self.epoch + 1, 0, 0.0
+        self.scaling = dataclasses.replace(self.scaling, skipped=0)
 
 
 def best_epoch(history: Sequence[Mapping[str, Any]]) -> int:
@@ -98,9 +104,9 @@ class Checkpointer:
                 self.best[name] = torch.empty_like(state[name]).copy_(tensor)
         for number, parameter in self._parameters():
             if f"momentum.{number}" in tensors:
-                momentum = torch.empty_like(parameter).copy_(tensors[f"momentum.{number}"])
-                self.optimizer.state[parameter]["momentum_buffer"] = momentum
-        return StagePosition(**{**facts, "plateau": Plateau(**facts["plateau"])})
+                self.optimizer.state[parameter]["momentum_buffer"].copy_(tensors[f"momentum.{number}"])
+        read = {"plateau": Plateau(**facts["plateau"]), "scaling": ScalingState(**facts["scaling"])}
+        return StagePosition(**{**facts, **read})
 
     def _parameters(self) -> Iterator[tuple[int, Tensor]]:
         """The optimizer's parameters with their numbers, in its order."""

@@ -183,5 +183,5 @@ def test_of_two_processes_that_prepare_the_same_store_one_waits_for_the_other(
 
 def test_a_folder_that_cannot_be_written_is_named(source: Path, tmp_path: Path):
     (tmp_path / "data").write_text("a file", encoding="utf-8")
-    with pytest.raises(InputError, match=r"data/coco: cannot be entered: .*; give another folder: --data DIR"):
+    with pytest.raises(InputError, match=r"data/coco: cannot be entered: .*: --data DIR"):
         go(coco(), source, tmp_path)

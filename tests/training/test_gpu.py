@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from bench.base import signals
-from bench.training import batches, device, loop
+from bench.training import batches, captured_step, device, loop
 from bench.training.batches import InputTransform
 from bench.training.loop import StageRun
 from bench.training.stage_cache import StageContext
@@ -41,11 +41,11 @@ class DeviceCopier:
 
 
 @contextmanager
-def reduced(on: torch.device) -> Iterator[None]:
+def reduced(on: torch.device, dtype: torch.dtype | None = None) -> Iterator[None]:
     """torch's autocast turns itself off where there is no GPU; this is what it would do."""
     assert on.type == "cuda"
     torch.set_autocast_enabled("cuda", True)
-    torch.set_autocast_dtype("cuda", device.precision(on))
+    torch.set_autocast_dtype("cuda", dtype or device.precision(on))
     try:
         yield
     finally:
@@ -66,9 +66,10 @@ def backward(loss: Tensor) -> None:
             node.variable.grad = torch.empty_like(node.variable)
 
 
-def update(*given: list[Tensor], found_inf: Tensor, **_how: Any) -> None:
+def update(*given: list[Tensor], found_inf: Tensor, lr: Tensor, **_how: Any) -> None:
     """The optimizer's update, of which torch has no fake: all it is given is on the GPU, in float32."""
-    assert {(tensor.device, tensor.dtype) for tensor in [*chain(*given), found_inf]} == {(GPU, torch.float32)}
+    tensors = [*chain(*given), found_inf, lr]
+    assert {(tensor.device, tensor.dtype) for tensor in tensors} == {(GPU, torch.float32)}
 
 
 @contextmanager
@@ -78,6 +79,7 @@ def pretended() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as changes, FakeTensorMode():
         changes.setattr(batches, "DeviceCopier", DeviceCopier)
         changes.setattr(device, "autocast", reduced)
+        changes.setattr(captured_step, "CudaRecorder", lambda _device: None)
         changes.setattr(Tensor, "backward", backward)
         changes.setattr(torch, "_fused_sgd_", update)
         yield

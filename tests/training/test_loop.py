@@ -169,7 +169,7 @@ class TestSelection:
     def scores(self, monkeypatch: pytest.MonkeyPatch) -> dict[int, dict[str, torch.Tensor]]:
         seen: dict[int, dict[str, torch.Tensor]] = {}
 
-        def validate(model: Any, _stage_run: Any) -> tuple[float, float | None]:
+        def validate(model: Any, *_given: Any) -> tuple[float, float | None]:
             epoch = len(seen) + 1
             seen[epoch] = {name: tensor.clone() for name, tensor in model.state_dict().items()}
             return 2.0, {1: 60.0, 2: 70.0, 3: 65.0}[epoch]
