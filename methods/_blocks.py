@@ -1,0 +1,21 @@
+"""New bottleneck blocks of the kind that the trunk has."""
+
+from timm.layers.create_conv2d import create_conv2d
+from timm.layers.norm_act import BatchNormAct2d
+from timm.models.resnet import Bottleneck
+from timm.models.resnetv2 import PreActBottleneck
+from torch import nn
+
+
+def bottlenecks(width: int, number: int, *, rectified: bool, norm: bool = True) -> nn.Sequential:
+    """Blocks of three convolutions, width -> width / 4 -> width / 4 -> width; the identity at first.
+
+    After a map that is not rectified they are pre-activation blocks (He et al. 2016), on the map as it is;
+    with `norm`, batch norm and ReLU follow the last one.
+    """
+    if rectified:
+        return nn.Sequential(*(Bottleneck(width, width // 4) for _ in range(number)))
+    blocks = (
+        PreActBottleneck(width, conv_layer=create_conv2d, norm_layer=BatchNormAct2d) for _ in range(number)
+    )
+    return nn.Sequential(*blocks, *([BatchNormAct2d(width)] if norm else []))
