@@ -32,8 +32,8 @@ class Options:
     folder: of the devkit, VOC2007 or VOC2012. train, test: names of image sets. difficult: the training label
     of a class with difficult objects only: 0 ("unspecified"; training counts it as negative) or 1. In the
     test set it is always 0, and never evaluated.
-    objects, last_id, without: a part of the data set: images with an object of one of these classes, difficult
-    or not, up to this id, without those with these ids; by default all images.
+    objects, last_id, without: a part of the data set: images with an object of one of these classes,
+    difficult or not, up to this id, without those with these ids; by default all images.
     """
 
     folder: str
