@@ -29,8 +29,8 @@ def test_the_solution_is_scikit_learns(strength: float):
     for label in range(labels.shape[1]):
         solver = LogisticRegression(C=strength, tol=1e-8, max_iter=10_000)
         solver.fit(features.numpy(), labels[:, label].numpy())
-        np.testing.assert_allclose(weight[label].numpy(), solver.coef_[0], atol=1e-5)
-        np.testing.assert_allclose(float(bias[label]), solver.intercept_[0], atol=1e-5)
+        np.testing.assert_allclose(weight[label].numpy(), solver.coef_[0], atol=2e-5)
+        np.testing.assert_allclose(float(bias[label]), solver.intercept_[0], atol=1e-4)
 
 
 def test_a_label_that_does_not_vary_gets_its_share_alone():
