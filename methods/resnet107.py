@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from bench.training import Labels, Range, Stage, Trunk
 from methods import resnet101
-from methods._blocks import bottlenecks
+from methods._layers import bottlenecks
 from methods._recipe import Recipe
 
 ORDER = (2017, 2)

@@ -21,8 +21,7 @@ from torch import Tensor, nn
 
 from bench.training import Explanation, Labels, Range, Stage, Trunk
 from methods import resnet101
-from methods._blocks import bottlenecks
-from methods._layers import convolution, rectifier
+from methods._layers import bottlenecks, convolution, rectifier
 from methods._recipe import Recipe, StageRate, bce
 
 ORDER = (2017, 5)
