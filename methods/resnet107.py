@@ -1,17 +1,18 @@
 """ResNet-107: ResNet-101 with two more bottleneck blocks at its end (Zhu et al. 2017, section 4.1).
 
 A baseline of about SRN's size: two blocks of three convolutions, 2048 -> 512 -> 512 -> 2048, add 8.9 M
-parameters. The new blocks are the identity at first; all layers are trained together from the ImageNet trunk.
+parameters. In a pre-activation trunk they are pre-activation blocks, before its last norm. They are the
+identity at first; all layers are trained together from the ImageNet trunk.
 """
 
 from dataclasses import dataclass
 from typing import Annotated
 
-from timm.models.resnet import Bottleneck
 from torch import Tensor, nn
 
 from bench.training import Labels, Range, Stage, Trunk
 from methods import resnet101
+from methods._layers import bottlenecks
 from methods._recipe import Recipe
 
 ORDER = (2017, 2)
@@ -29,11 +30,15 @@ class Model(resnet101.Model):
 
     def __init__(self, config: Config, labels: Labels, trunk: Trunk) -> None:
         super().__init__(config, labels, trunk)
-        width = trunk.channels
-        self.blocks = nn.Sequential(*(Bottleneck(width, width // 4) for _ in range(config.extra_blocks)))
+        ends_itself = not isinstance(trunk.end, nn.Identity)
+        self.blocks = bottlenecks(
+            trunk.channels, config.extra_blocks, rectified=trunk.rectified, norm=not ends_itself
+        )
 
-    def classify(self, features_BCHW: Tensor) -> Tensor:
-        return super().classify(self.blocks(features_BCHW))
+    def main_logits(self, images_BCHW: Tensor) -> Tensor:
+        """y_cls, with the new blocks before the norm at the end of a pre-activation trunk."""
+        features_BCHW = self.trunk.end(self.blocks(self.trunk.before_end(images_BCHW)))
+        return self.classify(features_BCHW)
 
 
 def stages(config: Config) -> tuple[Stage, ...]:

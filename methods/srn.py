@@ -17,12 +17,11 @@ from functools import partial
 from typing import Annotated, Any, Literal, Self
 
 import torch
-from timm.models.resnet import Bottleneck
 from torch import Tensor, nn
 
-from bench.training import Explanation, Labels, Range, Stage, Trunk, x_side
+from bench.training import Explanation, Labels, Range, Stage, Trunk
 from methods import resnet101
-from methods._layers import convolution, rectifier
+from methods._layers import bottlenecks, convolution, rectifier
 from methods._recipe import Recipe, StageRate, bce
 
 ORDER = (2017, 5)
@@ -49,7 +48,8 @@ class Config(Recipe):
     """The paper's settings.
 
     variant: "text" or "released" gives the fields in VARIANTS their values there, unless they are set too.
-    attention_blocks: bottleneck blocks between X and both maps; attention_width: channels inside f_att.
+    attention_blocks: bottleneck blocks between X and both maps, in a pre-activation trunk pre-activation ones
+    with norm and ReLU after them; attention_width: channels inside f_att.
     branch_norms: batch norm before each ReLU in f_att, conv1 and f_sr.
     confidence_hidden: channels of a hidden layer before S; 0: only "conv1", as in the text.
     weighted: the input of f_sr is U (Eq. 8), else A. relation_width: channels of conv2 and conv3.
@@ -91,15 +91,14 @@ class Model(resnet101.Model):
         self.config = config
         width, hidden, number = trunk.x_channels, config.attention_width, labels.number
         layers = partial(convolution, norm=config.branch_norms)
-        blocks = (Bottleneck(width, width // 4) for _ in range(config.attention_blocks))
-        self.attention_trunk = nn.Sequential(*blocks)
+        self.attention_trunk = bottlenecks(width, config.attention_blocks, rectified=trunk.rectified)
         self.attention = nn.Sequential(
             *layers(width, hidden, 1), *layers(hidden, hidden, 3), nn.Conv2d(hidden, number, 1)
         )
         before = config.confidence_hidden or width
         first = layers(width, before, 1) if config.confidence_hidden else ()
         self.confidence = nn.Sequential(*first, nn.Conv2d(before, number, 1))
-        self.regularization = Regularization(config, number, x_side(config.input_size))
+        self.regularization = Regularization(config, number, trunk.x_side(config.input_size))
 
     def maps(self, x_BDHW: Tensor) -> tuple[Tensor, Tensor]:
         """A = softmax of f_att(X) over positions (Eq. 4) and S = conv1(X), each (B, C, H, W)."""

@@ -143,7 +143,7 @@ def _fill(model: nn.Module, tensors: dict[str, Tensor], collections: list[Collec
     """
     state = model.state_dict()
     not_in_state = {name: buffer for name, buffer in model.named_buffers() if name not in state}
-    for stage in collections:
+    for stage in (stage for stage in collections if stage.stores == "rows"):
         stage.keep(model, tensors.pop(stage.rows).float(), tensors.pop(stage.labels).float())
     # A buffer outside the state that no collection replaced still holds what `build` made up.
     if unfilled := [name for name, buffer in not_in_state.items() if model.get_buffer(name) is buffer]:

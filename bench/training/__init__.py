@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from bench.training.method import NO_FILE, Explanation, File, Labels
     from bench.training.schedule import Schedule
     from bench.training.stages import Augmentation, BatchNorm, Collection, Loss, Select, Stage
-    from bench.training.trunk import Trunk, x_side
+    from bench.training.trunk_kinds import Trunk
 
 __all__ = [
     "NO_FILE",
@@ -32,7 +32,6 @@ __all__ = [
     "Trunk",
     "check_ranges",
     "unknown",
-    "x_side",
 ]
 MODULES = (
     "bench.base.errors",
@@ -45,7 +44,7 @@ MODULES = (
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        for module_name in (*MODULES, "bench.training.trunk"):
+        for module_name in (*MODULES, "bench.training.trunk_kinds"):
             module = importlib.import_module(module_name)
             if hasattr(module, name):
                 return getattr(module, name)

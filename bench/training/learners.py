@@ -66,7 +66,8 @@ class TrainingLearner:
 class CollectionLearner:
     """A stage that collects a row of numbers from every image.
 
-    Its result is the row and the labels of each image, and the state of the model that made the rows.
+    Its result is the row and the labels of each image, unless the stage stores the state alone, and the state
+    of the model.
     """
 
     model: nn.Module
@@ -96,14 +97,20 @@ class CollectionLearner:
     def hold(self, rows_ND: Tensor) -> None:
         """Give the model the rows that were collected, with the labels of their images."""
         positive_NC = (self.store.train.labels_NC[self.store.fitted] == 1).astype(np.uint8)
-        self.load({self.stage.rows: rows_ND, self.stage.labels: torch.from_numpy(positive_NC)})
+        self._keep({self.stage.rows: rows_ND, self.stage.labels: torch.from_numpy(positive_NC)})
 
     def result(self) -> Mapping[str, Tensor]:
         return {**self.collected, **self.model.state_dict()}
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
+        if self.stage.stores == "state":
+            self.model.load_state_dict(tensors)
+        else:
+            self._keep(tensors)
+
+    def _keep(self, tensors: Mapping[str, Tensor]) -> None:
         names = (self.stage.rows, self.stage.labels)
-        self.collected = {name: tensors[name] for name in names}
+        self.collected = {name: tensors[name] for name in names if self.stage.stores == "rows"}
         self.stage.keep(self.model, *(tensors[name].float().to(self.pixels.device) for name in names))
 
 

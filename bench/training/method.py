@@ -19,7 +19,7 @@ from bench.base.errors import InputError, unknown
 from bench.base.method_names import find_method
 from bench.data import cards
 from bench.data.store import Store
-from bench.training import trunk
+from bench.training import trunk, trunk_weights
 from bench.training.stages import Collection, Stage
 
 
@@ -179,8 +179,12 @@ def build(method: Method, config: Any, labels: Labels, seed: int) -> nn.Module:
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_seed_for(seed, "trunk"))
-        weights, from_scratch = str(config.trunk_weights), config.from_scratch
-        loaded_trunk = trunk.load_trunk(config.trunk, weights=weights, from_scratch=from_scratch)
+        loaded_trunk = trunk.load_trunk(
+            config.trunk,
+            input_size=config.input_size,
+            weights=str(config.trunk_weights),
+            from_scratch=config.from_scratch,
+        )
         model = method.Model(config, labels, loaded_trunk)
         for name, module in model.named_modules():
             if not name.startswith("trunk") and callable(reset := getattr(module, "reset_parameters", None)):
@@ -207,7 +211,7 @@ def _parse(name: str, text: str, *, current: Any, type_args: tuple[Any, ...]) ->
         if text not in choices:
             raise InputError(f"{name}={text[: schema.LONGEST_SHOWN]}: choose from: {', '.join(choices)}")
         return choices[text]
-    if isinstance(current, File) and text and not Path(text).is_file():
+    if isinstance(current, File) and not Path(text := trunk_weights.file_of_package(text)).is_file() and text:
         raise InputError(f"{name}={text}: there is no such file")
     try:
         if isinstance(current, bool):

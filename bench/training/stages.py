@@ -94,7 +94,9 @@ class Collection:
     The model is in evaluation mode and does not change. owner, batch_size, input_size, settings: see Stage.
     row: (model, images_BCHW) -> rows_BD, the numbers to keep of each image.
     keep: (model, rows_ND, labels_NC) -> None, gives the rows of all images, in the store's order, to the
-    model, in float32 and on its device. What `keep` makes of them must not be part of `state_dict`.
+    model, in float32 and on its device.
+    stores: the result is the rows, and `keep` makes of them what is not part of `state_dict`; or the state,
+    which `keep` changes.
     """
 
     name: str
@@ -104,6 +106,7 @@ class Collection:
     batch_size: int
     input_size: int
     settings: Mapping[str, object] = field(default_factory=dict)
+    stores: Literal["rows", "state"] = "rows"
     # Fields of a Stage that are the same for every collection.
     augmentation: ClassVar[Augmentation] = Augmentation(crops=(), mirror=False)
     batch_norm: ClassVar[BatchNorm] = "frozen"

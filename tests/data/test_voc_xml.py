@@ -1,13 +1,15 @@
 """The reader voc-xml: labels from lists or XML files, difficult objects, test labels that are not public."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from bench.base.errors import InputError
-from bench.data.formats import NO_ANNOTATION, voc_xml
+from bench.data.formats import NO_ANNOTATION, Sample, voc_xml
 from tests import trees
 
 CARD = trees.card("voc2007")
@@ -162,3 +164,23 @@ def test_xml_of_another_encoding_is_refused_with_the_file(tmp_path: Path, conten
     path.write_bytes(content)
     with pytest.raises(InputError, match=message):
         list(voc_xml.read(CARD, "train", tmp_path))
+
+
+def test_a_part_is_the_images_with_some_objects_up_to_an_id_without_some(tmp_path: Path):
+    trees.voc(tmp_path)
+    whole = [sample for sample in voc_xml.read(CARD, "train", tmp_path) if isinstance(sample, Sample)]
+    first, second = ([CARD.labels[label] for label in np.flatnonzero(s.labels_C >= 0)] for s in whole[:2])
+    ids = [sample.id for sample in whole]
+    (only_first,) = set(first[:1]) - set(second)
+
+    def part(**options: Any) -> list[str]:
+        card = replace(CARD, options={**CARD.options, **options})
+        return [item.id for item in voc_xml.read(card, "train", tmp_path) if isinstance(item, Sample)]
+
+    assert part() == ids
+    assert ids[0] in part(objects=[only_first])
+    assert ids[1] not in part(objects=[only_first])
+    assert part(last_id=ids[0]) == ids[:1]
+    assert part(without=ids[:1]) == ids[1:]
+    with pytest.raises(InputError, match="unknown object 'lorry'; choose from: aeroplane"):
+        part(objects=["lorry"])

@@ -16,6 +16,8 @@ from bench.training.stages import Collection, Stage
 from tests.conftest import SMALL, small_recipe
 
 METHODS = method_names.methods_in_order()
+TRUNKS = ("resnet10_narrow", "convnext_narrow", "swin_narrow", "vit_narrow")  # a small one of each kind
+ON_TRUNKS = [(name, trunk) for name in METHODS for trunk in TRUNKS if (name, trunk) != ("msrn", "vit_narrow")]
 TELLING = [name for name in METHODS if hasattr(method.load_method(name).Model, "explain")]
 OTHER: dict[type, Any] = {  # another value of each kind
     str: "resnet18",
@@ -54,10 +56,10 @@ def state(model: nn.Module) -> dict[str, torch.Tensor]:
     return {name: tensor.clone() for name, tensor in whole.items()}
 
 
-@pytest.mark.parametrize("name", METHODS)
-class TestEveryMethod:
-    def test_gives_a_logit_for_every_image_and_label(self, name: str, context: StageContext):
-        model, method_stages = build(name, context)
+@pytest.mark.parametrize(("name", "trunk"), ON_TRUNKS)
+class TestEveryMethodOnEveryKindOfTrunk:
+    def test_gives_a_logit_for_every_image_and_label(self, name: str, trunk: str, context: StageContext):
+        model, method_stages = build(name, context, trunk=trunk)
         images, labels = torch.randn(2, 3, 64, 64), torch.zeros(2, 10)
         assert model.eval().logits(images).shape == (2, 10)  # type: ignore[operator]
         for stage in trainings(method_stages):
@@ -66,11 +68,10 @@ class TestEveryMethod:
         if isinstance(method_stages[-1], Stage):
             assert torch.equal(logits_BC, model.logits(images)), "the last stage is not about the prediction"  # type: ignore[operator]
 
-    @pytest.mark.parametrize("budget", ["paper", "equal"])
     def test_each_stage_trains_what_it_says_and_leaves_the_rest_as_it_is_to_the_last_bit(
-        self, name: str, budget: str, context: StageContext
+        self, name: str, trunk: str, context: StageContext
     ):
-        model, method_stages = build(name, context, budget=budget)
+        model, method_stages = build(name, context, budget="equal", trunk=trunk)
         for stage in trainings(method_stages):
             stages.prepare(model, stage)
             groups = stages.parameter_groups(model, stage)
@@ -93,6 +94,9 @@ class TestEveryMethod:
             ]
             assert not any(module.training for module in frozen)
 
+
+@pytest.mark.parametrize("name", METHODS)
+class TestEveryMethod:
     def test_its_loss_falls_in_every_stage(self, name: str, context: StageContext):
         _, facts = learn(name, context, epochs=3, attention_epochs=2, regularization_epochs=2, joint_epochs=2)
         for stage in (stage for stage in facts if stage["epochs"]):
@@ -147,6 +151,11 @@ class TestEveryMethod:
         before = torch.get_rng_state()
         build(name, context)
         assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_method_that_needs_three_scales_refuses_a_plain_vit_in_a_line(context: StageContext):
+    with pytest.raises(method.InputError, match="this method needs three strides 8, 16 and 32"):
+        build("msrn", context, trunk="vit_narrow")
 
 
 @pytest.mark.parametrize("name", TELLING)

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from timm.layers import BatchNormAct2d
+from timm.models.resnetv2 import PreActBottleneck
 from torch import nn
 
 from bench.training import method, trunk
@@ -170,3 +172,35 @@ class TestEquations:
 
 def small_trunk() -> Trunk:
     return trunk.load_trunk("resnet10_narrow", from_scratch=True)
+
+
+class TestPreactivationTrunks:
+    """Blocks are pre-activation blocks on the raw stage; norm and ReLU follow them."""
+
+    def build(self, name: str) -> Any:
+        module = method.load_method(name)
+        with torch.device("meta"):
+            net = trunk.load_trunk("resnetv2_50", from_scratch=True)
+            return module.Model(replace(module.Config(), trunk="resnetv2_50"), COCO, net)
+
+    @pytest.mark.parametrize(("name", "part"), [("srn", "attention_trunk"), ("resnet107", "blocks")])
+    def test_the_new_blocks_are_timms(self, name: str, part: str):
+        *blocks, last = getattr(self.build(name), part)
+        assert {type(block) for block in blocks} <= {PreActBottleneck}
+        assert isinstance(last, BatchNormAct2d if name == "srn" else PreActBottleneck)
+        assert sum(isinstance(block, PreActBottleneck) for block in (*blocks, last)) == 2
+
+    def test_x_is_the_raw_output_of_the_third_stage(self):
+        net = trunk.load_trunk("resnetv2_50", from_scratch=True).eval()
+        images = torch.randn(1, 3, 64, 64)
+        assert torch.equal(net.x(images), net.middle(images))
+        assert (net.x(images) < 0).any()
+
+    def test_resnet107_begins_as_its_trunk(self):
+        """Its new blocks, before the trunk's last norm, are the identity."""
+        module, small = method.load_method("resnet107"), replace(COCO, names=("a", "b"))
+        config = replace(module.Config(), trunk="resnetv2_50", from_scratch=True, input_size=64)
+        model = method.build(module, config, small, 0).eval()
+        images = torch.randn(1, 3, 64, 64)
+        pooled = model.trunk.features(images).mean(dim=(2, 3))
+        torch.testing.assert_close(model.logits(images), model.classifier(pooled))

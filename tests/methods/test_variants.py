@@ -74,7 +74,7 @@ def test_a_trunk_that_the_card_trains_from_scratch_stays():
 def test_the_released_trunk_is_pre_activation_and_has_weights():
     assert trunk.timm.is_model_pretrained(RELEASED["trunk"])
     with torch.device("meta"):
-        assert trunk.load_trunk("resnetv2_101", from_scratch=True).preactivation
+        assert not trunk.load_trunk("resnetv2_101", from_scratch=True).rectified
 
 
 def test_an_unknown_variant_lists_those_that_exist():

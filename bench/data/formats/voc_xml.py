@@ -14,7 +14,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 
 from bench.base import structured_files
-from bench.base.errors import InputError
+from bench.base.errors import InputError, unknown
 from bench.data import formats
 from bench.data.cards import Card
 from bench.data.formats import LeftOut, Sample, _source
@@ -32,17 +32,29 @@ class Options:
     folder: of the devkit, VOC2007 or VOC2012. train, test: names of image sets. difficult: the training label
     of a class with difficult objects only: 0 ("unspecified"; training counts it as negative) or 1. In the
     test set it is always 0, and never evaluated.
+    objects, last_id, without: a part of the data set: images with an object of one of these classes,
+    difficult or not, up to this id, without those with these ids; by default all images.
     """
 
     folder: str
     train: str = "trainval"
     test: str = "test"
     difficult: Literal["unspecified", "positive-in-training"] = "unspecified"
+    objects: tuple[str, ...] = ()
+    last_id: str = ""
+    without: tuple[str, ...] = ()
+
+    def has(self, image: str, labels: dict[str, int]) -> bool:
+        """Whether the image is in the part; labels: of its classes."""
+        is_wanted = not self.objects or any(labels[name] >= 0 for name in self.objects)
+        return is_wanted and (not self.last_id or image <= self.last_id) and image not in self.without
 
 
 def read(card: Card, split: str, source: Path | None) -> Iterator[Sample | LeftOut]:
     """The split's images in the order of its image set; test labels that are not public are all 0."""
     options = formats.options(Options, card)
+    if wrong := [name for name in options.objects if name not in card.labels]:
+        raise unknown("object", wrong[0], card.labels)
     root = _source.folder(card, source)
     folders = ("VOCdevkit/" + options.folder, options.folder, ".")
     home = _source.find(card, root, *(f"{folder}/ImageSets" for folder in folders)).parent
@@ -55,6 +67,9 @@ def read(card: Card, split: str, source: Path | None) -> Iterator[Sample | LeftO
     for image, row in zip(ids, rows, strict=True):
         if row is None:
             yield LeftOut(image, formats.NO_ANNOTATION)
+            continue
+        if not options.has(image, dict(zip(card.labels, row, strict=True))):
+            yield LeftOut(image, "not in this part")
             continue
         labels_C = np.array(row, dtype=np.int8)
         if split == "train" and options.difficult == "positive-in-training":
