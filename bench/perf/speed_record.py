@@ -67,20 +67,36 @@ def record(rates: dict[str, dict[str, Any]], size: Size, origin: dict[str, Any])
 
 
 def lines(record: dict[str, Any]) -> Iterator[str]:
-    """The record as a table."""
-    size = record["size"]
+    """The record as a table; "x eager" compares the pipelines of one stage in two modes."""
+    size, by_mode = record["size"], record["images_per_second"]
     yield f"{size['trunk']} on {record['provenance']['hardware']}, batches of {size['batch']}"
-    yield f"{'images/s':<34}{'pipeline':>10}{'resident':>10}{'ratio':>7}{'memory':>10}{'first step':>12}"
-    for mode, rates_by_method in record["images_per_second"].items():
+    yield (
+        f"{'images/s':<34}{'pipeline':>10}{'x eager':>9}{'resident':>10}{'ratio':>7}{'memory':>10}"
+        f"{'first step':>12}"
+    )
+    for mode, rates_by_method in by_mode.items():
         for name, rates in rates_by_method.items():
+            control = by_mode.get("eager", {}).get(name, rates)
             for stage, rate in rates["stages"].items():
-                memory = rate["memory_bytes"] / 2**30
+                times = rate["pipeline"] / control["stages"][stage]["pipeline"]
                 yield (
-                    f"{f'{name} {stage}, {mode}':<34}{rate['pipeline']:>10,.0f}{rate['resident']:>10,.0f}"
-                    f"{rate['ratio']:>7.2f}{memory:>6.1f} GiB{rate['first_step_seconds']:>10.1f} s"
+                    f"{f'{name} {stage}, {mode}':<34}{rate['pipeline']:>10,.0f}{times:>9.2f}"
+                    f"{rate['resident']:>10,.0f}{rate['ratio']:>7.2f}{rate['memory_bytes'] / 2**30:>6.1f} GiB"
+                    f"{rate['first_step_seconds']:>10.1f} s"
                 )
-            yield f"{f'{name} evaluation, {mode}':<34}{rates['evaluation']:>10,.0f}"
+            times = rates["evaluation"] / control["evaluation"]
+            yield f"{f'{name} evaluation, {mode}':<34}{rates['evaluation']:>10,.0f}{times:>9.2f}"
     for mode, by_dataset in record["projected_hours"].items():
         for dataset, by_method in by_dataset.items():
             text = ", ".join(f"{name} {value:.2f}" for name, value in by_method.items())
             yield f"projected hours, {dataset}, {mode}: {text}"
+    if usual := record.get("usual_loop"):
+        name = f"usual loop, {usual['workers']} workers"
+        yield f"{name:<34}{usual['images_per_second']:>10,.0f}"
+    if profile := record.get("profile"):
+        yield f"{profile['milliseconds']:.1f} ms of a training step, by kernel:"
+        for kernel in profile["kernels"]:
+            yield (
+                f"{kernel['share']:>7.1%}{kernel['milliseconds']:>9.3f} ms{kernel['calls']:>6.0f} x  "
+                f"{kernel['name'][:80]}"
+            )

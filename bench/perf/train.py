@@ -1,21 +1,16 @@
 """Measure training and evaluation of each method in images per second, and what reading the input costs.
 
-`python -m bench.perf train` uses random images in memory, with the sizes of a real store. "Pipeline" reads,
-copies, crops and normalises each batch as a run does; "resident" is the same training step on one batch that
-stays on the device. Their ratio shows what the input costs. On a CPU a small network and small images
-are used: these numbers say nothing about real training.
+`python -m bench.perf train` uses random images in memory, with the sizes of a real store. Each method is
+measured in several modes: "eager" is PyTorch as it comes, "fused" what bench.run does on a GPU. On a CPU a
+small network and small images are used: these numbers say nothing about real training.
 """
 
 import argparse
 import datetime as dt
 import json
-import tempfile
-import time
-from collections.abc import Callable
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,25 +18,20 @@ from torch import nn
 
 from bench.base.atomic_files import write_atomically
 from bench.base.cli import Parser, add_device, run_command
-from bench.base.errors import InputError
+from bench.base.errors import InputError, unknown
 from bench.base.paths import ROOT
 from bench.base.provenance import provenance
+from bench.perf import step_profile, usual_loop
 from bench.perf.speed_record import Chain, chains, lines, recipe, record
-from bench.perf.synthetic import FULL, LABELS, SMALL, AlternatingFeed, Size, SyntheticStore
+from bench.perf.stage_speed import MODES, ROUNDS, fuse_norms, measure_evaluation, measure_stage
+from bench.perf.synthetic import FULL, LABELS, SMALL, Size, SyntheticStore
 from bench.training import device, method, run_options
 from bench.training.batches import InputTransform
-from bench.training.inference import predict
-from bench.training.learners import CollectionLearner, collect
-from bench.training.loop import StageRun, train
 from bench.training.method import Labels
 from bench.training.stages import Collection, Stage
 
-if TYPE_CHECKING:
-    from bench.data.store import Store
-
-ROUNDS = 3  # of one epoch each
 NO_LEARNING = 1e-9  # a learning rate at which no method diverges on random labels
-Feed = Callable[..., Any]  # yields batches, as bench.training.batches.training does
+QUICK_STEPS, QUICK_ROUNDS = 25, 2
 
 
 def measured_recipe(name: str, size: Size) -> Any:
@@ -58,100 +48,31 @@ def build(name: str, size: Size, target: torch.device) -> tuple[nn.Module, tuple
     return model.to(target).to(memory_format=torch.channels_last), module.stages(config)
 
 
-def measure_stage(
-    model: nn.Module,
-    stage: Stage | Collection,
-    store: SyntheticStore,
-    pixels: InputTransform,
-    *,
-    compiled: bool,
-) -> dict[str, float]:
-    """The rates of a stage: medians over rounds; a round is a resident epoch and a pipeline epoch.
+@dataclass
+class Measurement:
+    """Measures methods in modes; a stage that two methods share is measured once in each mode."""
 
-    An epoch before the first round warms up. The two kinds take turns, so that other load affects both.
-    """
-    if pixels.device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(pixels.device)
-    feed = AlternatingFeed()
-    measure_epochs = _collect if isinstance(stage, Collection) else partial(_train, compiled=compiled)
-    _, *rates = measure_epochs(model, cast("Any", stage), store, pixels, feed=feed)
-    rounds = np.array(rates).reshape(ROUNDS, 2)
-    resident, pipeline = np.median(rounds, axis=0)
-    return {
-        "pipeline": pipeline,
-        "resident": resident,
-        "ratio": float(np.median(rounds[:, 1] / rounds[:, 0])),
-        "memory_bytes": device.peak_memory(pixels.device),
-        "first_step_seconds": feed.first_step_seconds,
-    }
+    size: Size
+    target: torch.device
+    store: SyntheticStore
+    rounds: int = ROUNDS
+    measured: dict[tuple[str, Chain], dict[str, float]] = field(default_factory=dict)
 
-
-def _train(
-    model: nn.Module,
-    stage: Stage,
-    store: SyntheticStore,
-    pixels: InputTransform,
-    *,
-    feed: Feed,
-    compiled: bool,
-) -> list[float]:
-    """Train the stage; returns the images per second of each epoch."""
-    rows: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory() as folder:
-        stage_run = StageRun(
-            replace(stage, epochs=1 + 2 * ROUNDS, schedule=replace(stage.schedule, patience=None)),
-            cast("Store", store),
-            seed=0,
-            pixels=pixels,
-            file=Path(folder) / "unfinished",
-            title=stage.name,
-            compiled=compiled,
-            feed=feed,
-            note=rows.append,
-        )
-        train(model, stage_run)
-    return [row["images_per_second"] for row in rows]
-
-
-def _collect(
-    model: nn.Module, stage: Collection, store: SyntheticStore, pixels: InputTransform, *, feed: Feed
-) -> list[float]:
-    """Run the collection; returns the images per second of each pass. The model can predict afterwards."""
-    rates = []
-    for number in range(1 + 2 * ROUNDS):
-        began = time.monotonic()
-        rows_ND = collect(model, stage, cast("Store", store), pixels, feed=partial(feed, number=number + 1))
-        rates.append(len(rows_ND) / (time.monotonic() - began))
-    CollectionLearner(model, stage, cast("Store", store), pixels, stage.name).hold(rows_ND)
-    return rates
-
-
-def measure_evaluation(model: nn.Module, store: SyntheticStore, pixels: InputTransform) -> float:
-    """Images per second of prediction, from the store to logits in memory."""
-    for _ in range(2):  # the first warms up
-        began = time.monotonic()
-        predict(model, cast("Any", store.test), pixels)
-    return len(store.test) / (time.monotonic() - began)
-
-
-def measure(
-    name: str,
-    store: SyntheticStore,
-    size: Size,
-    target: torch.device,
-    *,
-    compiled: bool,
-    measured: dict[Chain, dict[str, float]],
-) -> dict[str, Any]:
-    """{stages: {name: rates}, evaluation} of a method; a stage in `measured` is not measured again."""
-    model, stages = build(name, size, target)
-    pixels = InputTransform(model.trunk.mean, model.trunk.std, target)  # type: ignore[arg-type]
-    rates = {}
-    for stage, chain in zip(stages, chains(stages), strict=True):
-        if chain not in measured:
-            measured[chain] = measure_stage(model, stage, store, pixels, compiled=compiled)
-        rates[stage.name] = measured[chain]
-    return {"stages": rates, "evaluation": measure_evaluation(model, store, pixels)}
+    def measure(self, name: str, mode_name: str) -> dict[str, Any]:
+        """{stages: {name: rates}, evaluation} of a method in a mode."""
+        mode = MODES[mode_name]
+        model, stages = build(name, self.size, self.target)
+        fuse_norms(model, self.target, mode)
+        mean, std = model.trunk.mean, model.trunk.std
+        precision = device.chosen_precision(mode.precision)
+        pixels = InputTransform(mean, std, self.target, precision)  # type: ignore[arg-type]
+        rates = {}
+        for stage, chain in zip(stages, chains(stages), strict=True):
+            if (key := (mode_name, chain)) not in self.measured:
+                how: dict[str, Any] = {"mode": mode, "rounds": self.rounds}
+                self.measured[key] = measure_stage(model, stage, self.store, pixels, **how)
+            rates[stage.name] = self.measured[key]
+        return {"stages": rates, "evaluation": measure_evaluation(model, self.store, pixels, mode=mode)}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -160,40 +81,67 @@ def main(argv: list[str] | None = None) -> int:
         raise InputError(f"--steps {args.steps}: give at least 2, because the first step is timed separately")
     methods = [name for name, _ in run_options.methods(args.method)]
     target = device.choose(args.device)
-    size = FULL if target.type == "cuda" else SMALL
-    size = replace(size, steps=args.steps or size.steps)
+    is_gpu = target.type == "cuda"
+    modes = _modes(args.modes or ("eager,fused" if is_gpu else "eager"))
+    size = FULL if is_gpu else SMALL
+    steps = args.steps or (QUICK_STEPS if args.quick and is_gpu else size.steps)
+    size, rounds = replace(size, steps=steps), QUICK_ROUNDS if args.quick else ROUNDS
     file = args.output / f"train-{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%SZ}-{target.type}.json"
-    modes = {"eager": False} | ({"compiled": True} if args.compile else {})
-    store = SyntheticStore(size)
+    measurement = Measurement(size, target, SyntheticStore(size), rounds)
     origin = provenance(hardware=device.hardware(target), threads=torch.get_num_threads())
-    rates: dict[str, dict[str, Any]] = {}
-    for mode, compiled in modes.items():
-        measured: dict[Chain, dict[str, float]] = {}
-        rates[mode] = {}
-        for name in methods:
-            rates[mode][name] = measure(name, store, size, target, compiled=compiled, measured=measured)
-            # Written after each method: an error in a later one does not lose the earlier results.
-            write_atomically(file, json.dumps(record(rates, size, origin), indent=1) + "\n")
-    print(*lines(record(rates, size, origin)), f"written to {file}", sep="\n")
+    rates: dict[str, dict[str, Any]] = {mode: {} for mode in modes}
+    extra: dict[str, Any] = {}
+
+    def save() -> None:
+        # Written after each measurement: an error in a later one does not lose the earlier results.
+        content = record(rates, size, origin) | extra
+        write_atomically(file, json.dumps(content, indent=1) + "\n")
+
+    for name in methods:
+        for mode in modes:
+            rates[mode][name] = measurement.measure(name, mode)
+            save()
+    if args.against == "loader":
+        extra["usual_loop"] = usual_loop.measure(size, target)
+        save()
+    if args.profile:
+        model, (stage, *_) = build(methods[0], size, target)
+        extra["profile"] = step_profile.profile(model, stage, measurement.store, target, MODES[modes[-1]])
+        save()
+    print(*lines(record(rates, size, origin) | extra), f"written to {file}", sep="\n")
     return 0
+
+
+def _modes(text: str) -> list[str]:
+    """The modes of a list; InputError for an unknown one."""
+    names = text.split(",")
+    for name in names:
+        if name not in MODES:
+            raise unknown("mode", name, MODES)
+    return names
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="python -m bench.perf train", description=__doc__)
+    add = parser.add_argument
     add_device(parser)
-    parser.add_argument(
-        "--method", default="all", metavar="NAME", help="all, or a list: resnet101,srn (default: all)"
+    add("--method", default="all", metavar="NAME", help="all, or a list: resnet101,srn (default: all)")
+    add(
+        "--modes",
+        metavar="LIST",
+        help=f"of {', '.join(MODES)} (default: eager,fused; on a CPU eager)",
     )
-    parser.add_argument("--steps", type=int, metavar="N", help="steps per epoch (default: 50; 6 on a CPU)")
-    parser.add_argument("--compile", action="store_true", help="measure torch.compile as well")
+    add("--steps", type=int, metavar="N", help="steps per epoch (default: 50; 6 on a CPU)")
+    add("--quick", action="store_true", help=f"{QUICK_STEPS} steps per epoch, {QUICK_ROUNDS} rounds")
+    add(
+        "--against",
+        choices=("loader",),
+        help="also measure the usual loop: JPEG files, DataLoader, all cores",
+    )
+    add("--profile", action="store_true", help="also list the kernels in which the first stage's time goes")
     folder = ROOT / "results" / "perf"
-    parser.add_argument(
-        "--output",
-        type=Path,
-        default=folder,
-        metavar="DIR",
-        help="folder for the results (default: results/perf)",
-    )
+    text = "folder for the results (default: results/perf)"
+    add("--output", type=Path, default=folder, metavar="DIR", help=text)
     return parser
 
 

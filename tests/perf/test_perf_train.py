@@ -1,6 +1,7 @@
 """`python -m bench.perf train` with a small network on the CPU, without optional packages."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,8 +13,9 @@ import torch
 from bench.base import method_names
 from bench.base.errors import InputError
 from bench.base.paths import ROOT
-from bench.perf import speed_record
+from bench.perf import gpu, speed_record
 from bench.perf import train as perf
+from bench.perf.synthetic import SMALL, AlternatingFeed, SyntheticStore
 from bench.training import batches, method
 from bench.training.batches import InputTransform
 from bench.training.stages import Stage
@@ -81,8 +83,8 @@ def test_the_table_names_projected_hours_and_ratios():
 
 
 def test_pipeline_and_one_resident_batch_take_turns():
-    store, feed = perf.SyntheticStore(perf.SMALL), perf.AlternatingFeed()
-    _, stages = perf.build("resnet101", perf.SMALL, torch.device("cpu"))
+    store, feed = SyntheticStore(SMALL), AlternatingFeed()
+    _, stages = perf.build("resnet101", SMALL, torch.device("cpu"))
     pixels = InputTransform((0.5,) * 3, (0.2,) * 3, torch.device("cpu"))
     epochs, expected = [], []
     for epoch in range(1, 5):
@@ -93,10 +95,49 @@ def test_pipeline_and_one_resident_batch_take_turns():
     for number in (0, 2):
         for batch, real in zip(epochs[number], expected[number], strict=True):
             assert torch.equal(batch.images_BCHW, real.images_BCHW)
-    assert len(epochs[1]) == len(epochs[3]) == perf.SMALL.steps
+    assert len(epochs[1]) == len(epochs[3]) == SMALL.steps
     assert all(batch is epochs[1][0] for batch in epochs[1] + epochs[3])
     assert torch.equal(epochs[1][0].images_BCHW, expected[1][0].images_BCHW)
     assert feed.first_step_seconds > 0
+
+
+def test_modes_are_compared_with_the_eager_one():
+    rate = {"pipeline": 10.0, "resident": 10.0, "ratio": 1.0, "memory_bytes": 0, "first_step_seconds": 1.0}
+    by_mode = {
+        mode: {"srn": {"stages": {"main": {**rate, "pipeline": images}}, "evaluation": images}}
+        for mode, images in (("eager", 100.0), ("fused", 150.0))
+    }
+    record = {"size": {"trunk": "t", "batch": 96}, "provenance": {"hardware": "H"}, "projected_hours": {}}
+    text = "\n".join(speed_record.lines({**record, "images_per_second": by_mode}))
+    assert len(re.findall(r"srn main, eager +100 +1\.00", text)) == 1
+    assert len(re.findall(r"srn (?:main|evaluation), fused +150 +1\.50", text)) == 2
+
+
+def test_the_usual_loop_and_the_kernels_of_a_step_are_measured_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    words = ["--device", "cpu", "--method", "resnet101", "--steps", "2", "--quick", "--output", str(tmp_path)]
+    perf.main([*words, "--against", "loader", "--profile"])
+    (path,) = tmp_path.glob("train-*-cpu.json")
+    record = json.loads(path.read_text(encoding="utf-8"))
+    assert record["usual_loop"]["images_per_second"] > 0
+    kernels = record["profile"]["kernels"]
+    assert sum(kernel["share"] for kernel in kernels) == pytest.approx(1, abs=0.1)
+    assert kernels == sorted(kernels, key=lambda kernel: -kernel["share"])
+    printed = capsys.readouterr().out
+    assert "usual loop, 0 workers" in printed
+    assert "aten::convolution_backward" in printed
+
+
+def test_an_unknown_mode_is_refused_with_those_that_exist():
+    with pytest.raises(InputError, match="unknown mode 'fast'.*eager"):
+        perf.main(["--modes", "eager,fast", "--device", "cpu"])
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_without_a_gpu_its_measurement_names_the_one_for_the_cpu():
+    with pytest.raises(InputError, match="there is no GPU; python -m bench.perf train"):
+        gpu.main(["--part", "1"])
 
 
 def test_too_few_steps_are_refused():
@@ -107,6 +148,6 @@ def test_too_few_steps_are_refused():
 @pytest.mark.parametrize("name", method_names.methods_in_order())
 def test_no_method_diverges_on_random_labels(name: str):
     """It would end the measurement, and the methods after it would have no results."""
-    stages = method.load_method(name).stages(perf.measured_recipe(name, perf.SMALL))
+    stages = method.load_method(name).stages(perf.measured_recipe(name, SMALL))
     trained = [stage for stage in stages if isinstance(stage, Stage)]
     assert all(stage.schedule.lr * max(stage.trains.values()) <= 1e-7 for stage in trained)
