@@ -135,9 +135,13 @@ def train(
         hours_of_key |= own
         measured.hours["all"] = sum(hours_of_key.values())
     measured.bytes["runs"] = _bytes(folder.path)
-    measured.host_bytes = 1024 * max(
-        resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    )
+    measured.host_bytes = _peak_memory()
+
+
+def _peak_memory() -> int:
+    """The highest memory use of this process, or of one that it started, in bytes."""
+    own_and_children = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return 1024 * max(resource.getrusage(who).ru_maxrss for who in own_and_children)
 
 
 def hours(epochs: int, images: int, rate: float) -> float:

@@ -86,11 +86,8 @@ def _train(loader: DataLoader[tuple[Tensor, Tensor]], size: Size, target: torch.
 
 def _step(size: Size, target: torch.device) -> Callable[[Tensor, Tensor], None]:
     """A training step of the network as PyTorch comes."""
-    network: Any = (
-        timm.models.resnet.ResNet(num_classes=LABELS, **SMALL_TRUNKS[size.trunk])
-        if size.trunk in SMALL_TRUNKS
-        else timm.create_model(size.trunk, num_classes=LABELS)
-    )
+    name, arguments = SMALL_TRUNKS.get(size.trunk, (size.trunk, {}))
+    network: Any = timm.create_model(name, num_classes=LABELS, **arguments)
     network.to(target, memory_format=torch.channels_last).train()
     optimizer = torch.optim.SGD(network.parameters(), lr=1e-9, momentum=0.9, fused=True)
 

@@ -48,11 +48,12 @@ class TestLabels:
 
 class TestPictures:
     def test_are_all_different_and_the_same_in_every_rehearsal(self, tmp_path: Path):
-        pictures = [made_up_images.Picture(tmp_path / "a" / f"{n}.jpg", (64, 48)) for n in range(20)]
+        folder = tmp_path / "first" / "train" / "a"
+        pictures = [made_up_images.Picture(folder / f"{n}.jpg", (64, 48)) for n in range(20)]
         made_up_images.draw_all(pictures)
         contents = [picture.path.read_bytes() for picture in pictures]
         assert len(set(contents)) == 20
-        again = made_up_images.Picture(tmp_path / "b" / "a" / "3.jpg", (64, 48))
+        again = made_up_images.Picture(tmp_path / "second" / "train" / "a" / "3.jpg", (64, 48))
         made_up_images.draw_all([again])
         assert again.path.read_bytes() == contents[3]
 
@@ -66,7 +67,8 @@ def test_the_reader_finds_what_the_card_says(name: str, tmp_path: Path, monkeypa
     assert differences(made.card, surveys) == ([], [])
     assert surveys["train"].images == made.card.train.images >= made_up_files.FEWEST
     assert not surveys["train"].left_out
-    assert made.pictures == len({*surveys["train"].paths, *surveys["test"].paths})
+    files = {*surveys["train"].paths, *surveys["test"].paths}
+    assert made.pictures == len(files) == len({Path(file).read_bytes() for file in files})
 
 
 def test_every_card_of_an_owner_can_be_rehearsed_and_ones_own_pictures_need_it_not(tmp_path: Path):
