@@ -83,16 +83,18 @@ def fuse(model: nn.Module) -> None:
             fused, norms = BLOCKS[type(module)]
             if all(_fuse_norm(getattr(module, norm), relu=True) for norm in norms):
                 module.__class__ = fused
-        if type(module) is BatchNormAct2d and type(module.drop) is nn.Identity:
-            _fuse_norm(module, relu=type(module.act) is nn.ReLU)
+        if type(module) is BatchNormAct2d:
+            _fuse_norm(module, relu=True)
     for module in model.modules():
         _fuse_norm(module, relu=False)
 
 
 def _fuse_norm(norm: Any, *, relu: bool) -> bool:
     """Fuse a norm, if it is one that the kernels can compute; returns whether it is."""
-    own_act = type(norm) is BatchNormAct2d and relu == (type(norm.act) is nn.ReLU)
-    if type(norm) is not nn.BatchNorm2d and not own_act:
+    # timm's norm with an activation: any other one than ReLU, such as ReLU6, is computed as before.
+    is_timms = type(norm) is BatchNormAct2d and type(norm.drop) is nn.Identity
+    act = nn.ReLU if relu else nn.Identity
+    if type(norm) is not nn.BatchNorm2d and not (is_timms and type(norm.act) is act):
         return False
     if norm.weight is None or norm.running_mean is None or norm.momentum is None:
         return False

@@ -42,7 +42,7 @@ class Labels:
 
 @dataclass(frozen=True)
 class File:
-    """A file that a field of a recipe names.
+    """A file that a field of a recipe names, or `package:NAME`, the file of weights in an installed package.
 
     Its content is part of the stages' keys; the record has only its name.
     """
@@ -65,9 +65,10 @@ class File:
         """SHA-256 of the content; empty for `NO_FILE`; InputError where the file cannot be read."""
         if not self:
             return ""
+        path = trunk_weights.file_of_package(self.path)
         try:
-            facts = Path(self.path).stat()
-            return _digest(self.path, facts.st_size, facts.st_mtime_ns)
+            facts = Path(path).stat()
+            return _digest(path, facts.st_size, facts.st_mtime_ns)
         except OSError as error:
             raise InputError(f"{self.path}: cannot be read: {error.strerror}") from error
 
@@ -211,7 +212,7 @@ def _parse(name: str, text: str, *, current: Any, type_args: tuple[Any, ...]) ->
         if text not in choices:
             raise InputError(f"{name}={text[: schema.LONGEST_SHOWN]}: choose from: {', '.join(choices)}")
         return choices[text]
-    if isinstance(current, File) and not Path(text := trunk_weights.file_of_package(text)).is_file() and text:
+    if isinstance(current, File) and text and not Path(trunk_weights.file_of_package(text)).is_file():
         raise InputError(f"{name}={text}: there is no such file")
     try:
         if isinstance(current, bool):

@@ -50,7 +50,7 @@ def file_of_package(text: str) -> str:
 
 def load(network: Any, name: str, file: str) -> None:
     """Load the weights of a file, or timm's for a name with a tag; a classifier in them is ignored."""
-    path = Path(file) if file else _download(name, network.pretrained_cfg)
+    path = Path(file_of_package(file)) if file else _download(name, network.pretrained_cfg)
     try:
         network.load_state_dict(_mapped(_read(path), network, name.partition(".")[0], path))
         if wrong := [key for key, tensor in network.state_dict().items() if not tensor.isfinite().all()]:

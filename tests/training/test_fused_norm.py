@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import timm
 import torch
 
 from bench.base.errors import InputError
@@ -61,3 +62,33 @@ def test_fused_norms_take_only_statistics_of_a_processs_images(
         InputError, match=r"^--fused-norms knows only batch_norm=local and frozen: use --no-f"
     ):
         next(stage_cache.run_stages(model, [(stages[0], "key")], several, seed=0, title="test"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "resnet18",
+        "resnetv2_18",
+        "seresnet18",
+        "tf_efficientnet_lite0",
+        "efficientnet_b0",
+        "regnety_002",
+        "densenet121",
+    ],
+)
+def test_a_fused_network_computes_what_it_computed_before(name: str):
+    """Norms with another activation than ReLU (ReLU6, SiLU) stay as they are; here in evaluation mode."""
+    pytest.importorskip("triton")
+    from bench.training import fused_blocks  # noqa: PLC0415 (needs Triton)
+
+    torch.manual_seed(0)
+    network = timm.create_model(name, num_classes=5).eval()
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.uniform_(-0.1, 0.1)
+            module.running_var.uniform_(0.5, 1.5)
+    images_BCHW = torch.randn(2, 3, 64, 64)
+    expected = network(images_BCHW)
+    fused_blocks.fuse(network)
+    assert any(isinstance(module, fused_blocks.FusedBatchNorm) for module in network.modules())
+    torch.testing.assert_close(network(images_BCHW), expected, rtol=1e-4, atol=1e-5)

@@ -105,7 +105,8 @@ class TestPackages:
     def test_its_file_is_found_and_named_in_the_recipe(self, site: Path):
         changes = {"trunk_weights": "package:some-weights"}
         config = method.recipe(method.load_method("resnet101"), "demo", changes)
-        assert config.trunk_weights == File(str(site / "some_weights" / "net.pth"))
+        assert config.trunk_weights == File("package:some-weights")
+        assert config.trunk_weights.digest == File(str(site / "some_weights" / "net.pth")).digest
 
     def test_a_package_that_is_not_there_says_how_to_install_it(self):
         with pytest.raises(
