@@ -31,6 +31,7 @@ SD_NOTE = "sd: standard deviation of the n seeds (n - 1 in the denominator); the
 DIFFERENCE_NOTE = (
     "diff: the mean, before rounding, minus the published value, where both are computed in the same way."
 )
+FIDELITY_NOTE = "What is done as the papers say, what otherwise, and what nobody knows: docs/fidelity.md."
 
 
 def build_table(dataset: str, runs: Path, *, profile: str = "", tolerance: float | None = None) -> Table:
@@ -55,8 +56,9 @@ def build_table(dataset: str, runs: Path, *, profile: str = "", tolerance: float
         *_sources(paper),
         f"Reproduced: {origin}.",
     )
-    notes = (*_notes(rows), *_unprotected(records), *agreement.verdict_notes(rows, stated=tolerance))
-    return Table(dataset, about, _columns(paper, evaluation), tuple(rows), notes, origin)
+    notes = [*_notes(rows), *_unprotected(records), *agreement.verdict_notes(rows, stated=tolerance)]
+    notes.append(FIDELITY_NOTE)
+    return Table(dataset, about, _columns(paper, evaluation), tuple(rows), tuple(notes), origin)
 
 
 def _options(dataset: str, paper: PublishedTable | None) -> str:

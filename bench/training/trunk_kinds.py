@@ -1,9 +1,9 @@
 """The kinds of trunks: what methods can ask of a network of timm's.
 
 X is the output of the stage at stride 16, the third one of a ResNet (Caffe's "res4b22_relu"): B x 1024 x 14
-x 14 for ResNet-101 at 224. Deviations from the paper: timm's ResNets have the stride of a bottleneck in its
-3x3 convolution (Caffe: in the first 1x1), and the default `resnet101.tv_in1k` is a post-activation ResNet
-(the authors' is pre-activation: `resnetv2_101`, whose X is not rectified).
+x 14 for ResNet-101 at 224. Deviation from the paper: the default `resnet101.tv_in1k` is a post-activation
+ResNet (the authors' is pre-activation: `resnetv2_101`, whose X is not rectified). timm's ResNets have the
+stride of a bottleneck in its 3x3 convolution; where the authors' have it is unknown, probably there too.
 """
 
 import math
