@@ -1,8 +1,8 @@
 """ResNet-107: ResNet-101 with two more bottleneck blocks at its end (Zhu et al. 2017, section 4.1).
 
 A baseline that the paper calls of SRN's size: two blocks of three convolutions, 2048 -> 512 -> 512 -> 2048,
-add 8.9 M parameters, where SRN adds 6.1 M. In a pre-activation trunk they are pre-activation blocks, before its last norm. They are the
-identity at first; all layers are trained together from the ImageNet trunk.
+add 8.9 M parameters, where SRN adds 6.1 M. In a pre-activation trunk they are pre-activation blocks, before
+its last norm. They are the identity at first; all layers are trained together from the ImageNet trunk.
 """
 
 from dataclasses import dataclass
