@@ -1,7 +1,7 @@
 """List the kernels in which a training step's time goes, with their shares, by torch's profiler."""
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -59,11 +59,14 @@ def _feed(profiler: torch.profiler.profile, view: Any, plan: list[Any], **option
         profiler.stop()
 
 
-def summary(events: Iterable[Any], *, steps: int) -> dict[str, Any]:
-    """{milliseconds, kernels: [{name, share, milliseconds, calls}, ...]}: of one step, longest first."""
-    times = [
-        (event, getattr(event, "self_device_time_total", 0) or event.self_cpu_time_total) for event in events
-    ]
+def summary(events: Sequence[Any], *, steps: int) -> dict[str, Any]:
+    """{milliseconds, kernels: [{name, share, milliseconds, calls}, ...]}: of one step, longest first.
+
+    On a GPU these are its own times; what the CPU does meanwhile is not counted.
+    """
+    times = [(event, event.self_device_time_total) for event in events]  # 0 for what the CPU does
+    if not any(time for _, time in times):  # there is no GPU
+        times = [(event, event.self_cpu_time_total) for event, _ in times]
     total = sum(time for _, time in times) or 1
     longest = sorted(times, key=lambda pair: -pair[1])[:MOST]
     kernels = [

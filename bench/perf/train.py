@@ -62,6 +62,7 @@ class Measurement:
         """{stages: {name: rates}, evaluation} of a method in a mode."""
         mode = MODES[mode_name]
         model, stages = build(name, self.size, self.target)
+        device.search_kernels(model, self.target)
         fuse_norms(model, self.target, mode)
         mean, std = model.trunk.mean, model.trunk.std
         precision = device.chosen_precision(mode.precision)

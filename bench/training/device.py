@@ -9,12 +9,13 @@ from typing import Any
 
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.base.errors import InputError
 
 PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 GPU_PRECISION, FUSED_NORMS = "bf16", True  # the defaults on a GPU, as measured: docs/gpu.md
+FEW_DEPTHWISE = 4  # convolutions; SRN has one
 Sent = tuple[list[Tensor], torch.cuda.Event | None]
 
 
@@ -36,6 +37,17 @@ def choose(name: str = "auto") -> torch.device:
     else:
         _keep_freed_memory()
     return device
+
+
+def search_kernels(model: nn.Module, device: torch.device) -> None:
+    """Let cuDNN try all its kernels for each convolution and take the fastest, unless many are depthwise.
+
+    To try those takes a minute and more (EfficientNet-lite0 on an H200), and they are fast as they are.
+    """
+    if device.type == "cuda":
+        convolutions = [module for module in model.modules() if isinstance(module, nn.Conv2d)]
+        depthwise = [module for module in convolutions if module.groups == module.in_channels > 1]
+        torch.backends.cudnn.benchmark = len(depthwise) <= FEW_DEPTHWISE
 
 
 def set_threads(threads: int) -> None:

@@ -128,6 +128,7 @@ def run_stages(
     processes = context.processes
     for stage, _ in plan:
         stages.check(model, stage)  # all of them first: a mistake in the last should not show up after hours
+    device.search_kernels(model, context.device)
     if context.fused_norms:
         from bench.training import fused_blocks  # noqa: PLC0415 (needs Triton, which not every torch brings)
 

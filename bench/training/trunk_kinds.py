@@ -115,7 +115,7 @@ class ResNetTrunk(Trunk):
     @property
     def end(self) -> nn.Module:
         """The norm with ReLU of a pre-activation ResNet."""
-        return super().end if self.rectified else cast("nn.Module", self.last[1])
+        return nn.Identity() if self.rectified else cast("nn.Module", self.last[1])
 
     def before_end(self, images_BCHW: Tensor) -> Tensor:
         last = self.last if self.rectified else self.last[0]

@@ -202,9 +202,13 @@ class TestFaults:
         self, run: Path, exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ):
         (tmp_path / "file").touch()
-        for output in (exported, tmp_path / "file"):
+        reasons = {
+            exported: "not an empty folder; give a new one",
+            tmp_path / "file": "is not a folder; give another",
+        }
+        for output, reason in reasons.items():
             line = refused(export.main, ["--run", str(run), "--output", str(output)], capsys)
-            assert f"--output {output}: not an empty folder; give a new one" in line
+            assert f"{output}: {reason}" in line
 
     def test_a_folder_without_a_configuration_is_no_exported_model(self, exported: Path):
         (exported / "config.json").unlink()

@@ -390,7 +390,8 @@ class TestErrors:
     def test_a_folder_that_cannot_be_written_is_named(self, trial: Path, capsys: pytest.CaptureFixture[str]):
         (trial / "file").write_text("")
         words = command(trial, output="file/out")
-        assert "error: cannot write " in records.refused(report.main, words, capsys)
+        message = records.refused(report.main, words, capsys)
+        assert "file/out: cannot be entered: Not a directory; give another folder: --output DIR" in message
 
     def test_records_of_other_labels_are_refused(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
         records.write_all(tmp_path / "runs" / "demo", records.fake())

@@ -176,3 +176,12 @@ def test_a_step_that_waits_for_a_value_is_found(context: StageContext):
             wrong = stage_run(replace(stage, loss=loss), model, context)
             with pytest.raises(Exception, match=fault):
                 loop._StageTrainer(model, wrong, stop).train_epoch()
+
+
+def test_kernels_are_searched_for_unless_many_convolutions_are_depthwise(monkeypatch: pytest.MonkeyPatch):
+    """To search for those of EfficientNet-lite0 took longer than its whole training."""
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
+    for number, is_searched in ((0, True), (1, True), (20, False)):
+        depthwise = (nn.Conv2d(8, 8, 3, groups=8) for _ in range(number))
+        device.search_kernels(nn.Sequential(nn.Conv2d(3, 8, 3), *depthwise), GPU)
+        assert torch.backends.cudnn.benchmark == is_searched
