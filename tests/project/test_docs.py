@@ -123,10 +123,15 @@ def test_the_sessions_of_nox_that_it_names_exist(page: Path, sessions: set[str])
     assert {name for name in named if not PLACEHOLDER.search(name)} <= {*sessions, "reproduce-pets"}
 
 
-def test_the_table_is_that_of_the_accepted_records(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    assert table.main(["--dataset", "demo", "--runs", str(tmp_path)]) == 0
+@pytest.mark.parametrize(
+    ("dataset", "page"), [("demo", "results.md"), ("voc2007-bus-car-cat-train", "photographs.md")]
+)
+def test_the_table_is_that_of_the_accepted_records(
+    dataset: str, page: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert table.main(["--dataset", dataset, "--runs", str(tmp_path)]) == 0
     printed = capsys.readouterr().out.partition("\n\n")[2].rstrip()
-    text = read(ROOT / "docs" / "results.md")
+    text = read(ROOT / "docs" / page)
     shown = re.search(r"<!-- table -->\n```\n(.*?)\n```\n<!-- end of table -->", text, re.DOTALL)
     assert shown
     assert shown.group(1) == printed
