@@ -61,22 +61,25 @@ class Range:
         return ", ".join(f"{word} {limit}" for word, limit in words.items() if limit is not None)
 
 
-def build(kind: Any, table: object, *, where: str) -> Any:
+def build(kind: Any, table: object, *, where: str, given: Mapping[str, Any] | None = None) -> Any:
     """An instance of a dataclass from a table of TOML or JSON; no type is converted.
 
-    where: the prefix of keys in messages, as in `options.`. Raises InputError for an unknown key, a missing
+    where: the prefix of keys in messages, as in `options.`. given: values of fields that are no keys of the
+    table. Raises InputError for an unknown key, a missing
     key, and a value of the wrong type or out of its range.
     """
     if not isinstance(table, dict):
         raise InputError(f"{where.rstrip('.') or 'it'} must be a table")
-    fields = {field.name: field for field in dataclasses.fields(kind)}
+    given = given or {}
+    fields = {field.name: field for field in dataclasses.fields(kind) if field.name not in given}
     for key in table:
         if key not in fields:
             raise unknown("key", where + str(key)[:LONGEST_SHOWN], fields)
     if missing := [where + name for name, field in fields.items() if name not in table and _required(field)]:
         raise InputError(f"missing: {', '.join(missing)}")
     types = field_types(kind)
-    return kind(**{key: read_value(types[key], value, where=where + key) for key, value in table.items()})
+    values = {key: read_value(types[key], value, where=where + key) for key, value in table.items()}
+    return kind(**given, **values)
 
 
 def field_types(kind: Any) -> dict[str, Any]:

@@ -19,6 +19,10 @@ from bench.data.known_labels import Known
 
 Count = Annotated[int, Range(0, 10**9)]
 Side = Annotated[int, Range(8, 4096)]  # pixels
+NO_KEYS = {  # fields of `Card` that its file does not hold, with what to do instead
+    "name": "a card is named after its file; rename the file",
+    "known": "say it in commands: NAME@known=0.1",
+}
 LONGEST_CHANGE = 100  # characters of an option's value: it becomes part of a folder's name
 
 
@@ -146,13 +150,13 @@ def _can_name_a_folder(change: str) -> bool:
 def read(path: Path, *, changes: Mapping[str, str] | None = None) -> Card:
     """The card in a file, with some options changed; InputError names the file and the wrong key or value."""
     table = structured_files.read_toml(path)
-    if "known" in table:
-        raise InputError(f"{path.name}: known is no key of a card; say it in commands: NAME@known=0.1")
+    if wrong_keys := sorted(table.keys() & NO_KEYS):
+        key = wrong_keys[0]
+        raise InputError(f"{path.name}: {key} is no key of a card; {NO_KEYS[key]}")
     try:
         changed = _change(table.get("options", {}), changes or {})
-        card: Card = schema.build(
-            Card, {"name": "@".join(filter(None, [path.stem, ",".join(changed)])), **table}, where=""
-        )
+        name = "@".join(filter(None, [path.stem, ",".join(changed)]))
+        card: Card = schema.build(Card, table, where="", given={"name": name, "known": None})
     except InputError as error:
         raise InputError(f"{path.name}: {error}") from error
     if len(set(card.labels)) != len(card.labels) or not card.labels:

@@ -21,6 +21,7 @@ from bench.base.cli import resume_hint
 from bench.base.errors import InputError
 from bench.base.progress import Meter, say
 from bench.data.cards import Archive, Card
+from bench.data.formats import _source
 from bench.data.unpack import bytes_to_write, unpack
 
 MAX_FAILURES = 6  # in a row without receiving any byte
@@ -41,7 +42,7 @@ def fetch(card: Card, folder: Path) -> Path:
     archive does not have the card's size and MD5. What was downloaded is kept, so that it can be resumed.
     """
     if not card.archives:
-        raise InputError(f"{card.title} cannot be downloaded automatically; {card.obtain or card.source}")
+        raise InputError(f"{card.title} cannot be downloaded automatically; {_source.how_to_get(card)}")
     if card.not_offered:
         say(f"{card.title}: the download does not contain {card.not_offered}; {card.obtain}")
     with _locked(folder):

@@ -48,20 +48,22 @@ def prepare(
 ) -> Store:
     """The data set's store in `data/<name>`; made if there is none, or one of another card or reader.
 
-    source: the folder of the original files; None: the folder of `--download`, if it exists. If the store
-    exists already, the source is not read, and a line says so if the source may differ from the store.
+    source: the folder of the original files; None: the folder of `--download` or of `bench.card`, if it
+    exists. If the store exists already, it is used as it is, and a line says so if the source may differ.
     Raises InputError if the counts are not the card's, a file gives no pixels, or an image is both in the
     training and in the test set; allow_partial leaves such images out instead, and the manifest says so.
     overlap: "drop-train" or "drop-test" leaves images that are in both sets out of this one.
     After an error, an older store is unchanged.
     """
     staging = StagingFolder(data / card.name)
+    may_differ = True
     if source is None and fetched_folder(card, data).exists():
         source = fetched_folder(card, data)
+        may_differ = not card.archives  # a download stays as it is, and its annotations take long to read
     elif source is not None:
         _source.folder(card, source)  # reports a wrong folder even if it is not needed
-        if _is_ready(card, staging.folder):
-            remarks.say_if_source_differs(card, staging.folder, source)
+    if source is not None and may_differ and _is_ready(card, staging.folder):
+        remarks.say_if_source_differs(card, staging.folder, source)
     if not _is_ready(card, staging.folder):
         with staging.locked():
             if not _is_ready(card, staging.folder):  # another process may have made it while we waited
@@ -72,13 +74,13 @@ def prepare(
 
 
 def fetched_folder(card: Card, data: Path) -> Path:
-    """The folder into which `--download` puts the original files if no `--source` is given."""
+    """Where `--download` puts the original files if no `--source` is given, and `bench.card` its lists."""
     return data / f"{cards.base(card.name)}.source"
 
 
 def _made_from(card: Card) -> dict[str, Any]:
     """What determines a store besides the original files; a store with other values is made again."""
-    reader = code_digest.digest(f"bench.data.formats.{card.format.replace('-', '_')}")
+    reader = code_digest.digest_of_reader(f"bench.data.formats.{card.format.replace('-', '_')}")
     parts = {"layout": LAYOUT, "card": cards.store_digest(card), "reader": reader, "options": card.options}
     return dict(json.loads(json.dumps(parts)))
 

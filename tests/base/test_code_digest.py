@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench.base import code_digest
+from bench.data import formats
 from bench.training import method
 
 CODE = '''"""A summary."""
@@ -104,6 +105,18 @@ def test_every_exemption_is_needed_and_has_a_reason():
     for module, reason in code_digest.EXEMPT.items():
         assert module in imported, f"no covered module imports {module}: remove its exemption"
         assert len(reason.split()) >= 3
+
+
+def test_every_exemption_of_readers_is_needed_and_has_a_reason():
+    readers = [f"bench.data.formats.{name.replace('-', '_')}" for name in formats.names()]
+    reached = code_digest.closure(*readers, exempt=tuple(code_digest.EXEMPT_IN_READERS))
+    imported = {name for module in reached for name in code_digest.imported(module)}
+    for module, reason in code_digest.EXEMPT_IN_READERS.items():
+        assert module not in reached
+        assert module in imported, f"no reader imports {module}: remove its exemption"
+        assert len(reason.split()) >= 3
+    assert {module for module in reached if module.startswith("bench.base.")} == set()
+    assert "bench.data.formats._source" in reached
 
 
 @pytest.mark.parametrize("module", ["bench.training.loop", "bench.scoring.metrics", "bench.base.protocol"])

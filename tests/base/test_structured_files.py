@@ -1,5 +1,6 @@
 """Text, JSON and TOML files: read, or refused in one message that names the file."""
 
+import gzip
 import os
 from pathlib import Path
 
@@ -15,6 +16,27 @@ def write(tmp_path: Path, content: bytes) -> Path:
     return path
 
 
+def test_what_stores_were_made_of_is_read_alike_for_ever(tmp_path: Path):
+    """Stores are not made again after an edit of this module (code_digest.EXEMPT_IN_READERS).
+
+    If a value here must change, raise bench.data.manifest.LAYOUT.
+    """
+    text = " a\tb \nlène\n\n\x0c\u2028\x85c"
+    content = f"\ufeff{text}".replace("\n", "\r\n", 2).encode()
+    assert read_text(write(tmp_path, content)) == text
+    (tmp_path / "a.gz").write_bytes(gzip.compress(content))
+    assert read_text(tmp_path / "a.gz") == text
+    written = b'{"a": 1, "a": [1.50, 1e2, 12345678901234567890, true, null, "\\u00e8\xc3\xa8"], "B": {}}'
+    assert read_json(write(tmp_path, written)) == {
+        "a": [1.5, 100.0, 12345678901234567890, True, None, "èè"],
+        "B": {},
+    }
+    assert read_toml(write(tmp_path, b'a = [1, 1.5, "\\u00e8"]\n[b]\nc = true')) == {
+        "a": [1, 1.5, "è"],
+        "b": {"c": True},
+    }
+
+
 @pytest.mark.parametrize("content", [b"\xef\xbb\xbfone\r\ntwo\n", b"one\rtwo\n", b"one\ntwo\n"])
 def test_byte_order_marks_and_line_ends_do_not_matter(tmp_path: Path, content: bytes):
     assert read_text(write(tmp_path, content)) == "one\ntwo\n"
@@ -26,6 +48,7 @@ def test_byte_order_marks_and_line_ends_do_not_matter(tmp_path: Path, content: b
         (b"{", "not JSON: "),
         (b"", "not JSON: "),
         (b'{"a": NaN}', "it holds NaN, which is no number in JSON"),
+        (b'{"a": [-1e999]}', "it holds -1e999, which is too large for a number"),
         (b"[" * 200_000, "nested too deeply"),
         (b'{"a":\n"\xff"}', "line 2 is not UTF-8 text"),
         (b"[1]", "a JSON object is expected, not list"),

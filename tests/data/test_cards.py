@@ -1,9 +1,11 @@
 """Data set cards: defaults, and messages about malformed cards."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
+from bench.base import paths
 from bench.base.errors import InputError
 from bench.data import cards
 from bench.data.cards import Split
@@ -51,7 +53,7 @@ def test_an_unknown_card_lists_the_cards():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("licence", "license"), "mine.toml: unknown key 'license'; choose from: name, title"),
+        (("licence", "license"), "mine.toml: unknown key 'license'; choose from: title, summary"),
         (('licence = "none"', ""), "mine.toml: missing: licence"),
         (("images = 4", "image = 4"), "mine.toml: unknown key 'train.image'; choose from: images, positives"),
         (("images = 4", 'images = "4"'), "mine.toml: train.images must be a whole number, not '4'"),
@@ -90,6 +92,26 @@ def test_a_card_that_means_nothing_is_refused(tmp_path: Path, change: tuple[str,
     with pytest.raises(InputError) as caught:
         card(tmp_path, GOOD.replace(*change, 1))
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('name = "other"', "mine.toml: name is no key of a card; a card is named after its file; rename the"),
+        ("known = {share = 0.1}", "mine.toml: known is no key of a card; say it in commands: NAME@known=0.1"),
+    ],
+)
+def test_a_field_that_is_no_key_is_refused_with_what_to_do(tmp_path: Path, line: str, message: str):
+    with pytest.raises(InputError, match=message):
+        card(tmp_path, f"{line}\n{GOOD}")
+
+
+def test_every_field_of_a_card_is_a_key_that_the_docs_describe_or_is_refused():
+    keys = (paths.ROOT / "docs" / "data.md").read_text(encoding="utf-8").partition("| key | meaning |")[2]
+    table = keys.partition("\n\n")[0]
+    fields = {field.name for field in dataclasses.fields(cards.Card)}
+    described = {name for name in fields if f"`{name}`" in table}
+    assert fields - described - {"resample", "not_offered"} == set(cards.NO_KEYS)
 
 
 @pytest.mark.parametrize("change", ["keep=a\nb", "keep=\x1b", f"keep={'a' * 200}", "keep=../a"])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bench.base.errors import InputError
-from bench.data import cards, formats
+from bench.data import cards, download, formats
 from bench.data.formats import Sample
 from tests import trees
 
@@ -19,7 +19,8 @@ def read(name: str, source: Path | None, split: str = "train") -> list[Sample]:
 
 
 def test_every_card_that_needs_original_files_has_a_test_tree():
-    assert {name.partition("-")[0] for name in cards.names()} - {"demo"} == set(trees.MAKE)
+    part_of_voc2007 = "voc2007-bus-car-cat-train"  # of the same files
+    assert set(cards.names()) - {"demo", part_of_voc2007} == set(trees.MAKE)
 
 
 def test_the_formats_are_the_files_of_the_package():
@@ -68,11 +69,15 @@ def test_a_source_that_is_not_a_folder_is_named(tmp_path: Path):
 
 
 def test_a_card_without_instructions_names_its_source():
-    mine = replace(cards.load_card("coco"), obtain="", archives=(), source="the attic")
-    with pytest.raises(
-        InputError, match="are needed; get them from the attic; then give that folder: --source"
-    ):
+    mine = replace(cards.load_card("coco"), obtain="", archives=(), source="our own photographs")
+    message = (
+        "are needed; coco.toml names as their source: our own photographs; give the folder that holds them:"
+        " --source DIR"
+    )
+    with pytest.raises(InputError, match=f"{message}$"):
         next(formats.reader("coco-json")(mine, "train", None))
+    with pytest.raises(InputError, match="MS-COCO cannot be downloaded automatically; coco.toml names as"):
+        download.fetch(mine, Path("nowhere"))
 
 
 @pytest.mark.parametrize(

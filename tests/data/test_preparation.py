@@ -390,6 +390,25 @@ class TestChangedSources:
         line = f"{root} has image files that were written after {data} was prepared from them; it is used as"
         assert line in capsys.readouterr().err
 
+    def test_pictures_in_the_folder_that_is_found_without_an_option_are_compared_too(
+        self, tmp_path: Path, capsys: Any
+    ):
+        root = numbered_tree(tmp_path / "data" / "own.source")
+        card = replace(numbered(), archives=())
+        for _ in range(2):
+            preparation.prepare(card, data=tmp_path / "data")
+        assert str(root) not in capsys.readouterr().err
+        trees.jpeg(root / "0.jpg", size=(100, 80))
+        preparation.prepare(card, data=tmp_path / "data")
+        assert f"{root} has changed: its images or labels are not those of " in capsys.readouterr().err
+
+    def test_a_download_is_not_read_again(self, tmp_path: Path, capsys: Any):
+        root = numbered_tree(tmp_path / "data" / "own.source")
+        for _ in range(2):
+            preparation.prepare(numbered(), data=tmp_path / "data")
+            trees.jpeg(root / "0.jpg", size=(100, 80))
+        assert str(root) not in capsys.readouterr().err
+
     def test_a_source_that_is_incomplete_by_now_is_said(self, tmp_path: Path, capsys: Any):
         root = numbered_tree(tmp_path / "source")
         go(numbered(), root, tmp_path)

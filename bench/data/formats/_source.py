@@ -27,9 +27,15 @@ def folder(card: Card, source: Path | None) -> Path:
 def how_to_get(card: Card) -> str:
     """The end of a message: where to get the files and how to arrange them, or how to download them."""
     download = f"; or download them: python -m bench.prepare --dataset {card.name} --download"
-    instructions = card.obtain or f"get them from {card.source}"
     is_complete = card.archives and not card.not_offered
-    return f"{instructions}; then give that folder: --source DIR{download if is_complete else ''}"
+    return f"{instructions(card)} --source DIR{download if is_complete else ''}"
+
+
+def instructions(card: Card) -> str:
+    """How to get the files, up to the option that names their folder; without `obtain`, whence they are."""
+    if card.obtain:
+        return f"{card.obtain}; then give that folder:"
+    return f"{card.file} names as their source: {card.source}; give the folder that holds them:"
 
 
 def find(card: Card, root: Path, *choices: str) -> Path:
