@@ -177,8 +177,8 @@ class Recipe:
 
 
 # The settings that all methods share on a card; each method adds fields of its own in its RECIPES. The hours
-# for SRN are projected from rates measured on one H200 on 2026-11-26 (docs/gpu.md), those for the paper's five
-# methods are estimated from them. The expected mAP is the paper's for SRN (Tables 1-3).
+# for SRN are projected from rates measured on one H200 on 2026-11-26 (docs/gpu.md); those for the paper's
+# five methods are estimated from them. The expected mAP is the paper's for SRN (Tables 1-3).
 RECIPES: dict[str, dict[str, Any]] = {
     # python -m bench.run --dataset nuswide --method srn: 0.44 hours, the paper's five 0.9; expected mAP 62.0
     "nuswide": {},
