@@ -1,14 +1,11 @@
-"""The recipe fields and the loss that all methods share, with the values of the SRN paper (section 3.4).
+"""The recipe fields that all methods share, with the values of the SRN paper (section 3.4).
 
 Where the paper gives no value (epochs, initialisation, factors on the learning rate) the default is ours.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Annotated, Any, Literal, Self
-
-from torch import Tensor
-from torch.nn import functional as F
 
 from bench.training import (
     NO_FILE,
@@ -23,13 +20,16 @@ from bench.training import (
     Stage,
     check_ranges,
 )
+from methods._losses import Criterion
+from methods._recipe_parts import LossFields, check_needed
 
+LOSS = tuple(field.name for field in fields(Criterion))
 Epochs = Annotated[int, Range(1, 100_000)]
 StageRate = Annotated[float | None, Range(above=0)]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
+class Recipe(LossFields):
     """A method's settings; every field can be changed with `--set field=value`, within its range.
 
     trunk: timm's name with its tag; trunk_weights: a file of weights instead of timm's.
@@ -88,6 +88,7 @@ class Recipe:
     def __post_init__(self) -> None:
         """Raises InputError for a field out of its range, or two that exclude each other."""
         check_ranges(self)
+        check_needed(self)
         if self.batch_norm == "groups" and self.batch_size % self.norm_group:
             raise InputError(
                 f"batch_norm=groups: a batch of {self.batch_size} images cannot be divided into groups of"
@@ -148,7 +149,7 @@ class Recipe:
             batch_norm=self.batch_norm,
             norm_group=self.norm_group,
             select=self.select,
-            settings={field: getattr(self, field) for field in settings},
+            settings={field: getattr(self, field) for field in (*LOSS, *settings)},
         )
 
     def _schedule(self, lr: float, epochs: int) -> Schedule:
@@ -213,13 +214,3 @@ RECIPES: dict[str, dict[str, Any]] = {
         "joint_epochs": 6,
     },
 }
-
-
-def bce(logits_BC: Tensor, labels_BC: Tensor) -> Tensor:
-    """L(y, y^) = -sum over labels of y log s(y^) + (1 - y) log(1 - s(y^)), the mean over images (Eq. 10).
-
-    This is Caffe's SigmoidCrossEntropyLoss; PyTorch's mean reduction is C times smaller. The minus sign is
-    missing in the paper's Eq. 10.
-    """
-    total = F.binary_cross_entropy_with_logits(logits_BC.float(), labels_BC, reduction="sum")
-    return total / len(labels_BC)

@@ -42,7 +42,10 @@ class Config(Recipe):
 class Model(resnet101.Model):
     """Predicts for each label the share of the neighbours' votes that it gets, as a logit.
 
-    features_ND: of unit length; labels_NC: 1.0 if positive, else 0.0; both are empty until collected.
+    A neighbour whose label is not known does not vote on it.
+
+    features_ND: of unit length; labels_NC: 1.0 positive, 0.0 negative, -1.0 not known; both are empty until
+    collected.
     """
 
     features_ND: Tensor
@@ -64,7 +67,11 @@ class Model(resnet101.Model):
             self.pooled(images_BCHW), self.features_ND, self.config.neighbours
         )
         weights_Bk = (similarities_Bk / self.config.temperature).softmax(dim=1)
-        shares_BC = (weights_Bk[:, :, None] * self.labels_NC[indices_Bk]).sum(dim=1)
+        labels_BkC = self.labels_NC[indices_Bk]
+        positive_BC, unknown_BC = (
+            (weights_Bk[:, :, None] * is_so_BkC).sum(dim=1) for is_so_BkC in (labels_BkC == 1, labels_BkC < 0)
+        )
+        shares_BC = positive_BC / (1 - unknown_BC).clamp(min=LEAST)
         return shares_BC.logit(eps=LEAST)
 
 

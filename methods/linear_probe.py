@@ -79,21 +79,30 @@ def choose(features_ND: Tensor, labels_NC: Tensor, strengths: tuple[float, ...])
     for strength in sorted(strengths):
         weight_CD, bias_C = fit(features_ND[fitted], labels_NC[fitted], strength)
         logits_BC = F.linear(features_ND[held_out], weight_CD, bias_C)
-        losses[strength] = float(F.binary_cross_entropy_with_logits(logits_BC, labels_NC[held_out]))
+        targets_BC = labels_NC[held_out]
+        is_known_BC = (targets_BC >= 0).to(targets_BC.dtype)
+        losses[strength] = float(
+            F.binary_cross_entropy_with_logits(logits_BC, targets_BC.clamp(min=0), weight=is_known_BC)
+        )
     return min(losses, key=lambda strength: losses[strength])
 
 
 def fit(features_ND: Tensor, labels_NC: Tensor, strength: float) -> tuple[Tensor, Tensor]:
     """(w (C, D), b (C)) with the least |w|^2 / 2 + strength * sum over images of -log p(y | w x + b).
 
-    A label that all images have, or none, gets w = 0 and the b of half an image more of each kind.
+    The sum is over the images whose label is known (not -1). A label that all of them have, or none, gets
+    w = 0 and the b of half an image more of each kind.
     """
-    positives_C, number = labels_NC.sum(dim=0), len(labels_NC)
-    varies_C = (positives_C > 0) & (positives_C < number)
-    bias_C = ((positives_C + 0.5) / (number - positives_C + 0.5)).log()
+    number, is_known_NC = len(labels_NC), (labels_NC >= 0).to(labels_NC.dtype)
+    labels_NC, known_C = labels_NC.clamp(min=0), is_known_NC.sum(dim=0)
+    positives_C = labels_NC.sum(dim=0)
+    varies_C = (positives_C > 0) & (positives_C < known_C)
+    bias_C = ((positives_C + 0.5) / (known_C - positives_C + 0.5)).log()
     weight_CD = features_ND.new_zeros(labels_NC.shape[1], features_ND.shape[1])
-    share_C = positives_C[varies_C] / number
-    curvature_CD = (share_C * (1 - share_C))[:, None] * features_ND.square().sum(dim=0) + 1 / strength
+    share_C, weight_C = positives_C[varies_C] / known_C[varies_C], known_C[varies_C] / number
+    curvature_CD = (share_C * (1 - share_C) * weight_C)[:, None] * features_ND.square().sum(
+        dim=0
+    ) + 1 / strength
     unit_CD = (number / curvature_CD).sqrt()  # steps are taken in these units
     u, b = weight_CD[varies_C].requires_grad_(), bias_C[varies_C].requires_grad_()
     optimizer = torch.optim.LBFGS(
@@ -110,7 +119,9 @@ def fit(features_ND: Tensor, labels_NC: Tensor, strength: float) -> tuple[Tensor
             optimizer.zero_grad()
             w = u * unit_CD
             logits_NC = F.linear(features_ND, w, b)
-            loss = F.binary_cross_entropy_with_logits(logits_NC, labels_NC[:, varies_C], reduction="sum")
+            loss = F.binary_cross_entropy_with_logits(
+                logits_NC, labels_NC[:, varies_C], weight=is_known_NC[:, varies_C], reduction="sum"
+            )
             total = loss / number + w.square().sum() / (2 * strength * number)
             total.backward()
         return float(total.detach())

@@ -30,7 +30,7 @@ from torch.nn import functional as F
 
 from bench.training import Labels, Range, Stage, Trunk
 from methods import resnet101
-from methods._recipe import Recipe, bce
+from methods._recipe import Recipe
 
 ORDER = (2021, 1)
 Share = Annotated[float, Range(above=0, most=1)]  # of a side or a height
@@ -166,14 +166,15 @@ def loss(model: Model, images_BCHW: Tensor, labels_BC: Tensor) -> tuple[Tensor, 
     Each BCE is a mean over images, and over labels the mean or the sum.
     """
     global_BC, local_BC = model.streams(images_BCHW)
-    total = bce(global_BC, labels_BC) + bce(local_BC, labels_BC)
+    criterion = replace(model.criterion, reduction="sum")
+    total = criterion(global_BC, labels_BC) + criterion(local_BC, labels_BC)
     scale = labels_BC.shape[1] if model.config.reduction == "mean" else 1
     return total / scale, torch.maximum(global_BC, local_BC)
 
 
 def stages(config: Config) -> tuple[Stage, ...]:
     """One stage for all layers, which the equal budget trains on; or after ResNet-101's a stage "regions"."""
-    settings = ("regions", "pooling", "cut", "smallest", "fallback", "reduction")
+    settings = ("regions", "pooling", "cut", "smallest", "fallback")
     if config.start == "trunk":
         main = config.main_stage("classifier", owner=__name__, loss=loss, settings=settings)
         return config.with_budget(main)

@@ -178,10 +178,10 @@ def attend(features_BDHW: Tensor, embeddings_ED: Tensor) -> Tensor:
 
 
 def loss(model: Model, images_BCHW: Tensor, labels_BC: Tensor) -> tuple[Tensor, Tensor]:
-    """(mean binary cross-entropy + the weighted group loss, or C times both, logits)."""
+    """(the mean of the recipe's loss + the weighted group loss, or C times both, logits)."""
     logits_BC, distances = model.branches(images_BCHW)
-    cross_entropy = F.binary_cross_entropy_with_logits(logits_BC.float(), labels_BC)
-    total = cross_entropy + model.config.group_loss * distances
+    criterion = replace(model.config.criterion, reduction="mean")
+    total = criterion(logits_BC, labels_BC) + model.config.group_loss * distances
     return total * labels_BC.shape[1] if model.config.reduction == "sum" else total, logits_BC
 
 

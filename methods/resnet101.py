@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from bench.training import Labels, Stage, Trunk
-from methods._recipe import Recipe, bce
+from methods._recipe import Recipe
 
 ORDER = (2017, 1)
 
@@ -22,9 +22,9 @@ class Config(Recipe):
 class Model(nn.Module):
     """y_cls = f_cls(X): fourth stage, mean over positions, linear (Eq. 1 and 2)."""
 
-    def __init__(self, config: Recipe, labels: Labels, trunk: Trunk) -> None:  # noqa: ARG002 (the signature of every Model)
+    def __init__(self, config: Recipe, labels: Labels, trunk: Trunk) -> None:
         super().__init__()
-        self.trunk = trunk
+        self.trunk, self.criterion = trunk, config.criterion
         self.classifier = nn.Linear(trunk.channels, labels.number)
 
     def classify(self, features_BCHW: Tensor) -> Tensor:
@@ -47,7 +47,7 @@ class Model(nn.Module):
 def main_loss(model: Model, images_BCHW: Tensor, labels_BC: Tensor) -> tuple[Tensor, Tensor]:
     """(L(y, y_cls), y_cls)."""
     y_cls_BC = model.main_logits(images_BCHW)
-    return bce(y_cls_BC, labels_BC), y_cls_BC
+    return model.criterion(y_cls_BC, labels_BC), y_cls_BC
 
 
 def main_stage(config: Recipe) -> Stage:

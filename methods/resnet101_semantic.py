@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from bench.training import Labels, Range, Stage, Trunk
 from methods import resnet101
-from methods._recipe import Recipe, bce
+from methods._recipe import Recipe
 
 ORDER = (2017, 3)
 
@@ -66,7 +66,7 @@ class _Hidden(nn.Linear):
 def loss(model: Model, images_BCHW: Tensor, labels_BC: Tensor) -> tuple[Tensor, Tensor]:
     """(L(y, final logits), final logits)."""
     logits_BC = model.logits(images_BCHW)
-    return bce(logits_BC, labels_BC), logits_BC
+    return model.criterion(logits_BC, labels_BC), logits_BC
 
 
 def stages(config: Config) -> tuple[Stage, ...]:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from bench.training import Explanation, Labels, Range, Stage, Trunk
 from methods import resnet101
 from methods._layers import bottlenecks, convolution, rectifier
-from methods._recipe import Recipe, StageRate, bce
+from methods._recipe import Recipe, StageRate
 
 ORDER = (2017, 5)
 Variant = Literal["default", "text", "released"]
@@ -195,13 +195,13 @@ def fuse(y_cls_BC: Tensor, y_sr_BC: Tensor, alpha: float) -> Tensor:
 def attention_loss(model: Model, images_BCHW: Tensor, labels_BC: Tensor) -> tuple[Tensor, Tensor]:
     """(L(y, y_att), y_att)."""
     y_att_BC = model.attention_logits(images_BCHW)
-    return bce(y_att_BC, labels_BC), y_att_BC
+    return model.criterion(y_att_BC, labels_BC), y_att_BC
 
 
 def regularization_loss(model: Model, images_BCHW: Tensor, labels_BC: Tensor) -> tuple[Tensor, Tensor]:
     """(L(y, y_sr), y_sr)."""
     y_sr_BC = model.regularization_logits(images_BCHW)
-    return bce(y_sr_BC, labels_BC), y_sr_BC
+    return model.criterion(y_sr_BC, labels_BC), y_sr_BC
 
 
 def joint_loss(model: Model, images_BCHW: Tensor, labels_BC: Tensor) -> tuple[Tensor, Tensor]:
@@ -209,10 +209,10 @@ def joint_loss(model: Model, images_BCHW: Tensor, labels_BC: Tensor) -> tuple[Te
     y_cls_BC, y_att_BC, y_sr_BC = model.branches(images_BCHW)
     fused_BC = fuse(y_cls_BC, y_sr_BC, model.config.alpha)
     if model.config.joint_loss == "separate":
-        final = bce(y_cls_BC, labels_BC) + bce(y_sr_BC, labels_BC)
+        final = model.criterion(y_cls_BC, labels_BC) + model.criterion(y_sr_BC, labels_BC)
     else:
-        final = bce(fused_BC, labels_BC)
-    return final + bce(y_att_BC, labels_BC), fused_BC
+        final = model.criterion(fused_BC, labels_BC)
+    return final + model.criterion(y_att_BC, labels_BC), fused_BC
 
 
 def stages(config: Config) -> tuple[Stage, ...]:

@@ -3,9 +3,9 @@
 The papers draw negative labels until one violates the margin, and estimate the rank of a positive label from
 the number of trials. Deviations: here the loss is the exact expected value over these draws, so nothing is
 drawn. The loss orders the labels of an image and does not determine the level of their scores. A scale and a
-shift, the same for all labels, are therefore fitted by cross-entropy at the same time: they change neither
-the order nor the trunk, and make probability 1/2 a useful threshold. Trunk and schedule are ResNet-101's
-(Gong et al.: a smaller network, from scratch). Cost: ResNet-101's.
+shift, the same for all labels, are therefore fitted by the recipe's `loss` at the same time: they change
+neither the order nor the trunk, and make probability 1/2 a useful threshold. Trunk and schedule are
+ResNet-101's (Gong et al.: a smaller network, from scratch). Cost: ResNet-101's.
 
 Legend: B images, C labels, R = C ranks; p the positive label of a pair, n its negative one.
 """
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from bench.training import Labels, Stage, Trunk
 from methods import resnet101
-from methods._recipe import Recipe, bce
+from methods._recipe import Recipe
 
 ORDER = (2014, 1)
 MARKS = {"other features": "on the trunk's features, the published row on those of its own publication"}
@@ -61,11 +61,13 @@ def warp(scores_BC: Tensor, labels_BC: Tensor) -> Tensor:
 
         E L = sum over j of (1 - (1 - V / N)^floor(N / j)) / j.
 
-    scores_BC are converted to float32; labels_BC: 1.0 if positive, else 0.0. V is a count without gradient.
+    scores_BC are converted to float32; labels_BC: 1.0 positive, 0.0 negative, -1.0 not
+    known, which is in no pair. V is a count without gradient.
     """
     scores_BC = scores_BC.float()
     hinges_Bpn = (1 - scores_BC[:, :, None] + scores_BC[:, None, :]).clamp(min=0)
-    hinges_Bpn = hinges_Bpn * (labels_BC[:, :, None] * (1 - labels_BC[:, None, :]))
+    is_positive_BC, is_negative_BC = (labels_BC == 1).float(), (labels_BC == 0).float()
+    hinges_Bpn = hinges_Bpn * (is_positive_BC[:, :, None] * is_negative_BC[:, None, :])
     violators_Bp = (hinges_Bpn > 0).sum(dim=2)
     weights_Bp = expected_weight(violators_Bp, (labels_BC == 0).sum(dim=1, keepdim=True))
     means_Bp = hinges_Bpn.sum(dim=2) / violators_Bp.clamp(min=1)
@@ -90,7 +92,7 @@ def main_loss(model: Model, images_BCHW: Tensor, labels_BC: Tensor) -> tuple[Ten
     """(WARP of the scores + the mean cross-entropy of y, y); the latter trains only scale and shift."""
     scores_BC = model.main_logits(images_BCHW)
     y_BC = model.calibration(scores_BC.detach())
-    return warp(scores_BC, labels_BC) + bce(y_BC, labels_BC) / labels_BC.shape[1], y_BC
+    return warp(scores_BC, labels_BC) + model.criterion(y_BC, labels_BC) / labels_BC.shape[1], y_BC
 
 
 def stages(config: Config) -> tuple[Stage, ...]:

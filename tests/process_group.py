@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from bench.data.store import Store, open_store
-from bench.training import distributed, inference, loop, method, stage_cache, tensor_file
+from bench.training import distributed, inference, loop, method, stage_cache, tensor_file, validation
 from bench.training.distributed import Processes
 from bench.training.stage_cache import StageContext
 from tests.conftest import small_recipe
@@ -53,7 +53,7 @@ def all_stages(store: Store, folder: Path, processes: Processes) -> None:
 def same_weights(store: Store, folder: Path, processes: Processes) -> None:
     """Validate an untrained model, and predict with it."""
     model, settings = stage_run(store, folder / "none", batch_size=3)
-    loss_and_map = loop.validate(model, replace(settings, processes=processes))
+    loss_and_map = validation.validate(model, replace(settings, processes=processes))
     logits_NC = inference.predict(model, store.test, settings.pixels, batch_size=20, processes=processes)
     text = json.dumps([*loss_and_map, logits_NC.tolist()])
     (folder / f"same-{processes.size}-{processes.rank}.json").write_text(text, encoding="utf-8")

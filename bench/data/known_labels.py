@@ -61,6 +61,15 @@ def is_zero_unknown(card: "Card") -> bool:
     return card.known is not None or card.evaluation.unspecified is not None
 
 
+def require_unknown(card: "Card") -> None:
+    """InputError where all training labels are known, so that none can be ignored."""
+    if not is_zero_unknown(card):
+        raise InputError(
+            f"unspecified=ignored: {card.name} has no labels that are not known, 0 means negative there;"
+            " leave it out, or set unspecified in the card's [evaluation]"
+        )
+
+
 def _share(text: str) -> float | None:
     """The number above 0, at most 1 that the text is, if it is one."""
     try:

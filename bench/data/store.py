@@ -33,10 +33,19 @@ HELD_OUT_SHARE = 0.05  # of the training images
 class Store:
     """A prepared data set: its manifest and its views."""
 
-    def __init__(self, folder: Path, manifest: dict[str, Any], *, trains_on_all: bool = False) -> None:
-        self.folder, self.manifest, self.trains_on_all = folder, manifest, trains_on_all
+    def __init__(
+        self,
+        folder: Path,
+        manifest: dict[str, Any],
+        *,
+        trains_on_all: bool = False,
+        ignores_unknown: bool = False,
+    ) -> None:
+        self.folder, self.manifest = folder, manifest
+        self.trains_on_all, self.ignores_unknown = trains_on_all, ignores_unknown
         self.train, self.held_out, self.test = (
-            View(self.files(name), partial(self.checksums, name)) for name in VIEWS
+            View(self.files(name), partial(self.checksums, name), ignores_unknown=ignores_unknown)
+            for name in VIEWS
         )
         if trains_on_all:
             self.held_out = View({})
@@ -44,7 +53,12 @@ class Store:
     @cached_property
     def all_in_training(self) -> "Store":
         """The same store without held-out images: `fitted` has all training images."""
-        return Store(self.folder, self.manifest, trains_on_all=True)
+        return Store(self.folder, self.manifest, trains_on_all=True, ignores_unknown=self.ignores_unknown)
+
+    @cached_property
+    def ignoring_unknown(self) -> "Store":
+        """The same store whose labels 0 are not known, and not trained as negatives."""
+        return Store(self.folder, self.manifest, trains_on_all=self.trains_on_all, ignores_unknown=True)
 
     def files(self, view: str) -> dict[Path, int]:
         """The view's Arrow files in order, each with the number of its images."""
@@ -91,13 +105,17 @@ class View:
 
     checksums: gives the checksums (N, CHECKSUM_BYTES) of the images. Ids and labels are compared with them
     when the files are opened, the pixels of an image when it is first read; InputError if they differ. None:
-    nothing is compared.
+    nothing is compared. ignores_unknown: whether label 0 means that the label is not known.
     """
 
     def __init__(
-        self, files: dict[Path, int], checksums: Callable[[], NDArray[np.uint8]] | None = None
+        self,
+        files: dict[Path, int],
+        checksums: Callable[[], NDArray[np.uint8]] | None = None,
+        *,
+        ignores_unknown: bool = False,
     ) -> None:
-        self.files, self.checksums = files, checksums
+        self.files, self.checksums, self.ignores_unknown = files, checksums, ignores_unknown
 
     @cached_property
     def _dataset(self) -> "datasets.Dataset":
@@ -124,6 +142,12 @@ class View:
     def labels_NC(self) -> NDArray[np.int8]:
         """The labels of all images, 1, 0 or -1."""
         return self.column("labels")
+
+    @cached_property
+    def targets_NC(self) -> NDArray[np.int8]:
+        """The labels as training takes them: 1 positive, 0 negative, -1 not known, and to be ignored."""
+        other = np.where(self.labels_NC == 0, -1, 0) if self.ignores_unknown else 0
+        return np.where(self.labels_NC == 1, 1, other).astype(np.int8)
 
     def images(self, indices_B: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Pixels uint8 (B, S, S, 3) of the images with these indices, in the order of the indices."""

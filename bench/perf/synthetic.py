@@ -46,6 +46,7 @@ class SyntheticView:
         self.kept_NHWC = rng.integers(0, 256, (min(kept, number), side, side, 3), dtype=np.uint8)
         self.labels_NC = (rng.random((number, LABELS)) < 0.04).astype(np.int8)
         self.labels_NC[0] = 1  # every label has a positive
+        self.targets_NC, self.ignores_unknown = self.labels_NC, False
 
     def __len__(self) -> int:
         return self.number

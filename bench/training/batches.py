@@ -34,7 +34,10 @@ MORE_PLACES = (  # the middles of the sides; halfway between the corners and the
 
 @dataclass(frozen=True)
 class Batch:
-    """Normalised images (B, 3, H, W), channels last in memory; labels (B, C), 1.0 if positive, else 0.0."""
+    """Normalised images (B, 3, H, W), channels last in memory; labels (B, C).
+
+    A label is 1.0 positive, 0.0 negative, -1.0 not known: such an entry must not count in a loss.
+    """
 
     images_BCHW: Tensor
     labels_BC: Tensor
@@ -213,12 +216,12 @@ def read_ahead(
 
     Meanwhile a thread reads up to `depth` batches ahead and copies them to the device.
     """
-    positive_NC = (view.labels_NC == 1).astype(np.float32)
+    targets_NC = view.targets_NC.astype(np.float32)
     copier = DeviceCopier(device)
 
     def fetch(indices_B: NDArray[np.int64]) -> Sent:
         augmentation = draws.of(indices_B) if draws else ()
-        return copier.send(view.images(indices_B), positive_NC[indices_B], *augmentation)
+        return copier.send(view.images(indices_B), targets_NC[indices_B], *augmentation)
 
     pending: deque[Future[Sent]] = deque()
     with ThreadPoolExecutor(max_workers=1) as thread:

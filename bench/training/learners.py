@@ -14,13 +14,13 @@ from torch import Tensor, nn
 
 from bench.base import progress
 from bench.data.store import Store
-from bench.scoring import metrics
 from bench.training import batches, device, stage_checkpoint, stages
 from bench.training.batches import Batch, InputTransform
 from bench.training.distributed import SINGLE_PROCESS, Processes
 from bench.training.inference import predict
 from bench.training.loop import StageRun, train
 from bench.training.stages import Collection
+from bench.training.validation import held_out_map
 
 
 class Learner(Protocol):
@@ -87,7 +87,7 @@ class CollectionLearner:
         if len(self.store.held_out):
             how: dict[str, Any] = {"processes": self.processes, "captured": self.captured}
             logits_NC = predict(self.model, self.store.held_out, self.pixels, **how)
-            mean_ap = metrics.evaluate(logits_NC, self.store.held_out.labels_NC)["mAP"]
+            mean_ap = held_out_map(logits_NC, self.store.held_out)
         facts = {"images": len(rows_ND), "held_out_mAP": mean_ap if math.isfinite(mean_ap) else None}
         if self.processes.is_main:
             validated = f", held-out mAP {mean_ap:.2f}" if len(self.store.held_out) else ""
@@ -96,8 +96,8 @@ class CollectionLearner:
 
     def hold(self, rows_ND: Tensor) -> None:
         """Give the model the rows that were collected, with the labels of their images."""
-        positive_NC = (self.store.train.labels_NC[self.store.fitted] == 1).astype(np.uint8)
-        self._keep({self.stage.rows: rows_ND, self.stage.labels: torch.from_numpy(positive_NC)})
+        targets_NC = self.store.train.targets_NC[self.store.fitted]
+        self._keep({self.stage.rows: rows_ND, self.stage.labels: torch.from_numpy(targets_NC)})
 
     def result(self) -> Mapping[str, Tensor]:
         return {**self.collected, **self.model.state_dict()}

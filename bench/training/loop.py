@@ -11,14 +11,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from bench.base import signals
 from bench.base.errors import InputError
 from bench.base.progress import Progress
 from bench.data.store import Store
-from bench.scoring import metrics
-from bench.training import batch_norm, batches, captured_step, device, few_images, stage_checkpoint, stages
+from bench.training import (
+    batch_norm,
+    batches,
+    captured_step,
+    device,
+    few_images,
+    stage_checkpoint,
+    stages,
+    validation,
+)
 from bench.training.batches import Batch, InputTransform
 from bench.training.captured_step import Captured
 from bench.training.distributed import SINGLE_PROCESS, Processes, build_stage_loss, synchronise_statistics
@@ -98,7 +106,7 @@ class _StageTrainer:
         loss = build_stage_loss(model, stage, stage_run.processes, compiled=stage_run.compiled)
         step = TrainingStep(loss, self.optimizer, self.scaling, stage_run.processes, stage_run.autocast)
         self.step = Captured(step, _recorder(stage_run), name=stage_run.title)
-        self.evaluate = evaluation_step(model, stage_run)
+        self.evaluate = validation.evaluation_step(model, stage_run)
         self.progress = Progress(
             stage_run.title,
             epochs=stage.epochs,
@@ -113,7 +121,7 @@ class _StageTrainer:
         with self.progress:
             while not position.ended:
                 speed = self.train_epoch()
-                held_out_loss, held_out_map = validate(self.model, self.stage_run, self.evaluate)
+                held_out_loss, held_out_map = validation.validate(self.model, self.stage_run, self.evaluate)
                 if held_out_loss is not None and not math.isfinite(held_out_loss):
                     what = f"the loss on the held-out images is not finite at {self._where}"
                     raise InputError(f"{what}: {self.scaling.remedy}")
@@ -204,47 +212,3 @@ def _recorder(stage_run: StageRun) -> captured_step.Recorder | None:
         obstacle = f"{stage_run.processes.size} processes exchange gradients in them"
     on, wanted = stage_run.pixels.device, stage_run.captured
     return captured_step.recorder(on, wanted=wanted, obstacle=obstacle, name=stage_run.title)
-
-
-def evaluation_step(model: nn.Module, stage_run: StageRun) -> Captured:
-    """(images_BCHW, labels_BC) -> (loss, logits_BC) of the stage, in float32."""
-
-    def evaluate(images_BCHW: Tensor, labels_BC: Tensor) -> tuple[Tensor, Tensor]:
-        with stage_run.autocast():
-            loss, logits_BC = stage_run.stage.loss(model, images_BCHW, labels_BC)
-        return loss, logits_BC.float()
-
-    recorder = captured_step.recorder(stage_run.pixels.device, wanted=stage_run.captured)
-    return Captured(evaluate, recorder, name=f"{stage_run.title}, evaluation")
-
-
-@torch.no_grad()
-def validate(
-    model: nn.Module, stage_run: StageRun, evaluate: Captured | None = None
-) -> tuple[float | None, float | None]:
-    """(loss, mAP in percent) on the held-out training images; mAP is None where no label has a positive.
-
-    The loss is NaN where a logit is not finite. Both are None if training uses all images.
-
-    The result does not depend on the number of processes: each evaluates whole batches, and their results are
-    put back in order.
-    """
-    stage, view, processes = stage_run.stage, stage_run.store.held_out, stage_run.processes
-    processes.broadcast_buffers(model)
-    if not len(view):
-        return None, None
-    model.eval()
-    evaluate = evaluate or evaluation_step(model, stage_run)
-    own_batches = batches.evaluation(
-        view, batch_size=stage.batch_size, pixels=stage_run.pixels, processes=processes
-    )
-    own_results = [evaluate(batch.images_BCHW, batch.labels_BC) for batch in own_batches]
-    stages.prepare(model, stage)
-    # The values are read only here, after all batches: to read one makes the GPU wait.
-    results = processes.gather([(float(loss) * len(logits), logits.cpu()) for loss, logits in own_results])
-    logits_NC = torch.cat([logits for _, logits in results])
-    total = sum(loss for loss, _ in results)
-    if not logits_NC.isfinite().all():
-        return math.nan, None
-    mean_ap = metrics.evaluate(logits_NC.numpy(), view.labels_NC)["mAP"]
-    return total / len(view), mean_ap if math.isfinite(mean_ap) else None

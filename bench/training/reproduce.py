@@ -22,6 +22,7 @@ from bench.data.store import IDENTITY
 from bench.results import record
 from bench.scoring import doubts, label_checks, metrics, predictions, profiles
 from bench.training import device, few_images, held_out_thresholds, inference, method, stage_cache, submission
+from bench.training.content_digest import content_digest
 from bench.training.log import Log
 from bench.training.method import File
 from bench.training.stage_cache import StageContext
@@ -82,7 +83,7 @@ def reproduce(run: Run, context: StageContext, folder: RunFolder, *, tensorboard
     keys = stage_cache.stage_keys(module, config, context, run.seed)
     identity, context = _identity(run, module, context), context.of(config)
     code = code_digest.digest("bench.training.inference", "bench.scoring.thresholds", module.Model.__module__)
-    key = stage_cache.content_digest(keys[-1], code, _protocol(card))
+    key = content_digest(keys[-1], code, _protocol(card))
     path = folder.record(name := Path(record.file_name(identity)).stem)
     is_recorded = processes.is_main and path.exists() and not context.fresh
     recorded = processes.broadcast(record.read_record(path) if is_recorded else {"key": None})

@@ -1,9 +1,7 @@
 """Runs a method's stages; stores each result under a key of all that determines it, and reuses it."""
 
 import dataclasses
-import hashlib
 import importlib
-import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -16,14 +14,16 @@ import torch
 from torch import nn
 
 from bench.base import code_digest, locks, progress
+from bench.data import cards, known_labels
 from bench.data.store import Store
 from bench.training import device, stages, tensor_file
 from bench.training.batches import InputTransform
+from bench.training.content_digest import content_digest
 from bench.training.distributed import SINGLE_PROCESS, Processes
 from bench.training.learners import CollectionLearner, Learner, TrainingLearner
 from bench.training.log import Log
 from bench.training.loop import StageRun
-from bench.training.method import File, Method
+from bench.training.method import Method
 from bench.training.stages import Collection, Stage
 
 # Methods of a model that only prediction and report call: a subclass may replace them and still share stages.
@@ -51,8 +51,15 @@ class StageContext:
     learned_here: set[str] = field(default_factory=set)
 
     def of(self, config: Any) -> "StageContext":
-        """The context for a recipe, whose store holds no images out if the recipe trains on all."""
-        return self if config.held_out else dataclasses.replace(self, store=self.store.all_in_training)
+        """The context for a recipe: its store holds no images out if the recipe trains on all.
+
+        Labels that are not known are marked if the recipe ignores them; InputError where all are known.
+        """
+        store = self.store if config.held_out else self.store.all_in_training
+        if config.unspecified == "ignored":
+            known_labels.require_unknown(cards.load_card(store.manifest["dataset"]))
+            store = store.ignoring_unknown
+        return dataclasses.replace(self, store=store)
 
     @property
     def execution(self) -> dict[str, Any]:
@@ -79,6 +86,8 @@ def stage_keys(method: Method, config: Any, context: StageContext, seed: int) ->
         key = content_digest(key, "compiled")
     if not config.held_out:
         key = content_digest(key, "all training images")
+    if config.unspecified == "ignored":
+        key = content_digest(key, "unknown labels are ignored")
     keys = []
     for stage in method.stages(config):
         facts = {name: value for name, value in vars(stage).items() if not callable(value)}
@@ -230,18 +239,3 @@ def input_transform(model: nn.Module, context: StageContext) -> InputTransform:
     """The input transform of the model's trunk, with the mean and std of its pretraining."""
     mean, std = model.trunk.mean, model.trunk.std
     return InputTransform(mean, std, context.device, context.precision)  # type: ignore[arg-type]
-
-
-def content_digest(*parts: object) -> str:
-    """SHA-256 of JSON values, dataclasses and recipe files; of a file its content counts, not its name."""
-    text = json.dumps(parts, sort_keys=True, default=_as_json)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _as_json(value: object) -> object:
-    """The JSON value that stands for a value of another type in the digest."""
-    if isinstance(value, File):
-        return value.digest
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return dataclasses.asdict(value)
-    return str(value)

@@ -54,7 +54,7 @@ class Stage:
     owner: the module on whose code, imports included, the stage's result depends.
     trains: name of a module or parameter -> factor on its learning rate; "" stands for the whole model.
     loss: (model, images_BCHW, labels_BC) -> (scalar, the logits_BC that this stage trains). Both are computed
-    on the held-out images after every epoch.
+    on the held-out images after every epoch. Labels: 1.0 positive, 0.0 negative, -1.0 not known.
     epochs: the highest number; the schedule may end the stage earlier.
     batch_norm: trained parts use the statistics of each process's share of the batch ("local"), of the whole
     batch ("sync"; on a single process the same as "local"), of `norm_group` images at a time ("groups": as
@@ -119,7 +119,7 @@ class Collection:
 
     @property
     def labels(self) -> str:
-        """The name of the labels, 1 where positive, in the stage's result."""
+        """The name of the labels in the stage's result: 1 positive, 0 negative, -1 not known."""
         return f"{self.name}.labels"
 
 

@@ -13,7 +13,7 @@ from torch import nn
 from bench.training import method, trunk
 from bench.training.method import Labels
 from bench.training.trunk import Trunk
-from methods import _recipe, resnet101, resnet101_semantic, resnet107, srn
+from methods import _losses, resnet101, resnet101_semantic, resnet107, srn
 
 COCO = Labels(tuple(f"label {number}" for number in range(80)), np.zeros((80, 80), dtype=np.int64))
 
@@ -144,10 +144,10 @@ class TestEquations:
 
     def test_the_loss_sums_over_labels_and_divides_by_the_batch_only(self):
         logits, labels = torch.zeros(4, 80), torch.zeros(4, 80)
-        assert _recipe.bce(logits, labels).item() == pytest.approx(80 * np.log(2))
+        assert _losses.bce(logits, labels).item() == pytest.approx(80 * np.log(2))
 
     def test_the_loss_is_float32_whatever_the_logits_are(self):
-        assert _recipe.bce(torch.zeros(4, 8, dtype=torch.bfloat16), torch.zeros(4, 8)).dtype == torch.float32
+        assert _losses.bce(torch.zeros(4, 8, dtype=torch.bfloat16), torch.zeros(4, 8)).dtype == torch.float32
 
     def test_semantic_concatenates_first_logits_and_pooled_features(self):
         model = resnet101_semantic.Model(resnet101_semantic.RECIPES["demo"], COCO, small_trunk())

@@ -12,7 +12,7 @@ import torch
 
 from bench.base.errors import InputError
 from bench.data.store import Store
-from bench.training import batches, loop, stage_checkpoint
+from bench.training import batches, loop, stage_checkpoint, validation
 from bench.training.stage_cache import StageContext
 from tests.killing import stage_run
 from tests.methods.test_contract import learn
@@ -228,4 +228,4 @@ def test_validation_that_is_not_finite_names_stage_epoch_and_remedy(
 def test_logits_that_are_not_finite_make_the_held_out_loss_nan(store: Store, tmp_path: Path):
     model, settings = stage_run(store, tmp_path / "stage")
     torch.nn.init.constant_(model.classifier.bias, math.inf)
-    assert math.isnan(loop.validate(model, settings)[0])
+    assert math.isnan(validation.validate(model, settings)[0])

@@ -7,6 +7,7 @@ import pytest
 
 from bench.base.errors import InputError
 from bench.training import method, reproduce, stage_cache
+from bench.training.content_digest import content_digest
 from bench.training.method import NO_FILE, File
 from bench.training.stage_cache import StageContext
 from tests.conftest import small_recipe
@@ -38,12 +39,8 @@ def test_a_stages_setting_that_is_a_file_counts_by_its_content(tmp_path: Path):
     empty, filled = tmp_path / "one", tmp_path / "other"
     empty.write_bytes(b"")
     filled.write_bytes(b"1")
-    assert stage_cache.content_digest({"file": File(str(empty))}) != stage_cache.content_digest(
-        {"file": File(str(filled))}
-    )
-    assert stage_cache.content_digest({"file": File(str(empty))}) != stage_cache.content_digest(
-        {"file": NO_FILE}
-    )
+    assert content_digest({"file": File(str(empty))}) != content_digest({"file": File(str(filled))})
+    assert content_digest({"file": File(str(empty))}) != content_digest({"file": NO_FILE})
 
 
 def test_the_record_names_a_file_without_its_folder():
