@@ -21,7 +21,7 @@ from bench.training import (
     check_ranges,
 )
 from methods._losses import Criterion
-from methods._recipe_parts import LossFields, check_needed
+from methods._recipe_parts import LossFields, OptimizerFields, check_needed
 
 LOSS = tuple(field.name for field in fields(Criterion))
 Epochs = Annotated[int, Range(1, 100_000)]
@@ -29,7 +29,7 @@ StageRate = Annotated[float | None, Range(above=0)]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe(LossFields):
+class Recipe(LossFields, OptimizerFields):
     """A method's settings; every field can be changed with `--set field=value`, within its range.
 
     trunk: timm's name with its tag; trunk_weights: a file of weights instead of timm's.
@@ -89,12 +89,14 @@ class Recipe(LossFields):
         """Raises InputError for a field out of its range, or two that exclude each other."""
         check_ranges(self)
         check_needed(self)
+        self.check_optimizer(self.epochs)
         if self.batch_norm == "groups" and self.batch_size % self.norm_group:
             raise InputError(
                 f"batch_norm=groups: a batch of {self.batch_size} images cannot be divided into groups of"
                 f" {self.norm_group}; change batch_size or norm_group"
             )
-        if not self.held_out and (self.select == "best" or self.patience is not None):
+        waits = self.sched == "plateau" and self.patience is not None
+        if not self.held_out and (self.select == "best" or waits):
             raise InputError(
                 "held_out=0 trains on all images, so that none is left to choose the best epoch or to see"
                 " when the loss saturates; add --set select=last --set patience=none, and milestones, such"
@@ -144,6 +146,11 @@ class Recipe(LossFields):
                 self.crops, self.max_distort, self.mirror, self.jitter, more_places=self.more_places
             ),
             momentum=self.momentum,
+            opt=self.opt,
+            betas=self.betas,
+            clip_norm=self.clip_norm,
+            ema=self.ema,
+            weights=self.weights,
             weight_decay=self.weight_decay,
             decay_norms=self.decay_norms,
             batch_norm=self.batch_norm,
@@ -155,7 +162,18 @@ class Recipe(LossFields):
     def _schedule(self, lr: float, epochs: int) -> Schedule:
         milestones = tuple(round(share * epochs) for share in self.milestones)
         return Schedule(
-            lr, self.lr_min, patience=self.patience, threshold=self.threshold, milestones=milestones
+            lr,
+            self.lr_min,
+            patience=self.patience,
+            threshold=self.threshold,
+            milestones=milestones,
+            sched=self.sched,
+            sched_by=self.sched_by,
+            decay_epochs=self.decay_epochs,
+            sched_epochs=epochs * (self.sched_epochs or self.epochs) / self.epochs,
+            rise=self.rise,
+            cycle_momentum=self.cycle_momentum,
+            warmup_epochs=self.warmup_epochs,
         )
 
     def main_stage(self, *new_layers: str, owner: str, loss: Loss, settings: tuple[str, ...] = ()) -> Stage:

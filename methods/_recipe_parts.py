@@ -7,7 +7,7 @@ unless it is left as it is (`check_needed`).
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal
 
-from bench.training import InputError, Range
+from bench.training import InputError, Opt, Range, Weights
 from methods._losses import Criterion, Reduction
 
 
@@ -35,10 +35,55 @@ class LossFields:
         return Criterion(**{field.name: getattr(self, field.name) for field in fields(Criterion)})
 
 
+@dataclass(frozen=True, kw_only=True)
+class OptimizerFields:
+    """Optimizer, schedule and averaging.
+
+    opt, betas, clip_norm, ema, weights: see bench.training.Stage.
+    sched, sched_by, decay_epochs, rise, cycle_momentum, warmup_epochs: see bench.training.Schedule.
+    sched_epochs: the epochs for which onecycle and cosine are laid out; more than `epochs` stops them early;
+    none: `epochs`. Stages of other lengths have it in the same proportion to their own.
+    """
+
+    opt: Opt = "sgd"
+    betas: Annotated[tuple[float, ...], Range(0, below=1)] = (0.9, 0.999)
+    clip_norm: Annotated[float, Range(0)] = 0.0
+    sched: Literal["plateau", "step", "onecycle", "cosine"] = "plateau"
+    sched_by: Literal["step", "epoch"] = "step"
+    decay_epochs: Annotated[int, Range(1)] = 30
+    sched_epochs: Annotated[int | None, Range(1, 100_000)] = None
+    rise: Annotated[float, Range(above=0, below=1)] = 0.3
+    cycle_momentum: bool = False
+    warmup_epochs: Annotated[int, Range(0, 100_000)] = 0
+    ema: Annotated[float, Range(0, below=1)] = 0.0
+    weights: Weights = "raw"
+
+    def check_optimizer(self, epochs: int) -> None:
+        """Raise InputError for fields of the optimizer that exclude each other."""
+        if len(self.betas) != 2:
+            raise InputError(
+                f"betas={','.join(map(str, self.betas))}: give two numbers, as in betas=0.9,0.999"
+            )
+        if self.weights == "averaged" and not self.ema:
+            raise InputError("weights=averaged needs an average: add --set ema=0.9997, or leave weights out")
+        if self.sched_epochs is not None and self.sched_epochs < epochs:
+            raise InputError(
+                f"sched_epochs={self.sched_epochs}: the schedule would end before the {epochs} epochs;"
+                f" give at least {epochs}, or lower epochs"
+            )
+
+
 # Field -> (another field, its values with which the field counts).
 NEEDED: dict[str, tuple[str, tuple[str, ...]]] = {
     **dict.fromkeys(("gamma_pos", "gamma_neg", "margin"), ("loss", ("asymmetric",))),
     "focal_gamma": ("loss", ("focal",)),
+    "betas": ("opt", ("adam", "adamw")),
+    "momentum": ("opt", ("sgd",)),
+    "decay_epochs": ("sched", ("step",)),
+    "sched_epochs": ("sched", ("onecycle", "cosine")),
+    "rise": ("sched", ("onecycle",)),
+    "cycle_momentum": ("sched", ("onecycle",)),
+    "warmup_epochs": ("sched", ("plateau", "step", "cosine")),
 }
 
 

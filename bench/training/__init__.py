@@ -12,7 +12,16 @@ if TYPE_CHECKING:
     from bench.base.schema import Range, check_ranges
     from bench.training.method import NO_FILE, Explanation, File, Labels
     from bench.training.schedule import Schedule
-    from bench.training.stages import Augmentation, BatchNorm, Collection, Loss, Select, Stage
+    from bench.training.stages import (
+        Augmentation,
+        BatchNorm,
+        Collection,
+        Loss,
+        Opt,
+        Select,
+        Stage,
+        Weights,
+    )
     from bench.training.trunk_kinds import Trunk
 
 __all__ = [
@@ -25,11 +34,13 @@ __all__ = [
     "InputError",
     "Labels",
     "Loss",
+    "Opt",
     "Range",
     "Schedule",
     "Select",
     "Stage",
     "Trunk",
+    "Weights",
     "check_ranges",
     "unknown",
 ]

@@ -51,7 +51,9 @@ class TrainingLearner:
         if epochs[-1]["held_out_loss"] is None:
             return {"epochs": epochs, "held_out": None}
         ends = {"last": epochs[-1]["epoch"], "best": stage_checkpoint.best_epoch(epochs)}
-        return {"epochs": epochs, "held_out": {**ends, "selected": ends[self.stage_run.stage.select]}}
+        stage = self.stage_run.stage
+        used = {"weights": stage.weights} if stage.ema else {}
+        return {"epochs": epochs, "held_out": {**ends, "selected": ends[stage.select], **used}}
 
     def result(self) -> Mapping[str, Tensor]:
         return dict(stages.learned(self.model, self.stage_run.stage))

@@ -33,7 +33,8 @@ from bench.training.distributed import SINGLE_PROCESS, Processes, build_stage_lo
 from bench.training.loss_scaling import LossScaling
 from bench.training.stage_checkpoint import Checkpointer
 from bench.training.stages import Stage
-from bench.training.training_step import TrainingStep, build_optimizer
+from bench.training.training_step import Rates, TrainingStep, build_optimizer
+from bench.training.weight_average import WeightAverage
 
 LOG_STEPS = 50  # steps between two looks at the loss: each look makes the GPU wait
 
@@ -98,13 +99,22 @@ class _StageTrainer:
             batch_norm.use_groups(model, stage.norm_group, images=share.stop - share.start)
         stages.prepare(model, stage)
         self.optimizer = build_optimizer(model, stage, stage_run.pixels.device)
-        self.checkpointer = Checkpointer(stage_run.file, stage, model, self.optimizer)
+        self.rates = Rates(self.optimizer, stage.schedule, stage_run.steps)
+        self.average = WeightAverage(model, stage)
+        self.checkpointer = Checkpointer(stage_run.file, stage, model, self.optimizer, self.average)
         self.position = self.checkpointer.resume()
         target = stage_run.pixels.device
         precision = stage_run.pixels.precision or device.precision(target)
         self.scaling = LossScaling(precision, target, self.position.scaling)
         loss = build_stage_loss(model, stage, stage_run.processes, compiled=stage_run.compiled)
-        step = TrainingStep(loss, self.optimizer, self.scaling, stage_run.processes, stage_run.autocast)
+        step = TrainingStep(
+            loss,
+            self.optimizer,
+            self.scaling,
+            stage_run.processes,
+            stage_run.autocast,
+            clip_norm=stage.clip_norm,
+        )
         self.step = Captured(step, _recorder(stage_run), name=stage_run.title)
         self.evaluate = validation.evaluation_step(model, stage_run)
         self.progress = Progress(
@@ -121,13 +131,9 @@ class _StageTrainer:
         with self.progress:
             while not position.ended:
                 speed = self.train_epoch()
-                held_out_loss, held_out_map = validation.validate(self.model, self.stage_run, self.evaluate)
-                if held_out_loss is not None and not math.isfinite(held_out_loss):
-                    what = f"the loss on the held-out images is not finite at {self._where}"
-                    raise InputError(f"{what}: {self.scaling.remedy}")
-                lr, loss = position.plateau.lr, position.total / self.stage_run.steps
-                row: dict[str, Any] = {"epoch": position.epoch, "lr": lr, "loss": loss}
-                row |= {"held_out_loss": held_out_loss, "held_out_mAP": held_out_map}
+                lr, loss = self.rates.lr, position.total / self.stage_run.steps
+                row = {"epoch": position.epoch, "lr": lr, "loss": loss, **self._validate()}
+                held_out_loss = row["held_out_loss"]
                 position.history.append(row)
                 if stage_checkpoint.best_epoch(position.history) == position.epoch:
                     self.checkpointer.keep_as_best()
@@ -144,13 +150,13 @@ class _StageTrainer:
     def train_epoch(self) -> dict[str, Any]:
         """Train on the remaining batches of the epoch; returns its speed. CPU and GPU take the same path."""
         position, stage_run = self.position, self.stage_run
-        for group in self.optimizer.param_groups:
-            group["lr"].fill_(position.plateau.lr * group["factor"])
         remaining = self._remaining_batches()
         self.scaling.begin(position.total, position.scaling.skipped)
         first_step, began = position.step, time.monotonic()
         for batch in remaining:
+            self.rates.set(position.plateau.lr, epoch=position.epoch, step=position.step)
             self.step(batch.images_BCHW, batch.labels_BC)
+            self.average.update()
             position.step += 1
             self.progress.step()
             stop_signal = self._requested_stop()
@@ -160,6 +166,22 @@ class _StageTrainer:
                 if position.step < stage_run.steps:
                     self._save_if_due(stop_signal)
         return self._speed(position.step - first_step, time.monotonic() - began)
+
+    def _validate(self) -> dict[str, Any]:
+        """Held-out loss and mAP of the weights that the stage uses; with an average, also those of both."""
+        results = {"raw": validation.validate(self.model, self.stage_run, self.evaluate)}
+        if self.average.is_on:
+            with self.average.in_model():
+                results["averaged"] = validation.validate(self.model, self.stage_run, self.evaluate)
+        for loss, _ in results.values():
+            if loss is not None and not math.isfinite(loss):
+                what = f"the loss on the held-out images is not finite at {self._where}"
+                raise InputError(f"{what}: {self.scaling.remedy}")
+        used = results[self.stage_run.stage.weights]
+        row = dict(zip(("held_out_loss", "held_out_mAP"), used, strict=True))
+        for name, (loss, mean_ap) in results.items() if self.average.is_on else ():
+            row |= {f"{name}_held_out_loss": loss, f"{name}_held_out_mAP": mean_ap}
+        return row
 
     def _remaining_batches(self) -> Iterable[Batch]:
         """The remaining batches of the epoch; of each batch only the share of this process."""
@@ -210,5 +232,7 @@ def _recorder(stage_run: StageRun) -> captured_step.Recorder | None:
     obstacle = "they are compiled (--compile)" if stage_run.compiled else ""
     if stage_run.processes.size > 1:
         obstacle = f"{stage_run.processes.size} processes exchange gradients in them"
+    if stage_run.stage.schedule.cycle_momentum:
+        obstacle = "their momentum changes (cycle_momentum)"
     on, wanted = stage_run.pixels.device, stage_run.captured
     return captured_step.recorder(on, wanted=wanted, obstacle=obstacle, name=stage_run.title)

@@ -41,6 +41,7 @@ class LossScaling:
         self.scale = torch.full((), state.scale, device=device)
         self.good_steps = torch.full((), state.good_steps, device=device, dtype=torch.int32)
         self.overflowed = torch.zeros((), device=device)
+        self.norm = torch.zeros((), device=device)
 
     @property
     def grad_scale(self) -> Tensor | None:
@@ -58,8 +59,12 @@ class LossScaling:
         return loss * self.scale if self.is_dynamic else loss
 
     def add(self, loss: Tensor, gradients: list[Tensor]) -> Tensor:
-        """Add a step; returns 1.0 where the optimizer has to skip its update, else 0.0."""
+        """Add a step; returns 1.0 where the optimizer has to skip its update, else 0.0.
+
+        Then `norm` is that of all gradients together, without the scale.
+        """
         norm = torch.nn.utils.get_total_norm(gradients)
+        self.norm = norm / self.scale if self.is_dynamic else norm
         if self.is_dynamic:
             self.overflowed.copy_(~norm.isfinite())
             self.all_finite &= loss.isfinite() & (self.scale >= LEAST_SCALE)

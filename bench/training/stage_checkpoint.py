@@ -1,8 +1,8 @@
-"""The position of a stage's training, and its checkpoint: weights, momentum and position in one file."""
+"""The position of a stage's training, and its checkpoint: weights, optimizer and position in one file."""
 
 import dataclasses
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from bench.training import stages, tensor_file
 from bench.training.loss_scaling import ScalingState
 from bench.training.schedule import Plateau
 from bench.training.stages import Stage
+from bench.training.weight_average import WeightAverage
 
 SAVING_SHARE = 0.02  # the largest share of a stage's time that is spent on saving checkpoints
 
@@ -57,8 +58,16 @@ def best_epoch(history: Sequence[Mapping[str, Any]]) -> int:
 class Checkpointer:
     """Saves a stage's checkpoint, only as often as `SAVING_SHARE` allows, and loads it again."""
 
-    def __init__(self, file: Path, stage: Stage, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-        self.file, self.stage, self.model, self.optimizer = file, stage, model, optimizer
+    def __init__(
+        self,
+        file: Path,
+        stage: Stage,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        average: WeightAverage,
+    ) -> None:
+        self.file, self.stage, self.model = file, stage, model
+        self.optimizer, self.average = optimizer, average
         self.best: dict[str, Tensor] = {}
         self._last_saved, self._seconds_to_save = time.monotonic(), 0.0
 
@@ -70,44 +79,54 @@ class Checkpointer:
     def keep_as_best(self) -> None:
         """Copy the current weights as the best so far, if the stage selects the best epoch."""
         if self.stage.select == "best":
-            self.best = {name: tensor.clone() for name, tensor in stages.learned(self.model, self.stage)}
+            used = self.average.averages if self.average.is_used else self._weights()
+            self.best = {name: tensor.clone() for name, tensor in used.items()}
 
     def load_selected(self) -> None:
-        """Give the model the weights of the epoch that the stage selects: the best, or the last as it is."""
+        """Give the model the weights that the stage selects: the best, the average, or as they are."""
         state = self.model.state_dict()
-        for name, tensor in self.best.items():
+        averages = self.average.averages if self.average.is_used else {}
+        for name, tensor in (self.best or averages).items():
             state[name].copy_(tensor)
 
     def save(self, position: StagePosition) -> None:
         """Write the stage's tensors and its position to the file."""
         began = time.monotonic()
-        tensors = {f"model.{name}": tensor for name, tensor in stages.learned(self.model, self.stage)}
-        for number, parameter in self._parameters():
-            if (momentum := self.optimizer.state[parameter].get("momentum_buffer")) is not None:
-                tensors[f"momentum.{number}"] = momentum
+        tensors = {f"model.{name}": tensor for name, tensor in self._weights().items()}
+        tensors |= self._optimizer_state()
+        tensors |= {f"average.{name}": tensor for name, tensor in self.average.averages.items()}
         tensors |= {f"best.{name}": tensor for name, tensor in self.best.items()}
         tensor_file.save(self.file, tensors, dataclasses.asdict(position))
         self._last_saved = time.monotonic()
         self._seconds_to_save = self._last_saved - began
 
     def resume(self) -> StagePosition:
-        """Load weights, momentum and position from the file; without a file, the beginning of the stage."""
+        """Load weights, the optimizer's state and position from the file; without one, the stage begins."""
         if not self.file.exists():
             return StagePosition(Plateau(lr=self.stage.schedule.lr))
         tensors, facts = tensor_file.load(self.file)
         state = dict(self.model.state_dict())
+        places = {"model": state, "average": self.average.averages}
         for key, tensor in tensors.items():
-            if key.startswith("model."):
-                state[key.removeprefix("model.")].copy_(tensor)
-            elif key.startswith("best."):
-                name = key.removeprefix("best.")
+            kind, _, name = key.partition(".")
+            if kind in places:
+                places[kind][name].copy_(tensor)
+            elif kind == "best":
                 self.best[name] = torch.empty_like(state[name]).copy_(tensor)
-        for number, parameter in self._parameters():
-            if f"momentum.{number}" in tensors:
-                self.optimizer.state[parameter]["momentum_buffer"].copy_(tensors[f"momentum.{number}"])
+        for key, tensor in self._optimizer_state().items():
+            tensor.copy_(tensors[key])
         read = {"plateau": Plateau(**facts["plateau"]), "scaling": ScalingState(**facts["scaling"])}
         return StagePosition(**{**facts, **read})
 
-    def _parameters(self) -> Iterator[tuple[int, Tensor]]:
-        """The optimizer's parameters with their numbers, in its order."""
-        return enumerate(parameter for group in self.optimizer.param_groups for parameter in group["params"])
+    def _weights(self) -> dict[str, Tensor]:
+        """The tensors that the stage trains."""
+        return dict(stages.learned(self.model, self.stage))
+
+    def _optimizer_state(self) -> dict[str, Tensor]:
+        """The optimizer's tensors, such as `momentum.3`, by their name and the parameter's number."""
+        parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
+        return {
+            f"{name.removesuffix('_buffer')}.{number}": tensor
+            for number, parameter in enumerate(parameters)
+            for name, tensor in self.optimizer.state[parameter].items()
+        }

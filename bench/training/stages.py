@@ -19,6 +19,8 @@ from bench.training.schedule import Schedule
 Loss = Callable[[Any, Tensor, Tensor], tuple[Tensor, Tensor]]
 BatchNorm = Literal["local", "sync", "groups", "frozen"]
 Select = Literal["last", "best"]
+Opt = Literal["sgd", "adam", "adamw"]
+Weights = Literal["raw", "averaged"]
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage that trains parts of the model with SGD on one loss.
+    """A stage that trains parts of the model on one loss.
 
     owner: the module on whose code, imports included, the stage's result depends.
     trains: name of a module or parameter -> factor on its learning rate; "" stands for the whole model.
@@ -61,6 +63,10 @@ class Stage:
     "local" on as many processes as there are groups), or keep their statistics unchanged ("frozen").
     decay_norms: the weight decay applies to the parameters with one axis too: those of norms, and biases.
     select: the result has the weights of the last epoch, or of the best one on the held-out images.
+    opt: torch's SGD (with `momentum`), Adam or AdamW (with `betas`), where AdamW's decay is not part of the
+    gradient. clip_norm: the norm of all gradients together is at most this; 0: any.
+    ema: the decay of an exponential moving average of the weights, updated after every step; 0: none.
+    weights: the result has the weights themselves, or that average; both are validated.
     settings: the fields of the recipe on which the result depends, besides those that are given here.
     """
 
@@ -79,6 +85,11 @@ class Stage:
     norm_group: Annotated[int, Range(2)] = 24
     decay_norms: bool = True
     select: Select = "last"
+    opt: Opt = "sgd"
+    betas: tuple[float, ...] = (0.9, 0.999)
+    clip_norm: float = 0.0
+    ema: float = 0.0
+    weights: Weights = "raw"
     settings: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

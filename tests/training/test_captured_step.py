@@ -92,20 +92,34 @@ def recorders(monkeypatch: pytest.MonkeyPatch) -> list[TapeRecorder]:
 def trained(store: Store, folder: Path, *, captured: bool, **fields: Any) -> tuple[Any, Any]:
     """(history, weights) of a short training of several epochs, whose learning rate changes."""
     model, settings = stage_run(store, folder)
-    schedule = replace(settings.stage.schedule, patience=None, milestones=(1, 2))
+    usual: dict[str, Any] = {"patience": None, "milestones": (1, 2)}
+    schedule = replace(settings.stage.schedule, **usual, **fields.pop("schedule", {}))
     pixels = replace(settings.pixels, precision=fields.pop("precision", None))
     stage = replace(settings.stage, schedule=schedule, **fields)
     changed = replace(settings, stage=stage, captured=captured, pixels=pixels)
     return loop.train(model, changed), model.state_dict()
 
 
-@pytest.mark.parametrize("fields", [{}, {"momentum": 0.0}, {"precision": torch.float16}])
+ADAM: dict[str, Any] = {"opt": "adamw", "clip_norm": 5.0, "ema": 0.9, "weights": "averaged"}
+CYCLE: dict[str, Any] = {"schedule": {"sched": "onecycle", "sched_epochs": 4.0, "lr": 1e-3}}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"momentum": 0.0},
+        {"precision": torch.float16},
+        {**ADAM, **CYCLE},
+        {**ADAM, **CYCLE, "opt": "sgd", "precision": torch.float16},
+    ],
+)
 def test_captured_training_gives_the_same_bits(
     fields: dict[str, Any], store: Store, tmp_path: Path, recorders: list[TapeRecorder]
 ):
-    history, weights = trained(store, tmp_path / "plain", captured=False, **fields)
+    history, weights = trained(store, tmp_path / "plain", captured=False, **dict(fields))
     assert not recorders
-    captured_history, captured_weights = trained(store, tmp_path / "captured", captured=True, **fields)
+    captured_history, captured_weights = trained(store, tmp_path / "captured", captured=True, **dict(fields))
     assert captured_history == history
     assert all(torch.equal(captured_weights[name], tensor) for name, tensor in weights.items())
     training, _ = recorders

@@ -174,7 +174,7 @@ class TestSelection:
             seen[epoch] = {name: tensor.clone() for name, tensor in model.state_dict().items()}
             return 2.0, {1: 60.0, 2: 70.0, 3: 65.0}[epoch]
 
-        monkeypatch.setattr(loop, "validate", validate)
+        monkeypatch.setattr(validation, "validate", validate)
         return seen
 
     @pytest.mark.parametrize(("select", "epoch"), [("last", 3), ("best", 2)])
@@ -218,7 +218,7 @@ def test_validation_that_is_not_finite_names_stage_epoch_and_remedy(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     model, settings = stage_run(store, tmp_path / "stage")
-    monkeypatch.setattr(loop, "validate", lambda *_: (math.nan, None))
+    monkeypatch.setattr(validation, "validate", lambda *_: (math.nan, None))
     with pytest.raises(
         InputError, match=r"held-out images is not finite at stage main, epoch 1: lower the lear"
     ):
