@@ -9,7 +9,6 @@ from typing import Annotated, Any, Literal, Self
 
 from bench.training import (
     NO_FILE,
-    Augmentation,
     BatchNorm,
     File,
     InputError,
@@ -21,7 +20,7 @@ from bench.training import (
     check_ranges,
 )
 from methods._losses import Criterion
-from methods._recipe_parts import LossFields, OptimizerFields, check_needed
+from methods._recipe_parts import AugmentationFields, LossFields, OptimizerFields, check_needed
 
 LOSS = tuple(field.name for field in fields(Criterion))
 Epochs = Annotated[int, Range(1, 100_000)]
@@ -29,12 +28,11 @@ StageRate = Annotated[float | None, Range(above=0)]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe(LossFields, OptimizerFields):
+class Recipe(LossFields, OptimizerFields, AugmentationFields):
     """A method's settings; every field can be changed with `--set field=value`, within its range.
 
     trunk: timm's name with its tag; trunk_weights: a file of weights instead of timm's.
     from_scratch: the trunk starts with random weights.
-    crops, max_distort, more_places, mirror, jitter: see bench.training.Augmentation.
     patience, threshold, milestones: see bench.training.Schedule; milestones are shares of a stage's epochs.
     main_lr: the learning rate at which the first stage starts; joint_lr: at which each later one does that
     has no field of its own; None: lr.
@@ -57,11 +55,6 @@ class Recipe(LossFields, OptimizerFields):
     trunk_weights: File = NO_FILE
     from_scratch: bool = False
     input_size: Annotated[int, Range(32, 2048)] = 224
-    crops: Annotated[tuple[int, ...], Range(16, 256)] = (256, 224, 192, 168, 128)
-    max_distort: Annotated[int | None, Range(0, 100)] = None
-    more_places: bool = False
-    mirror: bool = True
-    jitter: Annotated[float, Range(0, 1)] = 0.0
     batch_size: Annotated[int, Range(1, 65_536)] = 96
     lr: Annotated[float, Range(above=0)] = 1e-3
     main_lr: StageRate = None
@@ -142,9 +135,7 @@ class Recipe(LossFields, OptimizerFields):
             schedule=self._schedule(self.stage_lr(name), epochs),
             batch_size=self.batch_size,
             input_size=self.input_size,
-            augmentation=Augmentation(
-                self.crops, self.max_distort, self.mirror, self.jitter, more_places=self.more_places
-            ),
+            augmentation=self.augmentation,
             momentum=self.momentum,
             opt=self.opt,
             betas=self.betas,

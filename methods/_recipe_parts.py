@@ -7,7 +7,7 @@ unless it is left as it is (`check_needed`).
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal
 
-from bench.training import InputError, Opt, Range, Weights
+from bench.training import Augmentation, InputError, Opt, Range, Weights
 from methods._losses import Criterion, Reduction
 
 
@@ -64,8 +64,6 @@ class OptimizerFields:
             raise InputError(
                 f"betas={','.join(map(str, self.betas))}: give two numbers, as in betas=0.9,0.999"
             )
-        if self.weights == "averaged" and not self.ema:
-            raise InputError("weights=averaged needs an average: add --set ema=0.9997, or leave weights out")
         if self.sched_epochs is not None and self.sched_epochs < epochs:
             raise InputError(
                 f"sched_epochs={self.sched_epochs}: the schedule would end before the {epochs} epochs;"
@@ -73,8 +71,32 @@ class OptimizerFields:
             )
 
 
-# Field -> (another field, its values with which the field counts).
+@dataclass(frozen=True, kw_only=True)
+class AugmentationFields:
+    """Augmentation of the training images: see bench.training.Augmentation."""
+
+    crops: Annotated[tuple[int, ...], Range(16, 256)] = (256, 224, 192, 168, 128)
+    max_distort: Annotated[int | None, Range(0, 100)] = None
+    more_places: bool = False
+    mirror: bool = True
+    jitter: Annotated[float, Range(0, 1)] = 0.0
+    scale: Annotated[tuple[float, ...], Range(above=0, most=1)] = ()
+    ratio: Annotated[tuple[float, ...], Range(above=0)] = (3 / 4, 4 / 3)
+    cutout: Annotated[float, Range(0, 1)] = 0.0
+    randaugment: Annotated[int, Range(0, 14)] = 0
+    magnitude: Annotated[int, Range(0, 30)] = 9
+
+    @property
+    def augmentation(self) -> Augmentation:
+        """The augmentation that these fields choose; InputError where they are none."""
+        return Augmentation(**{field.name: getattr(self, field.name) for field in fields(Augmentation)})
+
+
+# Field -> (another field, its values with which the field counts; none: any but nothing).
 NEEDED: dict[str, tuple[str, tuple[str, ...]]] = {
+    "ratio": ("scale", ()),
+    "magnitude": ("randaugment", ()),
+    "weights": ("ema", ()),
     **dict.fromkeys(("gamma_pos", "gamma_neg", "margin"), ("loss", ("asymmetric",))),
     "focal_gamma": ("loss", ("focal",)),
     "betas": ("opt", ("adam", "adamw")),
@@ -92,9 +114,11 @@ def check_needed(recipe: Any) -> None:
     for field in fields(recipe):
         needed, values = NEEDED.get(field.name, ("", ()))
         value = getattr(recipe, field.name)
-        if needed and value != field.default and getattr(recipe, needed) not in values:
-            is_now = f"it is {getattr(recipe, needed)}"
+        if not needed or value == field.default:
+            continue
+        other = getattr(recipe, needed)
+        if not other or (values and other not in values):
+            choice = f"={' or '.join(values)}, but it is {other}" if values else ", which is off"
             raise InputError(
-                f"{field.name}={value} counts only with {needed}={' or '.join(values)}, but {is_now}: leave"
-                f" {field.name} out, or add --set {needed}={values[0]}"
+                f"{field.name}={value} counts only with {needed}{choice}; leave it out, or set {needed} too"
             )

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from torch.nn import functional as F
 from bench.data.store import View
 from bench.training.device import DeviceCopier, Sent
 from bench.training.distributed import SINGLE_PROCESS, Processes
+from bench.training.random_augment import augment, draw_more, resized_boxes
 from bench.training.stages import Augmentation, Collection, Stage
 
 # Places of a crop; (0, 0) is at the left and top: the four corners, the centre.
@@ -108,7 +109,14 @@ def draw(n: int, augmentation: Augmentation, *, seed: int, stage: str, epoch: in
     corner_N2 = np.floor((256 - extent_N2) * places[(draws_N3[:, 1] * len(places)).astype(int)])
     mirrored_N = (draws_N3[:, 2] < 0.5) & augmentation.mirror
     factors_N3 = generator("jitter", seed, stage, epoch).random((n, 3), dtype=np.float32) * 2 - 1
-    return Draws(np.hstack([corner_N2, extent_N2]), mirrored_N, 1 + augmentation.jitter * factors_N3)
+    boxes_N4 = np.hstack([corner_N2, extent_N2])
+    if augmentation.scale:
+        boxes_N4 = resized_boxes(n, augmentation, partial(_generator, seed, stage, epoch))
+    return Draws(boxes_N4, mirrored_N, 1 + augmentation.jitter * factors_N3)
+
+
+def _generator(seed: int, stage: str, epoch: int, purpose: str) -> np.random.Generator:
+    return generator(purpose, seed, stage, epoch)
 
 
 def crop(images_BCHW: Tensor, boxes_B4: Tensor, mirrored_B: Tensor, size: int) -> Tensor:
@@ -181,14 +189,17 @@ def training(
     """A batch of augmented images for each array of indices."""
     augmentation = stage.augmentation
     draws = draw(len(view), augmentation, seed=seed, stage=stage.name, epoch=epoch)
-    for images_BHWC, labels_BC, boxes_B4, mirrored_B, factors_B3 in read_ahead(
-        view, batch_indices, pixels.device, draws=draws
+    more = draw_more(len(view), augmentation, partial(_generator, seed, stage.name, epoch))
+    tensors = read_ahead(view, batch_indices, pixels.device, draws=draws)
+    for indices_B, (images_BHWC, labels_BC, boxes_B4, mirrored_B, factors_B3) in zip(
+        batch_indices, tensors, strict=True
     ):
         images = images_BHWC.permute(0, 3, 1, 2).float()
         if not augmentation.keeps_places or images.shape[-1] != stage.input_size:
             images = crop(images, boxes_B4 * (images.shape[-1] / 256), mirrored_B, stage.input_size)
         if augmentation.jitter:
             images = jitter(images, factors_B3)
+        images = augment(images, augmentation, more, indices_B)
         yield Batch(pixels.normalise(images), labels_BC)
 
 

@@ -50,7 +50,7 @@ class Run:
     def data(self) -> Card:
         """The card with images of the size that the recipe needs; InputError for a wrong recipe field."""
         recipe = self.recipe
-        return card_options.at(self.card, recipe.input_size, crops=bool(recipe.crops))
+        return card_options.at(self.card, recipe.input_size, crops=bool(recipe.crops or recipe.scale))
 
     def record_name(self, context: StageContext) -> str:
         """The name of the run's record without `.json`, and of its other files."""

@@ -32,6 +32,10 @@ class Augmentation:
     mirror: the image is mirrored, left to right, with probability 1/2.
     jitter: brightness, contrast and saturation change, each by a factor from 1 - jitter to 1 + jitter.
     more_places: crops also lie at the middles of the sides, and halfway between corners and centre.
+    scale: instead of `crops`, torchvision's RandomResizedCrop: the box's share of the area is between these
+    two numbers, its width / height between those of `ratio`; empty: `crops` count.
+    cutout: the side of a square that is overwritten with one colour, as a share of the image's; 0: none.
+    randaugment: how many operations of RandAugment each image gets, at `magnitude`; 0: none.
     """
 
     crops: Annotated[tuple[int, ...], Range(1, 256)] = (256, 224, 192, 168, 128)
@@ -39,14 +43,23 @@ class Augmentation:
     mirror: bool = True
     jitter: Annotated[float, Range(0, 1)] = 0.0
     more_places: bool = False
+    scale: Annotated[tuple[float, ...], Range(above=0, most=1)] = ()
+    ratio: Annotated[tuple[float, ...], Range(above=0)] = (3 / 4, 4 / 3)
+    cutout: Annotated[float, Range(0, 1)] = 0.0
+    randaugment: Annotated[int, Range(0, 14)] = 0
+    magnitude: Annotated[int, Range(0, 30)] = 9
 
     def __post_init__(self) -> None:
         check_ranges(self)
+        for name, pair in (("scale", self.scale), ("ratio", self.ratio)):
+            if (len(pair) != 2 or pair[0] > pair[1]) and (pair or name == "ratio"):
+                text = ",".join(map(str, pair))
+                raise InputError(f"{name}={text}: give the lowest and the highest, as in {name}=0.7,1")
 
     @property
     def keeps_places(self) -> bool:
         """Whether every pixel keeps its position."""
-        return not self.crops and not self.mirror
+        return not self.crops and not self.scale and not self.mirror
 
 
 @dataclass(frozen=True)

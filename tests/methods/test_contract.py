@@ -20,6 +20,7 @@ METHODS = method_names.methods_in_order()
 TRUNKS = ("resnet10_narrow", "convnext_narrow", "swin_narrow", "vit_narrow")  # a small one of each kind
 ON_TRUNKS = [(name, trunk) for name in METHODS for trunk in TRUNKS if (name, trunk) != ("msrn", "vit_narrow")]
 TELLING = [name for name in METHODS if hasattr(method.load_method(name).Model, "explain")]
+PAIRS = {"betas": (0.25, 0.5), "scale": (0.25, 0.5), "ratio": (0.25, 0.5)}
 OTHER: dict[type, Any] = {  # another value of each kind
     str: "resnet18",
     int: 3,
@@ -48,8 +49,9 @@ def learn(name: str, context: StageContext, **changes: Any) -> tuple[nn.Module, 
 
 def needed(field: str) -> dict[str, Any]:
     """The changes with which a field counts."""
+    on: dict[str, Any] = {"scale": (0.5, 1.0), "randaugment": 2, "ema": 0.9}
     name, values = NEEDED.get(field, ("", ()))
-    return {name: values[0]} if name else {}
+    return {name: values[0] if values else on[name]} if name else {}
 
 
 def trainings(method_stages: tuple[Stage | Collection, ...]) -> list[Stage]:
@@ -138,7 +140,8 @@ class TestEveryMethod:
         module, usual = method.load_method(name), small_recipe(name, budget="equal", patience=None)
         for field, kind in schema.field_types(module.Config).items():
             with_it = replace(usual, **needed(field))
-            changed = replace(with_it, **{field: other(kind, getattr(usual, field))})
+            value = PAIRS.get(field) or other(kind, getattr(usual, field))
+            changed = replace(with_it, **{field: value})
             moved = stage_cache.stage_keys(module, changed, context, 0) != stage_cache.stage_keys(
                 module, with_it, context, 0
             )

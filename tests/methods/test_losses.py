@@ -93,7 +93,7 @@ def test_the_focusing_weights_of_the_asymmetric_loss_carry_no_gradient():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"margin": 0.1}, "margin=0.1 counts only with loss=asymmetric, but it is bce: leave margin out, or"),
+        ({"margin": 0.1}, "margin=0.1 counts only with loss=asymmetric, but it is bce; leave it out, or"),
         ({"loss": "asymmetric", "focal_gamma": 1.0}, "focal_gamma=1.0 counts only with loss=focal"),
     ],
 )

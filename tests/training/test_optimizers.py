@@ -169,11 +169,11 @@ class TestAverage:
     [
         (
             {"betas": (0.8, 0.9)},
-            "betas=.* counts only with opt=adam or adamw, but it is sgd: leave",
+            "betas=.* counts only with opt=adam or adamw, but it is sgd; leave",
         ),
         ({"opt": "adamw", "momentum": 0.5}, "momentum=0.5 counts only with opt=sgd, but it is adamw"),
         ({"opt": "adam", "betas": (0.9,)}, "betas=0.9: give two numbers, as in betas=0.9,0.999"),
-        ({"weights": "averaged"}, "weights=averaged needs an average: add --set ema=0.9997"),
+        ({"weights": "averaged"}, "weights=averaged counts only with ema, which is off; leave it out, or"),
         (
             {"sched": "cosine", "sched_epochs": 1},
             "sched_epochs=1: the schedule would end before the 2",
