@@ -31,6 +31,22 @@ def steps_in_float64(store: Store, folder: Path, processes: Processes) -> None:
     loop.train(model.double(), replace(settings, stage=stage, processes=processes))
 
 
+def recipe_in_float64(store: Store, folder: Path, processes: Processes) -> None:
+    """The same with AdamW, clipping, one-cycle, averaged weights and all augmentations."""
+    model, settings = stage_run(store, folder / f"recipe-{processes.size}.safetensors", **whole_recipe())
+    stage = replace(settings.stage, loss=loss64, batch_norm="frozen")
+    loop.train(model.double(), replace(settings, stage=stage, processes=processes))
+
+
+def whole_recipe() -> dict[str, Any]:
+    """The fields of a stage under a recipe that has everything on; three epochs of a cycle of five."""
+    fields = {"opt": "adamw", "clip_norm": 5.0, "ema": 0.9, "weights": "averaged", "select": "best"}
+    fields |= {"sched": "onecycle", "sched_epochs": 5, "cycle_momentum": True, "lr": 1e-3, "crops": ()}
+    fields |= {"scale": (0.5, 1.0), "mirror": True, "jitter": 0.2, "cutout": 0.5, "randaugment": 2}
+    (stage,) = method.load_method("resnet101").stages(small_recipe("resnet101", epochs=3, **fields))
+    return {name: value for name, value in vars(stage).items() if name != "loss"}
+
+
 def all_stages(store: Store, folder: Path, processes: Processes) -> None:
     """Train SRN's stages and predict; every process writes the weights and logits that it ends with."""
     context = StageContext(
@@ -84,7 +100,13 @@ def main(store: str, folder: str, *names: str) -> None:
             WORK[name](open_store(Path(store)), Path(folder), processes)
 
 
-WORK = {"steps": steps_in_float64, "stages": all_stages, "same": same_weights, "collected": collected}
+WORK = {
+    "steps": steps_in_float64,
+    "recipe": recipe_in_float64,
+    "stages": all_stages,
+    "same": same_weights,
+    "collected": collected,
+}
 
 
 if __name__ == "__main__":

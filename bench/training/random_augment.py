@@ -71,7 +71,7 @@ def resized_boxes(
     corner_N2 = np.floor((256 - extent_N2 + 1) * draws_NT4[rows_N, first_N, 2:])
     nearest = min(max(1.0, narrowest), widest)
     whole_2 = np.array([256 * min(1.0, nearest), 256 * min(1.0, 1 / nearest)]).round()
-    any_fits_N1 = fits_NT.any(axis=1)[:, None]
+    any_fits_N1 = fits_NT.any(axis=1, keepdims=True)
     extent_N2 = np.where(any_fits_N1, extent_N2, whole_2)
     corner_N2 = np.where(any_fits_N1, corner_N2, (256 - whole_2) // 2)
     return np.hstack([corner_N2, extent_N2]).astype(np.float32)
@@ -118,7 +118,7 @@ def apply_operations(
 
 
 def _functional() -> Any:
-    from torchvision.transforms.v2 import functional  # noqa: PLC0415 (slow to import, and rarely needed)
+    from torchvision.transforms.v2 import functional  # type: ignore[import-untyped]  # noqa: PLC0415 (slow to import)
 
     return functional
 

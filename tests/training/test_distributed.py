@@ -31,7 +31,16 @@ def results(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("processes")
     for size in (2, 3):
         launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={size}"]
-        words = ["-m", "tests.process_group", str(store.folder), str(folder), "steps", "same", "collected"]
+        words = [
+            "-m",
+            "tests.process_group",
+            str(store.folder),
+            str(folder),
+            "steps",
+            "recipe",
+            "same",
+            "collected",
+        ]
         finished = subprocess.run(
             [*launch, *words, *(["stages"] * (size == 2))],
             cwd=ROOT,
@@ -40,7 +49,7 @@ def results(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
             check=False,
         )
         assert finished.returncode == 0, finished.stderr
-    for do_work in (work.steps_in_float64, work.same_weights, work.collected):
+    for do_work in (work.steps_in_float64, work.recipe_in_float64, work.same_weights, work.collected):
         do_work(store, folder, SINGLE_PROCESS)
     return folder
 
@@ -56,6 +65,19 @@ def test_in_float64_with_frozen_norms_20_steps_agree_within_1e_12(size: int, res
     for name, tensor in single.items():
         torch.testing.assert_close(several[name], tensor, atol=1e-12, rtol=0)
     assert not torch.equal(single["model.classifier.bias"], torch.zeros_like(single["model.classifier.bias"]))
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_adamw_one_cycle_average_and_augmentation_agree_too(size: int, results: Path):
+    single, facts = tensor_file.load(results / "recipe-1.safetensors")
+    several, facts_of_several = tensor_file.load(results / f"recipe-{size}.safetensors")
+    assert {name.partition(".")[0] for name in single} == {
+        *("model", "average", "best", "step", "exp_avg", "exp_avg_sq")
+    }
+    for name, tensor in single.items():
+        torch.testing.assert_close(several[name], tensor, atol=1e-9, rtol=0)
+    for row, other in zip(facts["history"], facts_of_several["history"], strict=True):
+        assert other == pytest.approx(row, rel=1e-9)
 
 
 @pytest.mark.parametrize("size", [2, 3])
