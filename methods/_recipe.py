@@ -24,25 +24,20 @@ from methods._recipe_parts import AugmentationFields, LossFields, OptimizerField
 
 LOSS = tuple(field.name for field in fields(Criterion))
 Epochs = Annotated[int, Range(1, 100_000)]
-StageRate = Annotated[float | None, Range(above=0)]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(LossFields, OptimizerFields, AugmentationFields):
-    """A method's settings; every field can be changed with `--set field=value`, within its range.
+    """Trunk, stages and validation: with the other parts, a method's settings.
 
+    Every field can be changed with `--set field=value`, within its range.
     trunk: timm's name with its tag; trunk_weights: a file of weights instead of timm's.
     from_scratch: the trunk starts with random weights.
-    patience, threshold, milestones: see bench.training.Schedule; milestones are shares of a stage's epochs.
-    main_lr: the learning rate at which the first stage starts; joint_lr: at which each later one does that
-    has no field of its own; None: lr.
     held_out: percent of the training images that training leaves out and validation uses: those that the
     store marks, or 0: trains on all; then nothing may depend on validation (patience none, select last).
     batch_norm, norm_group: see bench.training.Stage; the paper's Caffe has statistics of each GPU alone
     ("local"), on four GPUs of 24 images ("groups" on one).
-    decay_norms: see bench.training.Stage; Caffe's weight decay applies to all.
     select: see bench.training.Stage; the paper does not mention a selection.
-    new_layers_lr: factor on the learning rate of layers that start with random weights.
     epochs: of the first stage; attention_epochs, regularization_epochs, joint_epochs: of SRN's other stages.
     budget: "equal" trains a method that has only one stage for as many epochs more as SRN's other stages
     take, all layers at its own learning rate. The totals of two methods are then equal if their `epochs` are,
@@ -55,22 +50,10 @@ class Recipe(LossFields, OptimizerFields, AugmentationFields):
     trunk_weights: File = NO_FILE
     from_scratch: bool = False
     input_size: Annotated[int, Range(32, 2048)] = 224
-    batch_size: Annotated[int, Range(1, 65_536)] = 96
-    lr: Annotated[float, Range(above=0)] = 1e-3
-    main_lr: StageRate = None
-    joint_lr: StageRate = None
-    lr_min: Annotated[float, Range(0)] = 1e-5
-    patience: Annotated[int | None, Range(1)] = 2
-    threshold: Annotated[float, Range(0, below=1)] = 1e-3
-    milestones: Annotated[tuple[float, ...], Range(above=0, most=1, rising=True)] = ()
-    momentum: Annotated[float, Range(0, below=1)] = 0.9
     batch_norm: BatchNorm = "local"
     norm_group: Annotated[int, Range(2, 65_536)] = 24
     held_out: Literal[5, 0] = 5
     select: Select = "last"
-    weight_decay: Annotated[float, Range(0)] = 5e-4
-    decay_norms: bool = True
-    new_layers_lr: Annotated[float, Range(above=0)] = 1.0
     epochs: Epochs = 30
     attention_epochs: Epochs = 10
     regularization_epochs: Epochs = 10

@@ -10,10 +10,12 @@ from typing import Annotated, Any, Literal
 from bench.training import Augmentation, InputError, Opt, Range, Weights
 from methods._losses import Criterion, Reduction
 
+StageRate = Annotated[float | None, Range(above=0)]
+
 
 @dataclass(frozen=True, kw_only=True)
 class LossFields:
-    """Labels and loss.
+    """Labels and loss: what counts, and how.
 
     unspecified: labels that are not known (VOC's difficult, WIDER's 0, `@known=0.1`) are trained as negative,
     or ignored: they have no gradient, and the validation leaves them out.
@@ -37,18 +39,35 @@ class LossFields:
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerFields:
-    """Optimizer, schedule and averaging.
+    """Optimizer and schedule: rates, decay, averaged weights.
 
+    main_lr: the learning rate at which the first stage starts; joint_lr: at which each later one does that
+    has no field of its own; None: lr. new_layers_lr: factor on the learning rate of layers that start with
+    random weights.
+    patience, threshold, milestones: see bench.training.Schedule; milestones are shares of a stage's epochs.
+    decay_norms: see bench.training.Stage; Caffe's weight decay applies to all.
     opt, betas, clip_norm, ema, weights: see bench.training.Stage.
     sched, sched_by, decay_epochs, rise, cycle_momentum, warmup_epochs: see bench.training.Schedule.
     sched_epochs: the epochs for which onecycle and cosine are laid out; more than `epochs` stops them early;
     none: `epochs`. Stages of other lengths have it in the same proportion to their own.
     """
 
+    batch_size: Annotated[int, Range(1, 65_536)] = 96
     opt: Opt = "sgd"
+    lr: Annotated[float, Range(above=0)] = 1e-3
+    main_lr: StageRate = None
+    joint_lr: StageRate = None
+    new_layers_lr: Annotated[float, Range(above=0)] = 1.0
+    momentum: Annotated[float, Range(0, below=1)] = 0.9
+    weight_decay: Annotated[float, Range(0)] = 5e-4
+    decay_norms: bool = True
     betas: Annotated[tuple[float, ...], Range(0, below=1)] = (0.9, 0.999)
     clip_norm: Annotated[float, Range(0)] = 0.0
     sched: Literal["plateau", "step", "onecycle", "cosine"] = "plateau"
+    lr_min: Annotated[float, Range(0)] = 1e-5
+    patience: Annotated[int | None, Range(1)] = 2
+    threshold: Annotated[float, Range(0, below=1)] = 1e-3
+    milestones: Annotated[tuple[float, ...], Range(above=0, most=1, rising=True)] = ()
     sched_by: Literal["step", "epoch"] = "step"
     decay_epochs: Annotated[int, Range(1)] = 30
     sched_epochs: Annotated[int | None, Range(1, 100_000)] = None
@@ -73,7 +92,7 @@ class OptimizerFields:
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentationFields:
-    """Augmentation of the training images: see bench.training.Augmentation."""
+    """Augmentation: see bench.training.Augmentation."""
 
     crops: Annotated[tuple[int, ...], Range(16, 256)] = (256, 224, 192, 168, 128)
     max_distort: Annotated[int | None, Range(0, 100)] = None

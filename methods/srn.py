@@ -22,7 +22,8 @@ from torch import Tensor, nn
 from bench.training import Explanation, Labels, Range, Stage, Trunk
 from methods import resnet101
 from methods._layers import bottlenecks, convolution, rectifier
-from methods._recipe import Recipe, StageRate
+from methods._recipe import Recipe
+from methods._recipe_parts import StageRate
 
 ORDER = (2017, 5)
 Variant = Literal["default", "text", "released"]

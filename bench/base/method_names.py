@@ -57,6 +57,18 @@ def recipe_fields(method: str) -> dict[str, str]:
     return _fields(parse(METHODS / f"{method}.py"), "Config")
 
 
+def field_groups() -> dict[str, set[str]]:
+    """The fields that all methods share, by the words before the colon in their class's docstring."""
+    groups = {}
+    for name in ("_recipe", "_recipe_parts"):
+        for node in parse(METHODS / f"{name}.py").body:
+            if isinstance(node, ast.ClassDef):
+                lines = [line for line in node.body if isinstance(line, ast.AnnAssign)]
+                title = (ast.get_docstring(node) or node.name).partition(":")[0]
+                groups[title] = {ast.unparse(line.target) for line in lines}
+    return groups
+
+
 def _fields(tree: ast.Module, name: str) -> dict[str, str]:
     """The annotated fields of a class and of its base classes."""
     fields: dict[str, str] = {}

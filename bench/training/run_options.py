@@ -31,6 +31,20 @@ FIELD_HELP = {
     "regularization_lr": ("LR", "rate of SRN's regularization stage (default: lr)"),
     "joint_lr": ("LR", "rate of the last stage, if there are several (default: lr)"),
     "batch_norm": ("KIND", "local, sync, groups (of norm_group images, as GPUs with so many) or frozen"),
+    "unspecified": ("negative|ignored", "what labels that are not known are trained as"),
+    "loss": ("NAME", "bce, asymmetric or focal (default: bce)"),
+    "reduction": ("sum|mean", "of the loss over labels"),
+    "opt": ("NAME", "sgd, adam or adamw (default: sgd)"),
+    "sched": ("NAME", "plateau, step, onecycle or cosine (default: plateau)"),
+    "sched_epochs": ("N", "epochs for which onecycle and cosine are laid out (default: epochs)"),
+    "warmup_epochs": ("N", "epochs in which the rate grows from 0 (default: 0)"),
+    "clip_norm": ("NORM", "highest norm of all gradients together (default: any)"),
+    "ema": ("DECAY", "moving average of the weights, as 0.9997 (default: none)"),
+    "weights": ("raw|averaged", "which of both weights the result has (default: raw)"),
+    "select": ("last|best", "epoch of the result: the last, or the best on held-out images"),
+    "scale": ("LOW,HIGH", "random resized crops of this share of the area, in place of crops"),
+    "cutout": ("SHARE", "side of a square that is overwritten, as 0.5 (default: none)"),
+    "randaugment": ("N", "operations of RandAugment on each image (default: none)"),
     "decay_norms": ("true|false", "weight decay of norms and biases too (default: true)"),
 }
 
@@ -135,8 +149,15 @@ def _add_recipe_fields(options: argparse.ArgumentParser) -> None:
     """
     by_method = {name: method_names.recipe_fields(name) for name in method_names.method_summaries()}
     types = {field: kind for fields in by_method.values() for field, kind in fields.items()}
-    group = options.add_argument_group("recipe fields", _fields_help(by_method))
+    groups = method_names.field_groups()
+    intro = "Each field of a method's recipe is an option: --lr 0.02 is --set lr=0.02."
+    shown: dict[str, Any] = {}
+    for title, names in groups.items():
+        text = "\n".join([*([] if shown else [intro]), *_wrapped("", names)])
+        shown[title] = options.add_argument_group(f"recipe fields: {title}", text)
+    of_methods = options.add_argument_group("recipe fields of single methods", _fields_help(by_method))
     for field, kind in types.items():
+        group = next((shown[title] for title, names in groups.items() if field in names), of_methods)
         metavar, text = FIELD_HELP.get(field, ("VALUE", argparse.SUPPRESS))
         without_value: dict[str, Any] = {"nargs": "?", "const": "true"} if kind == "bool" else {}
         with suppress(argparse.ArgumentError):
@@ -156,19 +177,16 @@ def _change(field: str, value: str) -> str:
 
 
 def _fields_help(by_method: dict[str, dict[str, str]]) -> str:
-    """The names of the fields that all methods have, then of each method's own."""
+    """The names of the fields that each method has of its own."""
     shared = set.intersection(*map(set, by_method.values()))
-    lines = [
-        "Each field of a method's recipe is an option: --lr 0.02 is --set lr=0.02.",
-        *_wrapped("all", shared),
-    ]
+    lines = []
     for name, fields in by_method.items():
         lines += _wrapped(name, fields.keys() - shared)
     return "\n".join(lines)
 
 
 def _wrapped(name: str, fields: set[str]) -> list[str]:
-    text = f"{name}: {', '.join(sorted(fields))}"
+    text = f"{name}: {', '.join(sorted(fields))}".removeprefix(": ")
     return textwrap.wrap(text, width=100, subsequent_indent="  ") if fields else []
 
 

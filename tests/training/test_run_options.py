@@ -60,7 +60,13 @@ def test_help_lists_the_fields_of_all_methods_and_of_each(capsys: pytest.Capture
     with pytest.raises(SystemExit):
         run_options.parser("What it does.").parse_args(["--help"])
     printed = " ".join(capsys.readouterr().out.split())
-    assert "--lr 0.02 is --set lr=0.02. all: attention_epochs, batch_norm" in printed
+    assert "Trunk, stages and validation: Each field of a" in printed
+    assert "--lr 0.02 is --set lr=0.02. attention_epochs, batch_norm" in printed
+    assert "recipe fields: Labels and loss: focal_gamma, gamma_neg" in printed
+    assert "recipe fields: Optimizer and schedule: batch_size, betas," in printed
+    assert "recipe fields: Augmentation: crops, cutout," in printed
+    assert "--ema DECAY moving average of the weights" in printed
+    assert "recipe fields of single methods: knn: features" in printed
     assert "resnet107: extra_blocks srn: alpha," in printed
 
 
