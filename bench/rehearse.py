@@ -44,13 +44,16 @@ def main(argv: list[str] | None = None) -> int:
     changes = {**(SMALL_TRUNK if is_small else {"from_scratch": "true"}), **changes}
     runs = [(name, {**changes, **own}) for name, own in methods]
     folders = rehearsal.Folders(args.output / card.name)
-    measured, run_folder = rehearsal.rehearse(card, runs, folders, share=args.share, target=target)
-    _show(card, run_folder, folders, measured.seconds)
-    text = rehearsal_page.page(card, measured, target=target, is_small=is_small, data=args.data)
-    print(text)
-    print(written(write_atomically(folders.root / "rehearsal.md", text)))
-    if not args.keep:
-        folders.remove()
+    with folders.claimed():
+        measured, run_folder = rehearsal.rehearse(card, runs, folders, share=args.share, target=target)
+        _show(card, run_folder, folders, measured.seconds)
+        text = rehearsal_page.page(card, measured, target=target, is_small=is_small, data=args.data)
+        print(text)
+        print(written(write_atomically(folders.root / "rehearsal.md", text)))
+        if args.keep:
+            folders.keep()
+        else:
+            folders.remove()
     return 0
 
 
@@ -83,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         default=Path("rehearsal"),
         metavar="DIR",
-        help="where to work (default: rehearsal)",
+        help="where to work, in DIR/NAME (default: rehearsal)",
     )
     add_device(parser)
     add_data(parser)

@@ -5,6 +5,7 @@ import ast
 import importlib
 from pathlib import Path
 
+from bench.base import signals
 from bench.base.cli import Parser, run_command
 from bench.base.code_digest import parse
 from bench.base.errors import unknown
@@ -38,4 +39,5 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    signals.exit_on_sigterm()
     run_command(main)

@@ -80,7 +80,7 @@ def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     if args.steps is not None and args.steps < 2:
         raise InputError(f"--steps {args.steps}: give at least 2, because the first step is timed separately")
-    methods = [name for name, _ in run_options.methods(args.method)]
+    methods = _methods(args.method)
     target = device.choose(args.device)
     is_gpu = target.type == "cuda"
     modes = _modes(args.modes or ("eager,fused" if is_gpu else "eager"))
@@ -111,6 +111,16 @@ def main(argv: list[str] | None = None) -> int:
         save()
     print(*lines(record(rates, size, origin) | extra), f"written to {file}", sep="\n")
     return 0
+
+
+def _methods(text: str) -> list[str]:
+    """The methods of a list; InputError for changed recipe fields, which would not be measured."""
+    for name, changes in run_options.methods(text):
+        if changes:
+            raise InputError(
+                f"--method {text}: leave out the changes of {name}: recipes are measured as they are"
+            )
+    return list(dict.fromkeys(name for name, _ in run_options.methods(text)))
 
 
 def _modes(text: str) -> list[str]:

@@ -151,3 +151,20 @@ def test_no_method_diverges_on_random_labels(name: str):
     stages = method.load_method(name).stages(perf.measured_recipe(name, SMALL))
     trained = [stage for stage in stages if isinstance(stage, Stage)]
     assert all(stage.schedule.lr * max(stage.trains.values()) <= 1e-7 for stage in trained)
+
+
+def test_changes_of_a_recipe_are_refused_instead_of_left_out():
+    with pytest.raises(InputError, match="leave out the changes of srn"):
+        perf.main(["--device", "cpu", "--method", "resnet101,srn@budget=equal"])
+
+
+def test_part_2_runs_the_tests_that_need_a_gpu_and_fails_where_a_signal_ended_one(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    text = (ROOT / gpu.TESTS[-1]).read_text(encoding="utf-8")
+    assert "not torch.cuda.is_available()" in text
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    statuses = iter((-15, 0))
+    run = lambda words, **_: subprocess.CompletedProcess(words, next(statuses))  # noqa: E731
+    monkeypatch.setattr(subprocess, "run", run)
+    assert gpu.main(["--part", "2"]) == -15

@@ -1,5 +1,6 @@
 """A rehearsal makes up files that the readers take for the owner's, and says what a real run takes."""
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from bench.data import cards
 from bench.data.survey import differences, survey
 from bench.perf import made_up_files, made_up_images, obstacles, rehearsal_page
 from bench.perf.made_up_labels import draw_labels
-from bench.perf.rehearsal import Measured
+from bench.perf.rehearsal import Folders, Measured, labels, make_and_prepare
 from bench.training import trunk
 
 OWNERS = ("coco", "nuswide", "voc2007", "voc2012", "wider")
@@ -120,6 +121,69 @@ def test_the_page_projects_to_the_whole_data_set(tmp_path: Path):
 def test_a_share_that_is_none_is_refused(share: str):
     with pytest.raises(InputError, match="give a number above 0, up to 1"):
         rehearse.main(["--dataset", "coco", "--share", share])
+
+
+class TestFolders:
+    """A rehearsal deletes only what a rehearsal made."""
+
+    def test_somebody_elses_files_are_refused_and_stay(self, tmp_path: Path):
+        for name in ("source", "data", "runs"):
+            (tmp_path / "coco" / name).mkdir(parents=True)
+            (tmp_path / "coco" / name / "mine.txt").write_text("mine")
+        words = ["--dataset", "coco", "--device", "cpu", "--output", str(tmp_path)]
+        with pytest.raises(
+            InputError, match=r"files that are not a rehearsal's.*give another folder: --output"
+        ):
+            rehearse.main(words)
+        Folders(tmp_path / "coco").remove()
+        files = sorted(path.name for path in tmp_path.rglob("*") if path.is_file())
+        assert files == ["mine.txt"] * 3
+
+    def test_what_an_interrupted_one_left_is_deleted_and_what_is_kept_is_refused(self, tmp_path: Path):
+        folders = Folders(tmp_path / "coco")
+        with suppress(KeyboardInterrupt), folders.claimed():
+            folders.data.mkdir()
+            raise KeyboardInterrupt
+        with folders.claimed():
+            assert not folders.data.exists()
+            folders.data.mkdir()
+            folders.keep()
+        with pytest.raises(InputError, match="or that --keep kept"), folders.claimed():
+            pass
+        assert folders.data.exists()
+
+    def test_two_at_once_are_refused(self, tmp_path: Path):
+        folders = Folders(tmp_path / "coco")
+        with folders.claimed():
+            folders.data.mkdir()
+            with pytest.raises(InputError, match="another rehearsal works in"), folders.claimed():
+                pass
+            assert folders.data.exists()
+
+    def test_a_file_in_its_place_is_refused(self, tmp_path: Path):
+        (tmp_path / "coco").write_text("mine")
+        with pytest.raises(InputError, match="give another folder"), Folders(tmp_path / "coco").claimed():
+            pass
+
+
+def test_the_share_is_that_of_the_images_that_were_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """At least 48 images of a split are made, however small the share; the demo is always drawn whole."""
+    monkeypatch.setattr(made_up_files, "SIZES", dict.fromkeys(made_up_files.SIZES, ((64, 48),) * 3))
+    monkeypatch.setattr(made_up_files, "cores", lambda: 1)
+    card = cards.load_card("voc2007")
+    make_and_prepare(card, Folders(tmp_path), measured := Measured(0.001))
+    assert measured.share == 2 * 48 / (card.train.images + card.test.images)
+    monkeypatch.setattr(made_up_files, "can_make", lambda _: False)
+    with pytest.raises(InputError):  # it would be prepared from the owner's files
+        make_and_prepare(card, Folders(tmp_path / "new"), measured := Measured(0.001))
+    assert measured.share == 1
+
+
+def test_two_rows_of_a_method_have_two_names():
+    common = {"trunk": "resnet10_narrow"}
+    runs = [("resnet101", common), ("resnet101", {**common, "budget": "equal"}), ("srn", common)]
+    assert labels(runs) == ["resnet101", "resnet101@budget=equal", "srn"]
+    assert labels(runs[:1]) == ["resnet101"]
 
 
 @pytest.mark.slow
