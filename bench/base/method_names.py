@@ -74,7 +74,7 @@ def _fields(tree: ast.Module, name: str) -> dict[str, str]:
     fields: dict[str, str] = {}
     for node in tree.body:
         if isinstance(node, ast.ClassDef) and node.name == name:
-            for base in node.bases:
+            for base in reversed(node.bases):  # as dataclasses collect them
                 fields |= _base_fields(tree, base)
             for line in node.body:
                 if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name):
