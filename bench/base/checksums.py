@@ -34,3 +34,5 @@ def of_object(table: Mapping[str, Any]) -> str:
         return of_parts(json.dumps(plain, sort_keys=True, separators=(",", ":")).encode())
     except RecursionError as fault:
         raise InputError("nested too deeply") from fault
+    except ValueError as fault:  # 1e999 is JSON, and infinity
+        raise InputError("it holds a number that is too large") from fault
