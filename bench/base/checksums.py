@@ -25,6 +25,8 @@ def of_parts(*parts: bytes) -> str:
 def of_object(table: Mapping[str, Any]) -> str:
     """The checksum of a JSON object without its key `checksum`; order of keys and layout do not matter.
 
+    InputError for what JSON cannot hold, as infinity, which Python reads from 1e999.
+
     >>> of_object({"a": 1, "b": 2.5}) == of_object({"b": 2.5, "a": 1, "checksum": "any"})
     True
     """
@@ -34,3 +36,5 @@ def of_object(table: Mapping[str, Any]) -> str:
         return of_parts(json.dumps(plain, sort_keys=True, separators=(",", ":")).encode())
     except RecursionError as fault:
         raise InputError("nested too deeply") from fault
+    except ValueError as fault:
+        raise InputError("it holds a number that is too large") from fault

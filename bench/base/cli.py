@@ -1,6 +1,7 @@
 """What all commands share: argument parser, common options, output and exit status."""
 
 import argparse
+import difflib
 import io
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -27,7 +28,8 @@ class Parser(argparse.ArgumentParser):
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> tuple[argparse.Namespace, list[str]]:
         """As argparse; folders and files that cannot be used are refused here, before any work."""
-        found, rest = super().parse_known_args(args, namespace)
+        self._words = list(sys.argv[1:] if args is None else args)
+        found, rest = super().parse_known_args(self._words, namespace)
         for option in FOLDERS:
             if (folder := getattr(found, option, None)) is not None:
                 check_folder(folder, option=f"--{option}")
@@ -38,9 +40,17 @@ class Parser(argparse.ArgumentParser):
         return found, rest
 
     def error(self, message: str) -> NoReturn:
+        every = [name for action in self._actions for name in action.option_strings]
+        if message.startswith("the following arguments are required"):
+            words = [word.partition("=")[0] for word in self._words if word.startswith("--")]
+            if wrong := [word for word in words if word not in every and word != "--"]:
+                message = f"unrecognized arguments: {wrong[0]}"  # that is why another one is missing
         if message.startswith("unrecognized arguments"):
-            options = [action.option_strings[-1] for action in self._actions if action.option_strings]
-            message += f"; choose from: {', '.join(options)}"
+            given = message.removeprefix("unrecognized arguments: ").split(" ")[0].partition("=")[0]
+            near = difflib.get_close_matches(given, every, cutoff=0.7)
+            listed = [action.option_strings[-1] for action in self._actions if action.option_strings]
+            choices = ", ".join(near or [name for name in listed if name != "--is-job"])
+            message += f"; did you mean {choices}?" if near else f"; choose from: {choices}"
         raise InputError(message)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
+from bench.base.errors import InputError
 from bench.base.paths import ROOT
 
 SUITE = ("bench", "methods")  # imports of other packages are not followed
@@ -35,9 +36,12 @@ MAY_CHANGE = ("BASELINE", "MARKS", "ORDER", "RECIPES")
 
 
 def parse(path: Path) -> ast.Module:
-    """The syntax tree of a Python file."""
+    """The syntax tree of a Python file; InputError names the line that is no Python."""
     with PARSING:
-        return ast.parse(path.read_text(encoding="utf-8"))
+        try:
+            return ast.parse(path.read_text(encoding="utf-8"))
+        except SyntaxError as fault:
+            raise InputError(f"{path}: line {fault.lineno}: not Python: {fault.msg}") from fault
 
 
 @cache

@@ -7,7 +7,7 @@ import traceback
 from pathlib import Path
 
 from bench.base.errors import InputError
-from bench.base.paths import ROOT
+from bench.base.paths import METHODS, ROOT
 
 TRACEBACK = "BENCH_TRACEBACK"  # the environment variable that asks for the traceback
 USER, SUITE = 2, 70  # exit status: the user can mend it; a fault of the suite
@@ -61,7 +61,24 @@ def _explain(fault: Exception) -> tuple[int, str]:  # noqa: PLR0911 (a case for 
     reason = " ".join(str(fault).split())[:200]
     if "t allocate memory" in reason:  # so says torch on the CPU
         return USER, NO_MEMORY
-    return SUITE, f"a fault of the suite, please report it: {type(fault).__name__}: {reason}{_see(fault)}"
+    kind = type(fault).__name__
+    if places := _in_methods(fault):
+        return (
+            SUITE,
+            f"a fault in a method's file: {kind}: {reason} ({places}); {TRACEBACK}=1 shows the traceback",
+        )
+    return SUITE, f"a fault of the suite, please report it: {kind}: {reason}{_see(fault)}"
+
+
+def _in_methods(fault: Exception) -> str:
+    """The lines of method files on the way to the fault, the last of each file: `methods/srn.py, line 3`."""
+    frames = [frame for frame in traceback.extract_tb(fault.__traceback__) if _is_ours(frame.filename)]
+    lines = {
+        str(path.relative_to(ROOT)): frame.lineno
+        for frame in frames
+        if (path := Path(frame.filename)).is_relative_to(METHODS)
+    }
+    return "; ".join(f"{file}, line {number}" for file, number in lines.items())
 
 
 def _of_system(fault: OSError) -> str:

@@ -10,10 +10,11 @@ import ast
 from typing import Any
 
 from bench.base.code_digest import parse
-from bench.base.errors import unknown
+from bench.base.errors import InputError, unknown
 from bench.base.paths import METHODS
 
 ALIASES = {"resnetsrn": "srn", "resnetsrnatt": "srnatt"}
+PARTS = ("Config", "Model", "stages", "RECIPES")  # what every method's file defines
 LAST = (9999, 0)  # the order of a method without ORDER: after all others
 
 
@@ -93,11 +94,34 @@ def _base_fields(tree: ast.Module, base: ast.expr) -> dict[str, str]:
 
 
 def find_method(name: str) -> str:
-    """The module name for any spelling of a method's name; InputError lists all methods."""
+    """The module name for any spelling of a method's name; InputError lists all methods, or names what
+    the method's file lacks.
+    """
     modules = {normalised(module): module for module in method_summaries()}
     if normalised(name) not in modules:
         raise unknown("method", name, modules.values())
-    return modules[normalised(name)]
+    module = modules[normalised(name)]
+    defined = _defined(parse(METHODS / f"{module}.py"))
+    if missing := [part for part in PARTS if part not in defined]:
+        raise InputError(
+            f"methods/{module}.py defines no {' and no '.join(missing)};"
+            ' see "Add a method" in docs/methods.md'
+        )
+    return module
+
+
+def _defined(tree: ast.Module) -> set[str]:
+    """The names that a module defines, assigns or imports at its top level."""
+    names: set[str] = set()
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names |= {target.id for target in targets if isinstance(target, ast.Name)}
+        elif isinstance(node, ast.ImportFrom | ast.Import):
+            names |= {alias.asname or alias.name for alias in node.names}
+    return names
 
 
 def _trees() -> dict[str, ast.Module]:

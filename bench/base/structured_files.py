@@ -3,7 +3,6 @@
 import contextlib
 import gzip
 import json
-import math
 import os
 import re
 import stat
@@ -98,10 +97,7 @@ def read_text(path: Path, *, largest: int = LARGEST) -> str:
 
 
 def read_json(path: Path, *, largest: int = LARGEST) -> Any:
-    """The value in a JSON file.
-
-    NaN and Infinity, which JSON does not have, are refused, and numbers that only Infinity could stand for.
-    """
+    """The value in a JSON file; NaN and Infinity, which JSON does not have, are refused."""
     return _parsed(path, read_text(path, largest=largest), parse_json, "JSON")
 
 
@@ -121,7 +117,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 def parse_json(text: str) -> Any:
     """The value that a JSON text stands for."""
-    return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+    return json.loads(text, parse_constant=_refuse_constant)
 
 
 def parse_toml(text: str) -> dict[str, Any]:
@@ -142,12 +138,6 @@ def _parsed(path: Path, text: str, parse: Callable[[str], Any], kind: str) -> An
         raise InputError(f"{path}: not {kind} that can be read: nested too deeply") from fault
     except ValueError as fault:
         raise InputError(f"{path}: not {kind}: {fault}") from fault
-
-
-def _finite(text: str) -> float:
-    if math.isfinite(number := float(text)):
-        return number
-    raise InputError(f"it holds {text[:20]}, which is too large for a number")
 
 
 def _refuse_constant(constant: str) -> NoReturn:

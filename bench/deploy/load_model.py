@@ -154,7 +154,10 @@ def _fill(model: nn.Module, tensors: dict[str, Tensor], collections: list[Collec
 def _read_configuration(path: Path) -> tuple[Record, tuple[str, ...]]:
     """The record in the configuration of an exported model, and its labels in the order of its logits."""
     if not path.exists():
-        raise InputError(f"{path.parent}: not an exported model: no {path.name} in it")
+        raise InputError(
+            f"{path.parent}: not an exported model: no {path.name} in it; --run takes such a folder, or"
+            " a run: python -m bench.runs lists them"
+        )
     table = read_json_object(path)
     try:
         if table.get("schema") != SCHEMA:

@@ -13,7 +13,7 @@ import pytest
 from bench.base import cli, faults
 from bench.base.cli import Parser
 from bench.base.errors import InputError
-from bench.base.paths import ROOT
+from bench.base.paths import METHODS, ROOT
 from tests.records import refused
 
 
@@ -122,3 +122,14 @@ def test_a_folder_that_cannot_be_entered_is_refused(tmp_path: Path, capsys: pyte
     finally:
         tmp_path.chmod(0o700)
     assert "cannot be entered: Permission denied" in message
+
+
+def test_a_fault_in_a_methods_file_is_not_called_one_of_the_suite(capsys: pytest.CaptureFixture[str]):
+    fault = TypeError("odd")
+    code = compile("\n\nraise fault", str(METHODS / "mine.py"), "exec")
+    try:
+        eval(code, {"fault": fault})  # noqa: S307 (the code above)
+    except TypeError:
+        assert ended(fault, capsys)[1].startswith(
+            "error: a fault in a method's file: TypeError: odd (methods/mine.py, line 3); BENCH_TRACEBACK=1"
+        )

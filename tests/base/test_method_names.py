@@ -55,3 +55,22 @@ class TestReadingAFile:
 
     def test_the_display_name_is_the_one_in_the_docstring(self):
         assert method_names.display_name("first") == "First"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "def stages(): 0",
+            'methods/mine.py defines no Config and no Model and no RECIPES; see "Add a method"',
+        ),
+        ("class Model:\n  x = (", "mine.py: line 2: not Python: "),
+    ],
+)
+def test_a_methods_file_that_lacks_a_part_is_named(
+    text: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "mine.py").write_text(text, encoding="utf-8")
+    monkeypatch.setattr(method_names, "METHODS", tmp_path)
+    with pytest.raises(InputError, match=message):
+        method_names.find_method("mine")

@@ -48,7 +48,6 @@ def test_byte_order_marks_and_line_ends_do_not_matter(tmp_path: Path, content: b
         (b"{", "not JSON: "),
         (b"", "not JSON: "),
         (b'{"a": NaN}', "it holds NaN, which is no number in JSON"),
-        (b'{"a": [-1e999]}', "it holds -1e999, which is too large for a number"),
         (b"[" * 200_000, "nested too deeply"),
         (b'{"a":\n"\xff"}', "line 2 is not UTF-8 text"),
         (b"[1]", "a JSON object is expected, not list"),

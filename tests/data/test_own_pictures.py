@@ -417,3 +417,11 @@ def test_labels_are_those_of_a_matrix_of_any_size():
     found, labels_NC = tag_tables.matrix([["b", "a"], [], ["b"]])
     assert found == ("a", "b")
     assert np.array_equal(labels_NC, [[1, 1], [-1, -1], [-1, 1]])
+
+
+def test_a_spreadsheet_is_named_as_one(photos: Path, tmp_path: Path):
+    assert photos.exists()
+    (tmp_path / "tags.xlsx").write_bytes(b"PK\x03\x04\x14\0\xff")
+    assert "tags.xlsx is a spreadsheet or an archive; save the sheet as CSV (UTF-8)" in refused(
+        tmp_path, "--tags", tmp_path / "tags.xlsx"
+    )

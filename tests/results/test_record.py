@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bench.base import checksums
 from bench.base.errors import InputError
 from bench.base.paths import ROOT
 from bench.results import record
@@ -143,7 +144,7 @@ def test_a_perfect_recall_may_pass_100_by_its_rounding_error(tmp_path):
 @pytest.mark.parametrize("wrong", [scored(mAP=float("nan")), fake(recipe={"lr": float("inf")})])
 def test_what_is_not_finite_is_not_written_and_the_older_record_stays(wrong, tmp_path):
     path = record.write_record(fake(), tmp_path)
-    with pytest.raises(ValueError, match=r"from 0 to 100|not JSON compliant"):
+    with pytest.raises(ValueError, match="from 0 to 100|a number that is too large"):
         record.write_record(wrong, tmp_path)
     assert record.read_record(path) == fake()
     assert list(tmp_path.iterdir()) == [path]
@@ -239,3 +240,12 @@ def test_reading_records_needs_neither_torch_nor_numpy():
     code = "import sys, bench.results.record; assert not {'torch', 'numpy'} & set(sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_number_that_only_infinity_could_stand_for_is_refused(tmp_path):
+    path = record.write_record(fake(), tmp_path)
+    path.write_text(path.read_text(encoding="utf-8").replace("123456", "1e999"), encoding="utf-8")
+    with pytest.raises(InputError, match=r"srn-seed0\.json"):
+        record.read_record(path)
+    with pytest.raises(InputError, match="a number that is too large"):
+        checksums.of_object({"a": float("inf")})

@@ -71,8 +71,12 @@ def test_help_lists_the_fields_of_all_methods_and_of_each(capsys: pytest.Capture
 
 
 def test_an_unknown_option_is_answered_with_those_there_are():
-    with pytest.raises(InputError, match="unrecognized arguments: --rate 1; choose from: --help, .*--lr"):
-        changes("--rate", "1")
+    with pytest.raises(InputError, match="unrecognized arguments: --gpu 1; choose from: --help, .*--lr"):
+        changes("--gpu", "1")
+    with pytest.raises(InputError, match=r"unrecognized arguments: --epoch 3; did you mean --epochs\?$"):
+        changes("--epoch", "3")
+    with pytest.raises(InputError, match=r"^unrecognized arguments: --methods; did you mean --method\?$"):
+        run_options.parser(None).parse_args(["--dataset", "demo", "--methods", "srn"])
 
 
 def test_a_field_named_like_an_option_of_the_command_is_reached_by_set(monkeypatch: pytest.MonkeyPatch):

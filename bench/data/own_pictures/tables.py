@@ -19,6 +19,7 @@ HEADING_WORDS = re.compile(
     r"(image|img|file|photo|picture)s?[ _]?(id|name|path|file)?|path|name|id", re.IGNORECASE
 )
 SAMPLE = 1000  # records from which separator and columns are found out
+SPREADSHEETS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # first bytes of .xlsx and .ods, and of .xls
 LONGEST_CELL = 1 << 27  # characters
 
 
@@ -86,6 +87,8 @@ class Table:
 
 def read_table(path: Path, pictures: PictureFolder, options: TableOptions) -> Table:
     """The table in a UTF-8 file whose rows name pictures of the folder."""
+    if structured_files.read_bytes(path).startswith(SPREADSHEETS):
+        raise InputError(f"{path} is a spreadsheet or an archive; save the sheet as CSV (UTF-8)")
     text = structured_files.read_text(path)
     if "\0" in text:
         raise InputError(f"{path} cannot be read as text: it contains zero bytes; save it as UTF-8")
