@@ -79,10 +79,13 @@ def test_imported_methods_change_the_digest(digest, statement: str):
     assert before != digest(text, other="Y = 2\n")
 
 
+SHARED = ("srn_att", "srn", "resnet101", "_recipe", "_recipe_parts", "_losses", "_layers")
+
+
 def test_srn_att_depends_on_srn_and_resnet101_and_what_they_share():
     reached = code_digest.closure("methods.srn_att")
     own = {module for module in reached if module.startswith("methods.")}
-    assert own == {f"methods.{name}" for name in ("srn_att", "srn", "resnet101", "_recipe", "_layers")}
+    assert own == {f"methods.{name}" for name in SHARED}
 
 
 ROOTS = ("bench.training.stage_cache", "bench.training.inference", "methods.srn")
