@@ -37,12 +37,14 @@ def main(argv: list[str] | None = None) -> int:
     card, methods = cards.load_card(args.dataset), run_options.methods(args.method)
     changes = run_options.changes(args)
     from bench.perf import rehearsal, rehearsal_page  # noqa: PLC0415 (--help needs no torch)
-    from bench.training import device  # noqa: PLC0415 (as above)
+    from bench.training import device, method  # noqa: PLC0415 (as above)
 
     target = device.choose(args.device)
     is_small = target.type == "cpu" and "trunk" not in changes
     changes = {**(SMALL_TRUNK if is_small else {"from_scratch": "true"}), **changes}
     runs = [(name, {**changes, **own}) for name, own in methods]
+    for name, fields in runs:  # a wrong field is refused before any work
+        method.recipe(method.load_method(name), card.name, fields)
     folders = rehearsal.Folders(args.output / card.name)
     with folders.claimed():
         measured, run_folder = rehearsal.rehearse(card, runs, folders, share=args.share, target=target)

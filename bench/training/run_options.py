@@ -128,7 +128,7 @@ def _add_gpu(options: argparse.ArgumentParser) -> None:
     options.add_argument(
         "--fused-norms",
         action=argparse.BooleanOptionalAction,
-        help="batch norm, ReLU and addition as one GPU kernel: faster, with other last bits (default: no)",
+        help="batch norm, ReLU and addition as one GPU kernel: other last bits (default: on a GPU yes)",
     )
     options.add_argument(
         "--no-graph", action="store_true", help="do not capture a GPU's steps in CUDA graphs; same results"

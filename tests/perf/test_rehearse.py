@@ -123,6 +123,13 @@ def test_a_share_that_is_none_is_refused(share: str):
         rehearse.main(["--dataset", "coco", "--share", share])
 
 
+def test_a_wrong_recipe_field_is_refused_before_any_work(tmp_path: Path):
+    words = ["--dataset", "coco", "--device", "cpu", "--set", "foo=1", "--output", str(tmp_path)]
+    with pytest.raises(InputError, match="unknown recipe field 'foo'"):
+        rehearse.main(words)
+    assert not list(tmp_path.iterdir())
+
+
 class TestFolders:
     """A rehearsal deletes only what a rehearsal made."""
 
