@@ -36,13 +36,14 @@ def main(argv: list[str] | None = None) -> int:
         raise InputError(f"--share {args.share}: give a number above 0, up to 1")
     card, methods = cards.load_card(args.dataset), run_options.methods(args.method)
     changes = run_options.changes(args)
-    from bench.perf import rehearsal, rehearsal_page  # noqa: PLC0415 (--help needs no torch)
+    from bench.perf import made_up_files, rehearsal, rehearsal_page  # noqa: PLC0415 (--help needs no torch)
     from bench.training import device, method  # noqa: PLC0415 (as above)
 
     target = device.choose(args.device)
     is_small = target.type == "cpu" and "trunk" not in changes
     changes = {**(SMALL_TRUNK if is_small else {"from_scratch": "true"}), **changes}
     runs = [(name, {**changes, **own}) for name, own in methods]
+    made_up_files.check(card)
     for name, fields in runs:  # a wrong field is refused before any work
         method.recipe(method.load_method(name), card.name, fields)
     folders = rehearsal.Folders(args.output / card.name)

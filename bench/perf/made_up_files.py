@@ -21,6 +21,8 @@ from bench.data.cards import Card, Split
 from bench.perf.made_up_images import Picture, draw_all
 from bench.perf.made_up_labels import draw_labels
 
+DRAWN = "digit-scenes"  # the format whose reader draws the images
+NOT_MADE: dict[str, Any] = {"lists": "official", "objects": []}  # options of cards -> the value that is made
 CHUNK = 64  # pictures that a process draws at a time
 FEWEST = 48  # images of a split
 POSITIVES = 2.4  # labels of an image, where the card does not know their number: as in NUS-WIDE's test set
@@ -45,21 +47,32 @@ class Made:
 
 
 def can_make(card: Card) -> bool:
-    """Whether there is something to make up: data sets whose reader draws them need no files."""
-    return card.format in WRITERS
+    """Whether there is something to make up: the demo's reader draws its images, and needs no files."""
+    return card.format != DRAWN
 
 
-def make(card: Card, root: Path, *, share: float) -> Made:
-    """Write the files of a share of the data set to root; those that are there already are kept.
-
-    InputError for a format that this file does not know: the user's own pictures need no made-up ones.
-    """
-    if not can_make(card):
+def check(card: Card) -> None:
+    """InputError for a format or an option that nothing can be made up for."""
+    if can_make(card) and card.format not in WRITERS:
         known = ", ".join(WRITERS)
         raise InputError(
             f"{card.name} cannot be rehearsed: its format {card.format} is not one of {known}; with your own"
             f" pictures, run bench.prepare and then bench.run with --epochs 1"
         )
+    for option, usual in NOT_MADE.items():
+        if (value := card.options.get(option, usual)) != usual:
+            raise InputError(
+                f"{card.name} cannot be rehearsed: no files are made up for {option}={value}; rehearse a data"
+                " set without this option"
+            )
+
+
+def make(card: Card, root: Path, *, share: float) -> Made:
+    """Write the files of a share of the data set to root; those that are there already are kept.
+
+    InputError as `check`.
+    """
+    check(card)
     splits = {split: _scaled(getattr(card, split), share) for split in ("train", "test")}
     pictures = [
         picture

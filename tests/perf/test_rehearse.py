@@ -79,6 +79,17 @@ def test_every_card_of_an_owner_can_be_rehearsed_and_ones_own_pictures_need_it_n
         made_up_files.make(own, tmp_path, share=1.0)
 
 
+@pytest.mark.parametrize(
+    ("name", "option"), [("nuswide@lists=exchanged", "lists"), ("voc2007-bus-car-cat-train", "objects")]
+)
+def test_options_that_no_files_are_made_for_are_refused_before_any_work(
+    name: str, option: str, tmp_path: Path
+):
+    with pytest.raises(InputError, match=rf"cannot be rehearsed: no files are made up for {option}="):
+        rehearse.main(["--dataset", name, "--device", "cpu", "--output", str(tmp_path)])
+    assert not list(tmp_path.iterdir())
+
+
 def findings(**changes: object) -> dict[str, obstacles.Finding]:
     facts = {
         "target": torch.device("cpu"),
