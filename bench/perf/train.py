@@ -31,6 +31,7 @@ from bench.training.method import Labels
 from bench.training.stages import Collection, Stage
 
 NO_LEARNING = 1e-9  # a learning rate at which no method diverges on random labels
+ON_CPU = ("eager", "compiled")  # modes that need no GPU
 QUICK_STEPS, QUICK_ROUNDS = 25, 2
 
 
@@ -83,7 +84,7 @@ def main(argv: list[str] | None = None) -> int:
     methods = _methods(args.method)
     target = device.choose(args.device)
     is_gpu = target.type == "cuda"
-    modes = _modes(args.modes or ("eager,fused" if is_gpu else "eager"))
+    modes = _modes(args.modes or ("eager,fused" if is_gpu else "eager"), is_gpu=is_gpu)
     size = FULL if is_gpu else SMALL
     steps = args.steps or (QUICK_STEPS if args.quick and is_gpu else size.steps)
     size, rounds = replace(size, steps=steps), QUICK_ROUNDS if args.quick else ROUNDS
@@ -123,12 +124,14 @@ def _methods(text: str) -> list[str]:
     return list(dict.fromkeys(name for name, _ in run_options.methods(text)))
 
 
-def _modes(text: str) -> list[str]:
-    """The modes of a list; InputError for an unknown one."""
+def _modes(text: str, *, is_gpu: bool) -> list[str]:
+    """The modes of a list; InputError for an unknown one, and for one that a CPU would run as another."""
     names = text.split(",")
     for name in names:
         if name not in MODES:
             raise unknown("mode", name, MODES)
+        if not is_gpu and name not in ON_CPU:
+            raise InputError(f"--modes {text}: {name} needs a GPU; on a CPU give {' or '.join(ON_CPU)}")
     return names
 
 

@@ -168,3 +168,11 @@ def test_part_2_runs_the_tests_that_need_a_gpu_and_fails_where_a_signal_ended_on
     run = lambda words, **_: subprocess.CompletedProcess(words, next(statuses))  # noqa: E731
     monkeypatch.setattr(subprocess, "run", run)
     assert gpu.main(["--part", "2"]) == -15
+
+
+@pytest.mark.parametrize("mode", ["graph", "fused", "fp16"])
+def test_a_mode_that_a_cpu_does_not_have_is_refused(mode: str):
+    with pytest.raises(
+        InputError, match=f"^--modes eager,{mode}: {mode} needs a GPU; on a CPU give eager or"
+    ):
+        perf.main(["--device", "cpu", "--modes", f"eager,{mode}"])
