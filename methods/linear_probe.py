@@ -12,17 +12,19 @@ Legend: B images, N training images, C labels, D channels.
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from bench.training import Collection, Labels, Range, Stage, Trunk
+from bench.training import Collection, InputError, Labels, Range, Stage, Trunk
 from methods import resnet101
 from methods._recipe import Recipe
 
 ORDER = (2017, 0)
+SOLVER: dict[str, Any] = {"max_iter": 1000, "history_size": 20, "line_search_fn": "strong_wolfe"}
+SOLVER |= {"tolerance_grad": 1e-6, "tolerance_change": 1e-12}
 FOLDS = 5  # one of them chooses the strength
 
 
@@ -36,6 +38,11 @@ class Config(Recipe):
 
     features: Literal["trunk", "resnet101"] = "trunk"
     strengths: Annotated[tuple[float, ...], Range(above=0)] = (1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.strengths:
+            raise InputError("strengths is empty; give at least one, as in --strengths 0.001,0.01")
 
 
 class Model(resnet101.Model):
@@ -100,19 +107,10 @@ def fit(features_ND: Tensor, labels_NC: Tensor, strength: float) -> tuple[Tensor
     bias_C = ((positives_C + 0.5) / (known_C - positives_C + 0.5)).log()
     weight_CD = features_ND.new_zeros(labels_NC.shape[1], features_ND.shape[1])
     share_C, weight_C = positives_C[varies_C] / known_C[varies_C], known_C[varies_C] / number
-    curvature_CD = (share_C * (1 - share_C) * weight_C)[:, None] * features_ND.square().sum(
-        dim=0
-    ) + 1 / strength
-    unit_CD = (number / curvature_CD).sqrt()  # steps are taken in these units
+    curvature_C1, square_D = (share_C * (1 - share_C) * weight_C)[:, None], features_ND.square().sum(dim=0)
+    unit_CD = (number / (curvature_C1 * square_D + 1 / strength)).sqrt()  # steps are taken in these units
     u, b = weight_CD[varies_C].requires_grad_(), bias_C[varies_C].requires_grad_()
-    optimizer = torch.optim.LBFGS(
-        [u, b],
-        max_iter=1000,
-        history_size=20,
-        tolerance_grad=1e-6,
-        tolerance_change=1e-12,
-        line_search_fn="strong_wolfe",
-    )
+    optimizer = torch.optim.LBFGS([u, b], **SOLVER)
 
     def objective() -> float:
         with torch.enable_grad():

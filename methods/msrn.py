@@ -84,7 +84,7 @@ class Model(nn.Module):
 
     def __init__(self, config: Config, labels: Labels, trunk: Trunk) -> None:
         super().__init__()
-        self.config, self.trunk = config, trunk
+        self.config, self.trunk, self.criterion = config, trunk, config.criterion
         self.labels = LabelGraph(config, labels)
         groups = max(1, int(config.group_ratio * labels.number))
         self.groups = Groups(config.width, groups)
@@ -180,7 +180,7 @@ def attend(features_BDHW: Tensor, embeddings_ED: Tensor) -> Tensor:
 def loss(model: Model, images_BCHW: Tensor, labels_BC: Tensor) -> tuple[Tensor, Tensor]:
     """(the mean of the recipe's loss + the weighted group loss, or C times both, logits)."""
     logits_BC, distances = model.branches(images_BCHW)
-    criterion = replace(model.config.criterion, reduction="mean")
+    criterion = replace(model.criterion, reduction="mean")
     total = criterion(logits_BC, labels_BC) + model.config.group_loss * distances
     return total * labels_BC.shape[1] if model.config.reduction == "sum" else total, logits_BC
 

@@ -101,7 +101,7 @@ def test_inconsistent_lists_are_refused_with_file_and_line(
 def test_a_missing_list_is_named_with_the_source_of_the_data(tmp_path: Path, card: Card):
     (trees.own(tmp_path) / "train_label.txt").unlink()
     with pytest.raises(
-        InputError, match=r"has no train_label.txt; get them from here; then give that folder"
+        InputError, match=r"has no train_label.txt; pets.toml names as their source: here; give the folder"
     ):
         list(list_files.read(card, "train", tmp_path))
 
@@ -218,5 +218,5 @@ def test_an_image_that_is_listed_twice_is_left_out_the_second_time(tmp_path: Pat
 
 def test_a_name_that_is_too_long_for_a_file_is_said_to_be_missing(tmp_path: Path, card: Card):
     mine = trees.with_options(card, train_list="x" * 300)
-    with pytest.raises(InputError, match=f"has no {'x' * 300}; get them"):
+    with pytest.raises(InputError, match=f"has no {'x' * 300}; pets.toml names"):
         list(list_files.read(mine, "train", trees.own(tmp_path)))

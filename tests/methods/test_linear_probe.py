@@ -7,6 +7,7 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
+from bench.base.errors import InputError
 from bench.training import tensor_file
 from bench.training.stage_cache import StageContext, input_transform
 from methods import linear_probe
@@ -86,3 +87,8 @@ def test_its_result_is_the_state_without_the_images_features(context: StageConte
     model, _ = learn("linear_probe", context, features="trunk")
     (file,) = context.folder.glob("*.safetensors")
     assert tensor_file.load(file)[0].keys() == model.state_dict().keys()
+
+
+def test_an_empty_list_of_strengths_is_refused():
+    with pytest.raises(InputError, match="strengths is empty; give at least one"):
+        linear_probe.Config(strengths=())
