@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
     for heading, summaries in sections.items():
         print(heading)
         for name, summary in summaries.items():
-            print(f"  {name:<20} {summary}")
+            print(f"  {name:<26} {summary}")
     return 0
 
 
