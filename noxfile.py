@@ -32,7 +32,7 @@ ENVIRONMENT_SIZE = (
     "with UV_TORCH_BACKEND=cpu 1.5 GB of disk and 0.5 GB"
 )
 DEMO_COST = (
-    "Training takes about 4 and a half minutes on 2 idle CPU cores, data and results take 0.2 GB of disk"
+    "Training takes about 4 minutes on 2 idle CPU cores, data and results take 0.2 GB of disk"
 )
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 
