@@ -31,9 +31,7 @@ ENVIRONMENT_SIZE = (
     "The environment takes 6 GB of disk and a download of 3 GB once, "
     "with UV_TORCH_BACKEND=cpu 1.5 GB of disk and 0.5 GB"
 )
-DEMO_COST = (
-    "Training takes about 4 minutes on 2 idle CPU cores, data and results take 0.2 GB of disk"
-)
+DEMO_COST = "Training takes about 4 minutes on 2 idle CPU cores, data and results take 0.2 GB of disk"
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 
 
