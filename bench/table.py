@@ -5,10 +5,11 @@ the accepted records (`results/reproduced/<dataset>`); the table says which.
 """
 
 from bench.base.cli import Parser, add_dataset, add_output, add_runs, deliver, run_command
-from bench.base.errors import InputError
+from bench.base.errors import InputError, unknown
 from bench.base.run_folder import RunFolder
 from bench.results import published, table_formats
 from bench.results.comparison_table import build_table
+from bench.results.listing import GROUPINGS, Listing
 from bench.scoring import profiles
 
 
@@ -25,6 +26,15 @@ def main(argv: list[str] | None = None) -> int:
         metavar="POINTS",
         help="smallest tolerance for agreement with the published value",
     )
+    parser.add_argument(
+        "--since", type=int, default=0, metavar="YEAR", help="published rows since this year, of all papers"
+    )
+    parser.add_argument(
+        "--group",
+        default="",
+        metavar="WHAT",
+        help=f"all published rows, with ours, grouped by {', '.join(GROUPINGS[:-1])} or {GROUPINGS[-1]}",
+    )
     add_runs(parser)
     add_output(parser, table_formats.FORMATS)
     args = parser.parse_args(argv)
@@ -32,9 +42,14 @@ def main(argv: list[str] | None = None) -> int:
         profiles.get_profile(args.profile)
     if args.tolerance is not None and not 0 <= args.tolerance <= 100:
         raise InputError(f"--tolerance {args.tolerance} is not allowed; give points from 0 to 100")
+    if args.group not in ("", *GROUPINGS):
+        raise unknown("--group", args.group, GROUPINGS)
+    if args.since and not 1900 <= args.since <= 2100:
+        raise InputError(f"--since {args.since} is not a year; give one such as 2020")
     dataset = published.full_dataset_name(args.dataset)
     runs = RunFolder.of(dataset, args.runs).path
-    table = build_table(dataset, runs, profile=args.profile, tolerance=args.tolerance)
+    wanted = Listing(args.since, args.group)
+    table = build_table(dataset, runs, profile=args.profile, tolerance=args.tolerance, wanted=wanted)
     deliver(table_formats.FORMATS[args.format](table), args.output)
     return 0
 

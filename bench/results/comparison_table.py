@@ -8,13 +8,15 @@ import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from bench.base import method_names, paths
 from bench.base.protocol import ALL, GROUPS, TOP3, Column, Evaluation, Values
 from bench.data import cards
-from bench.results import agreement, published, row_marks, table_formats
+from bench.results import agreement, listing, published, row_marks, table_formats
+from bench.results.listing import Listing
 from bench.results.printed_rows import printed_rows, printed_values, profile_remarks
-from bench.results.published_rows import PublishedRow, PublishedTable
+from bench.results.published_rows import PublishedRow, PublishedTable, pretraining_of
 from bench.results.record import (
     Record,
     group_records,
@@ -34,31 +36,47 @@ DIFFERENCE_NOTE = (
 FIDELITY_NOTE = "What is done as the papers say, what otherwise, and what nobody knows: docs/fidelity.md."
 
 
-def build_table(dataset: str, runs: Path, *, profile: str = "", tolerance: float | None = None) -> Table:
+def build_table(
+    dataset: str,
+    runs: Path,
+    *,
+    profile: str = "",
+    tolerance: float | None = None,
+    wanted: Listing = Listing(),  # noqa: B008 (frozen)
+) -> Table:
     """The table of a data set, from its card, its published results and its records.
 
     `profile`: of the reproduced rows; empty: the profile of the data set's paper. `tolerance`: the smallest
-    tolerance, in points, for the verdict; None: from the spread between seeds alone.
+    tolerance, in points, for the verdict; None: from the spread between seeds alone. `wanted`: which
+    published rows, and under which headings.
     """
     paper = published.load_published(dataset)
     card = cards.load_card(dataset) if cards.base(dataset) in cards.names() else None
     evaluation = card.evaluation if card else Evaluation(top3=paper.top3 if paper else None)
     records, origin = records_to_show(dataset, runs)
     reproduced = _reproduced_rows(dataset, records, paper, evaluation, profile or evaluation.profile)
+    shown_paper = listing.select(paper, wanted, {record["method"] for record in records}) if paper else None
     rows = [
-        *printed_rows(paper, dataset, evaluation.profile),
+        *printed_rows(shown_paper, dataset, evaluation.profile),
         *agreement.with_verdicts([*reproduced], stated=tolerance),
     ]
+    rows = listing.arrange(rows, wanted)
     title = card.title if card else paper.title if paper else cards.base(dataset)
     about = (
         title + _options(dataset, paper),
         _rules(evaluation, profile),
-        *_sources(paper),
+        *_sources(shown_paper, wanted),
         f"Reproduced: {origin}.",
     )
-    notes = [*_notes(rows), *_unprotected(records), *agreement.verdict_notes(rows, stated=tolerance)]
+    notes = [
+        *_notes(rows),
+        *listing.notes(shown_paper, paper, wanted, dataset),
+        *_unprotected(records),
+        *agreement.verdict_notes(rows, stated=tolerance),
+    ]
     notes.append(FIDELITY_NOTE)
-    return Table(dataset, about, _columns(paper, evaluation), tuple(rows), tuple(notes), origin)
+    table = Table(dataset, about, _columns(paper, evaluation), tuple(rows), tuple(notes), origin)
+    return table if wanted.is_plain else replace(table, facts=listing.FACTS)
 
 
 def _options(dataset: str, paper: PublishedTable | None) -> str:
@@ -76,14 +94,14 @@ def _rules(evaluation: Evaluation, profile: str) -> str:
     return f"In percent; {'; '.join(rules)}."
 
 
-def _sources(paper: PublishedTable | None) -> list[str]:
+def _sources(paper: PublishedTable | None, wanted: Listing) -> list[str]:
     if paper is None:
         return ["Published: no results for this data set."]
+    since = [f"Published rows since {wanted.since} only."] if wanted.since else []
     printing = {row.source for row in paper.rows}
     lines = [f"Published ({key.upper()}): {paper.sources[key]}." for key in paper.sources if key in printing]
-    return lines + (
-        [f"Rows that the first paper ran itself: {paper.common_setting}."] if paper.common_setting else []
-    )
+    common = paper.common_setting
+    return since + lines + ([f"Rows that the first paper ran itself: {common}."] if common else [])
 
 
 def _columns(paper: PublishedTable | None, evaluation: Evaluation) -> tuple[Column, ...]:
@@ -146,8 +164,23 @@ def _mean_row(
         | (method_names.marks(members[0]["method"]) if published_row else {})
         | row_marks.marks_for_row(members, evaluation),
         remarks=profile_remarks(means, profile, evaluation.profile) | _empty_remarks(members, profile),
-        facts={"seeds": [member["seed"] for member in members], "profile": profile},
+        facts=_facts(members, profile),
     )
+
+
+def _facts(members: list[Record], profile: str) -> dict[str, Any]:
+    """What the row's JSON object has besides: seeds, and what a published row must share to be comparable."""
+    recipe = members[0]["recipe"]
+    trunk = str(recipe.get("trunk", ""))
+    tagged = "a file of weights" if recipe.get("trunk_weights") else pretraining_of(trunk)
+    return {
+        "seeds": [member["seed"] for member in members],
+        "profile": profile,
+        "trunk": trunk,
+        "input_size": recipe.get("input_size"),
+        "pretraining": "none" if recipe.get("from_scratch") else tagged,
+        "images": cards.variant(members[0]["dataset"]),
+    }
 
 
 def _empty_remarks(members: list[Record], profile: str) -> dict[Column, str]:
@@ -171,10 +204,11 @@ def _counterpart(record: Record, paper: PublishedTable | None) -> tuple[Publishe
     """
     recipe, dataset, method = record["recipe"], record["dataset"], record["method"]
     trunk, size = str(recipe.get("trunk", "")), recipe.get("input_size")
-    row = paper.row(method, trunk=trunk, input_size=size) if paper else None
+    pretraining = "" if recipe.get("trunk_weights") else pretraining_of(trunk)
+    row = paper.row(method, trunk=trunk, input_size=size, pretraining=pretraining) if paper else None
     if place := published.elsewhere(dataset, method, row):
         return None, {"other variant": place}
-    return None if row and row.marks else row, {}
+    return None if row and (row.marks or row.convention is None) else row, {}
 
 
 def _differences(means: Values, published_row: PublishedRow | None, profile: str) -> dict[Column, float]:
@@ -182,11 +216,16 @@ def _differences(means: Values, published_row: PublishedRow | None, profile: str
     if published_row is None:
         return {}
     values, rules = printed_values(published_row), profiles.get_profile(profile)
+    printed_rules = published_row.convention
     return {
         column: mean - values[column]
         for column, mean in means.items()
-        if column in values and profiles.is_comparable(rules, published_row.convention, column[1])
+        if column in values and printed_rules and profiles.is_comparable(rules, printed_rules, column[1])
     }
+
+
+def _papers_rows(rows: Sequence[TableRow]) -> list[TableRow]:
+    return [row for row in rows if row.source == "paper"]
 
 
 def _unprotected(records: list[Record]) -> list[str]:
@@ -201,7 +240,7 @@ def _unprotected(records: list[Record]) -> list[str]:
 def _notes(rows: Sequence[TableRow]) -> list[str]:
     """Notes on the marks, on rows taken from other publications, and on "sd" and "diff"."""
     marks = [f"{mark}: {meaning}." for row in rows for mark, meaning in row.marks.items()]
-    taken = [f"{row.title} from {row.facts['cites']}" for row in rows if row.facts.get("cites")]
+    taken = [f"{row.title} from {row.facts['cites']}" for row in _papers_rows(rows) if row.facts["cites"]]
     notes = [*dict.fromkeys(marks)]
     notes += [f"Rows that the paper took from other publications: {'; '.join(taken)}."] if taken else []
     notes += [SD_NOTE] if any(row.lines.get("std") for row in rows) else []

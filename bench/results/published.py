@@ -1,6 +1,7 @@
 """Read the published results of a data set, with the papers that print them (`results/published/*.toml`).
 
-`rows` are what a method's own paper prints, `others` what others got who trained it again.
+`rows` are what a method's own paper prints, `later` what papers since 2018 print, `others` what others got
+who trained a method again.
 
 `results/published/SHA256SUMS` lists the checksum of each file, so that an edit of a file is noticed.
 """
@@ -18,7 +19,7 @@ from bench.base.protocol import ALL, TOP3, Top3
 from bench.base.structured_files import read_text, read_toml
 from bench.data import cards
 from bench.results.fields import check_percentage, check_type, require_key
-from bench.results.published_rows import PublishedRow, PublishedTable, Source
+from bench.results.published_rows import NOT_KNOWN, PublishedRow, PublishedTable, Source
 from bench.scoring import profiles
 
 SUMS = "SHA256SUMS"  # in the layout of the program sha256sum, in the folder of the files
@@ -58,11 +59,11 @@ def load_published(name: str) -> PublishedTable | None:
     if not is_edited(path):
         return table
     mark = {EDITED: EDITED_MEANING.format(path=f"results/published/{path.name}")}
-    rows, others = (
+    rows, others, later = (
         tuple(dataclasses.replace(row, marks={**row.marks, **mark}) for row in part)
-        for part in (table.rows, table.others)
+        for part in (table.rows, table.others, table.later)
     )
-    return dataclasses.replace(table, rows=rows, others=others)
+    return dataclasses.replace(table, rows=rows, others=others, later=later)
 
 
 def elsewhere(dataset: str, method: str, row: PublishedRow | None) -> str:
@@ -110,7 +111,7 @@ def _parse_table(table: Mapping[str, Any]) -> PublishedTable:
     sources = {key: _parse_source(key, entry) for key, entry in table["sources"].items()}
     parts = {
         part: tuple(_parse_row(entry, sources, table["columns"]) for entry in table.get(part, ()))
-        for part in ("rows", "others")
+        for part in ("rows", "others", "later")
     }
     return PublishedTable(**{**table, "columns": tuple(table["columns"]), "sources": sources, **parts})
 
@@ -126,14 +127,16 @@ def _parse_row(entry: Any, sources: Iterable[str], columns: Iterable[str]) -> Pu
     where = f"row {entry.get('name')!r}"
     _check_keys(PublishedRow, entry, where=where)
     row = PublishedRow(**entry)
-    if row.source not in sources:
-        raise unknown(f"source of {where}", row.source, sources)
+    for source in filter(None, (row.source, row.columns_from)):
+        if source not in sources:
+            raise unknown(f"source of {where}", source, sources)
     if row.f1c not in ("", "mean", "harmonic"):
         raise unknown(f"f1c of {where}", row.f1c, ("mean", "harmonic"))
-    if row.profile not in profiles.PROFILES:
-        raise unknown(f"profile of {where}", row.profile, profiles.PROFILES)
+    if row.profile not in (known := (*profiles.PROFILES, NOT_KNOWN)):
+        raise unknown(f"profile of {where}", row.profile, known)
     _check_numbers(row.all, columns, where=f"all of {where}")
     _check_numbers(row.top3, TOP3, where=f"top3 of {where}")
+    _check_numbers(row.AP, row.AP, where=f"AP of {where}")
     for mark, meaning in row.marks.items():
         check_type(meaning, (str,), name=f"{where}: marks.{mark}")
     return row

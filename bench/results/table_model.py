@@ -22,9 +22,10 @@ class TableRow:
     n: number of seeds (None: not known). lines: further lines below the values; keys as in `typeset.LINES`.
     marks: word beside the name -> what it means. remarks: notes on single values.
     remedy: the command that makes the records, where there are none. facts: further keys of the JSON object.
+    section: the heading it stands under ("": that of its source).
     """
 
-    source: Literal["paper", "others", "reproduced", "scored"]
+    source: Literal["paper", "later", "others", "reproduced", "scored"]
     method: str
     title: str
     variant: str = ""
@@ -35,6 +36,7 @@ class TableRow:
     remarks: Mapping[Column, str] = field(default_factory=dict)
     remedy: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
+    section: str = ""
 
     @property
     def name(self) -> str:
@@ -48,7 +50,8 @@ class Table:
     """Rows and columns, the text above (`about`, title first) and the notes below.
 
     records: where the results of the rows come from. lines: the further lines that a row may have; CSV and
-    JSON have all of them in each row, also where they are empty.
+    JSON have all of them in each row, also where they are empty. facts: those of the rows' facts that are
+    columns of CSV.
     """
 
     dataset: str
@@ -58,6 +61,7 @@ class Table:
     notes: tuple[str, ...]
     records: str
     lines: tuple[str, ...] = ("std", "difference", "tolerance", "verdict")
+    facts: tuple[str, ...] = ()
 
     @property
     def letters(self) -> dict[str, str]:
@@ -65,7 +69,7 @@ class Table:
         remarks = [
             remark for row in self.rows for column, remark in row.remarks.items() if column in self.columns
         ]
-        return dict(zip(dict.fromkeys(remarks), string.ascii_lowercase, strict=False))
+        return dict(zip(dict.fromkeys(remarks), string.ascii_letters, strict=False))
 
 
 def as_csv(table: Table) -> str:
@@ -75,6 +79,7 @@ def as_csv(table: Table) -> str:
     """
     names = {column: column_name(column, top3="top3") for column in table.columns}
     headings = ["method", "title", "variant", "source", "n", "marks", "remarks", "run"]
+    headings += ["group", *table.facts] if table.facts else []
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     below = [f"{line} {name}" for line in table.lines for name in names.values()]
@@ -93,6 +98,7 @@ def as_csv(table: Table) -> str:
             remarks,
             row.remedy,
         ]
+        facts += [row.section, *(row.facts.get(fact) for fact in table.facts)] if table.facts else []
         parts = [row.values, *(row.lines.get(line, {}) for line in table.lines)]
         writer.writerow(
             [safe_cell(fact) for fact in facts]
@@ -114,6 +120,7 @@ def _row_object(table: Table, row: TableRow) -> dict[str, Any]:
     below = {line: _nested(table, row.lines.get(line, {})) for line in table.lines}
     extra: dict[str, Any] = {"marks": dict(row.marks), "remarks": _nested(table, row.remarks)}
     extra |= {"run": row.remedy} if row.remedy else {}
+    extra |= {"group": row.section} if row.section else {}
     return head | _nested(table, row.values) | below | extra | dict(row.facts)
 
 

@@ -16,6 +16,7 @@ from bench.results.table_model import Table, TableRow
 
 SECTIONS = {
     "paper": "Published",
+    "later": "Later papers",
     "others": "Others' reproductions",
     "reproduced": "Reproduced",
     "scored": "Scored",
@@ -97,7 +98,13 @@ def _headings(table: Table) -> list[str]:
 
 
 def _sections(table: Table) -> dict[str, list[TableRow]]:
-    by_name = {name: [row for row in table.rows if row.source == source] for source, name in SECTIONS.items()}
+    """Heading -> rows: the headings of the rows in their order, or those of the rows' sources."""
+    headings = [row.section or SECTIONS[row.source] for row in table.rows]
+    names = dict.fromkeys(headings if any(row.section for row in table.rows) else SECTIONS.values())
+    by_name = {
+        name: [row for heading, row in zip(headings, table.rows, strict=True) if heading == name]
+        for name in names
+    }
     return {name: rows for name, rows in by_name.items() if rows}
 
 
