@@ -8,7 +8,6 @@ import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from bench.base import method_names, paths
 from bench.base.protocol import ALL, GROUPS, TOP3, Column, Evaluation, Values
@@ -164,23 +163,8 @@ def _mean_row(
         | (method_names.marks(members[0]["method"]) if published_row else {})
         | row_marks.marks_for_row(members, evaluation),
         remarks=profile_remarks(means, profile, evaluation.profile) | _empty_remarks(members, profile),
-        facts=_facts(members, profile),
+        facts=listing.facts_of_records(members, profile),
     )
-
-
-def _facts(members: list[Record], profile: str) -> dict[str, Any]:
-    """What the row's JSON object has besides: seeds, and what a published row must share to be comparable."""
-    recipe = members[0]["recipe"]
-    trunk = str(recipe.get("trunk", ""))
-    tagged = "a file of weights" if recipe.get("trunk_weights") else pretraining_of(trunk)
-    return {
-        "seeds": [member["seed"] for member in members],
-        "profile": profile,
-        "trunk": trunk,
-        "input_size": recipe.get("input_size"),
-        "pretraining": "none" if recipe.get("from_scratch") else tagged,
-        "images": cards.variant(members[0]["dataset"]),
-    }
 
 
 def _empty_remarks(members: list[Record], profile: str) -> dict[Column, str]:
@@ -224,10 +208,6 @@ def _differences(means: Values, published_row: PublishedRow | None, profile: str
     }
 
 
-def _papers_rows(rows: Sequence[TableRow]) -> list[TableRow]:
-    return [row for row in rows if row.source == "paper"]
-
-
 def _unprotected(records: list[Record]) -> list[str]:
     count = f"{sum(map(lacks_checksum, records))} of {len(records)} records"
     note = (
@@ -240,7 +220,8 @@ def _unprotected(records: list[Record]) -> list[str]:
 def _notes(rows: Sequence[TableRow]) -> list[str]:
     """Notes on the marks, on rows taken from other publications, and on "sd" and "diff"."""
     marks = [f"{mark}: {meaning}." for row in rows for mark, meaning in row.marks.items()]
-    taken = [f"{row.title} from {row.facts['cites']}" for row in _papers_rows(rows) if row.facts["cites"]]
+    printed = [row for row in rows if row.source == "paper" and row.facts["cites"]]
+    taken = [f"{row.title} from {row.facts['cites']}" for row in printed]
     notes = [*dict.fromkeys(marks)]
     notes += [f"Rows that the paper took from other publications: {'; '.join(taken)}."] if taken else []
     notes += [SD_NOTE] if any(row.lines.get("std") for row in rows) else []

@@ -3,10 +3,18 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from bench.base.method_names import normalised
 from bench.data import cards
-from bench.results.published_rows import NOT_KNOWN, PublishedRow, PublishedTable, is_trunk
+from bench.results.published_rows import (
+    NOT_KNOWN,
+    PublishedRow,
+    PublishedTable,
+    is_trunk,
+    pretraining_of,
+)
+from bench.results.record import Record
 from bench.results.table_model import TableRow
 from bench.scoring import profiles
 
@@ -74,6 +82,21 @@ def notes(
     for rule, names in by_rule.items():
         which = f"The number is of the {rule}" if rule else "No source says which epoch the number is of"
         yield f"{which}: {', '.join(dict.fromkeys(names))}."
+
+
+def facts_of_records(members: Sequence[Record], profile: str) -> dict[str, Any]:
+    """What the JSON object of a reproduced row has besides: its seeds, and what a comparable row shares."""
+    recipe = members[0]["recipe"]
+    trunk = str(recipe.get("trunk", ""))
+    tagged = "a file of weights" if recipe.get("trunk_weights") else pretraining_of(trunk)
+    return {
+        "seeds": [member["seed"] for member in members],
+        "profile": profile,
+        "trunk": trunk,
+        "input_size": recipe.get("input_size"),
+        "pretraining": "none" if recipe.get("from_scratch") else tagged,
+        "images": cards.variant(members[0]["dataset"]),
+    }
 
 
 def _with_mark(row: TableRow, own: Sequence[TableRow]) -> TableRow:
