@@ -23,10 +23,10 @@ from bench.base.cli import Parser, add_output, deliver, run_command
 from bench.base.csv_cells import safe_cell
 from bench.base.errors import InputError
 from bench.base.protocol import Evaluation, column_name
-from bench.results import ground_truth, same_data
+from bench.results import ground_truth, resampling, same_data
 from bench.scoring import alignment, bootstrap, doubts, predictions, profiles
 from bench.scoring.alignment import AlignedPredictions
-from bench.scoring.bootstrap import LEVEL, Replicates
+from bench.scoring.bootstrap import LEVEL
 from bench.scoring.matrices import Array
 from bench.scoring.profiles import Profile
 
@@ -54,14 +54,28 @@ class Comparison:
 
 
 def compare(
-    a: AlignedPredictions, b: AlignedPredictions, *, profile: str, evaluation: Evaluation, replicates: int
+    a: AlignedPredictions,
+    b: AlignedPredictions,
+    *,
+    profile: str,
+    evaluation: Evaluation,
+    replicates: int,
+    all_metrics: bool = False,
 ) -> Comparison:
-    """B minus A by one profile, without labels that have no positives and columns it does not define."""
+    """B minus A by one profile, without labels that have no positives and columns it does not define.
+
+    all_metrics: with the further metrics (`bench.scoring.further`) that both define.
+    """
     rules = profiles.get_profile(profile)
     (values_a, AP_a), (values_b, AP_b) = (
-        alignment.score_predictions(subject, rules, evaluation) for subject in (a, b)
+        resampling.score(subject, rules, evaluation, all_metrics=all_metrics) for subject in (a, b)
     )
-    replicates_a, replicates_b = (_replicates(subject, rules, evaluation, replicates) for subject in (a, b))
+    replicates_a, replicates_b = (
+        resampling.replicate(
+            subject, rules, evaluation, replicates, title=subject.path.name, all_metrics=all_metrics
+        )
+        for subject in (a, b)
+    )
     metrics = [
         _line(
             column_name(column),
@@ -70,6 +84,7 @@ def compare(
             replicates_b.values[column] - replicates_a.values[column],
         )
         for column in values_a
+        if column in values_b
     ]
     labels = [
         _line(name, float(AP_a[c]), float(AP_b[c]), replicates_b.AP_LC[:, c] - replicates_a.AP_LC[:, c])
@@ -105,15 +120,6 @@ def _data_facts(path: Path) -> dict[str, Any]:
     except InputError:
         return {}
     return facts if isinstance(facts, dict) else {}
-
-
-def _replicates(
-    subject: AlignedPredictions, rules: Profile, evaluation: Evaluation, replicates: int
-) -> Replicates:
-    """The replicates of one subject; the draws are the same for all subjects."""
-    blocks = bootstrap.draw_weights(len(subject.logits_NC), replicates)
-    weights = bootstrap.with_progress(blocks, subject.path.name, replicates)
-    return bootstrap.resample(subject.logits_NC, subject.labels_NC, weights, rules=rules, protocol=evaluation)
 
 
 def _line(name: str, a: float, b: float, differences_L: Array) -> MetricDifference:
@@ -195,6 +201,7 @@ def main(argv: list[str] | None = None) -> int:
         profile=profile,
         evaluation=evaluation,
         replicates=args.bootstrap,
+        all_metrics=args.all_metrics,
     )
     if args.format in ("csv", "json"):  # formats for programs, whose reader may look at the numbers alone
         for warning in _notes(a, b, profiles.get_profile(profile), evaluation):
@@ -220,6 +227,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--profile", metavar="NAME", help=f"one of: {names} (default: the data set's)")
     parser.add_argument(
         "--bootstrap", type=int, default=1000, metavar="N", help="number of replicates (default: 1000)"
+    )
+    parser.add_argument(
+        "--all-metrics", action="store_true", help="compare the further metrics of bench.score as well"
     )
     add_output(parser, FORMATS)
     return parser

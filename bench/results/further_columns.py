@@ -11,6 +11,7 @@ from bench.scoring.alignment import AlignedPredictions
 from bench.scoring.profiles import Profile
 
 MEANINGS = further.GENERAL | further.DECISIONS
+ECE_BIAS = "an image drawn twice counts twice in its bin, so that replicates have more of it than the images"
 
 
 def with_further_metrics(
@@ -46,10 +47,20 @@ def as_notes(table: Table) -> Table:
 
 
 def _note(rows: Sequence[TableRow], name: str) -> str:
-    """`Hamming loss: 3.21 (srn2017), 3.25 (mlgcn); share of ...`; one number where no profile enters."""
-    values = {row.name: row.values[FURTHER, name] for row in rows if (FURTHER, name) in row.values}
+    """`Hamming loss: 3.21 (srn2017), 3.25 (mlgcn); share of ...`; one number where no profile enters.
+
+    With the interval, where there is one: `3.21 [3.10, 3.33]`. That of ECE needs a word.
+    """
+    values = {row.name: _with_interval(row, (FURTHER, name)) for row in rows if (FURTHER, name) in row.values}
     if name in further.GENERAL or len(rows) == 1:
-        shown = f"{next(iter(values.values())):.2f}"
+        shown = next(iter(values.values()))
     else:
-        shown = ", ".join(f"{value:.2f} ({title})" for title, value in values.items())
-    return f"{name}: {shown}; {MEANINGS[name]}."
+        shown = ", ".join(f"{value} ({title})" for title, value in values.items())
+    bias = f"; {ECE_BIAS}" if name == "ECE" and "[" in shown else ""
+    return f"{name}: {shown}; {MEANINGS[name]}{bias}."
+
+
+def _with_interval(row: TableRow, column: Column) -> str:
+    low, high = (row.lines.get(end, {}).get(column) for end in ("low", "high"))
+    interval = f" [{low:.2f}, {high:.2f}]" if low is not None and high is not None else ""
+    return f"{row.values[column]:.2f}{interval}"

@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.base import lists
 from bench.base.protocol import ALL, TOP3, Column, Evaluation
-from bench.results import further_columns, row_marks, table_formats
+from bench.results import further_columns, resampling, row_marks, table_formats
 from bench.results.table_model import Table, TableRow
 from bench.scoring import alignment, bootstrap, doubts, further, profiles, thresholds
 from bench.scoring.alignment import AlignedPredictions
@@ -63,7 +63,7 @@ def build(
         dataset=subject.dataset,
         about=(subject.path.name, _about(subject, evaluation)),
         columns=tuple(columns),
-        rows=tuple(_row(subject, line, evaluation, more.replicates) for line in lines),
+        rows=tuple(_row(subject, line, evaluation, more) for line in lines),
         notes=tuple(_notes(subject, wanted, evaluation, more, lines)),
         records=f"predictions of {subject.path}",
         lines=("low", "high") if more.replicates else (),
@@ -103,7 +103,7 @@ def _fit(held_out: AlignedPredictions, evaluation: Evaluation) -> tuple[Array, s
     return thresholds_C, meaning
 
 
-def _row(subject: AlignedPredictions, line: ProfileRow, evaluation: Evaluation, replicates: int) -> TableRow:
+def _row(subject: AlignedPredictions, line: ProfileRow, evaluation: Evaluation, more: Further) -> TableRow:
     values, AP_C = alignment.score_predictions(subject, line.rules, evaluation)
     APs = zip(subject.names, AP_C.tolist(), strict=True)
     harmonic = {column: table_formats.HARMONIC for column in values if column[1] == "F1-C"}
@@ -117,7 +117,7 @@ def _row(subject: AlignedPredictions, line: ProfileRow, evaluation: Evaluation, 
         method=subject.path.stem,
         title=line.title,
         values=values,
-        lines=_interval(subject, line, evaluation, replicates) if replicates else {},
+        lines=_interval(subject, line, evaluation, more) if more.replicates else {},
         marks=line.marks,
         remarks=(harmonic if line.rules.f1_c == "harmonic" else {}) | empty,
         facts={
@@ -129,15 +129,13 @@ def _row(subject: AlignedPredictions, line: ProfileRow, evaluation: Evaluation, 
 
 
 def _interval(
-    subject: AlignedPredictions, line: ProfileRow, evaluation: Evaluation, replicates: int
+    subject: AlignedPredictions, line: ProfileRow, evaluation: Evaluation, more: Further
 ) -> dict[str, dict[Column, float]]:
     """Lower and upper end ("low", "high") of the bootstrap interval of each column."""
-    blocks = bootstrap.draw_weights(len(subject.logits_NC), replicates)
-    weights = bootstrap.with_progress(blocks, line.title, replicates)
-    resampled = bootstrap.resample(
-        subject.logits_NC, subject.labels_NC, weights, rules=line.rules, protocol=evaluation
-    )
-    ends = {column: bootstrap.interval(values_L) for column, values_L in resampled.values.items()}
+    resampled = resampling.replicate(
+        subject, line.rules, evaluation, more.replicates, title=line.title, all_metrics=more.all_metrics
+    ).values
+    ends = {column: bootstrap.interval(values_L) for column, values_L in resampled.items()}
     return {
         name: {column: float(pair[end]) for column, pair in ends.items() if not math.isnan(pair[end])}
         for end, name in enumerate(("low", "high"))
@@ -166,7 +164,8 @@ def _notes(
     marks = {mark: meaning for line in lines for mark, meaning in line.marks.items()}
     yield from (f"{mark}: {meaning}." for mark, meaning in marks.items())
     if more.replicates:
-        yield f"2.5 %, 97.5 %: {LEVEL} % interval from {more.replicates:,} bootstrap replicates."
+        brackets = ", as are the brackets" if more.all_metrics else ""
+        yield f"2.5 %, 97.5 %: {LEVEL} % interval from {more.replicates:,} bootstrap replicates{brackets}."
 
 
 def warnings(

@@ -70,7 +70,7 @@ def resample(
     scores_NC = as_floats(logits_NC)
     classes = zip(scores_NC.T, labels_NC.T, strict=True)
     ranked = [_rank(scores_N, labels_N, rules, protocol) for scores_N, labels_N in classes]
-    masks = dict(_sparse_masks(scores_NC, labels_NC, rules, protocol))
+    masks = dict(sparse_masks(scores_NC, labels_NC, rules, protocol))
     values: dict[Column, list[Array]] = {}
     APs: list[Array] = []
     for weights_NR in weights:
@@ -78,7 +78,7 @@ def resample(
         APs.append(percent(np.stack(AP_CR, axis=-1)))
         values.setdefault(("all", "mAP"), []).append(mean_ap(APs[-1], rules))
         for group, mask_KN in masks.items():
-            for name, value_R in f1_columns(_weighted_counts(weights_NR, mask_KN), rules).items():
+            for name, value_R in f1_columns(weighted_counts(weights_NR, mask_KN), rules).items():
                 values.setdefault((group, name), []).append(value_R)
     return Replicates({name: np.concatenate(parts) for name, parts in values.items()}, np.concatenate(APs))
 
@@ -189,7 +189,7 @@ def _highest_from_here_on(precision_UR: Array) -> Array:
     return np.maximum.accumulate(precision_UR[::-1], axis=0)[::-1]
 
 
-def _sparse_masks(
+def sparse_masks(
     logits_NC: Array, labels_NC: Array, rules: Profile, protocol: Evaluation
 ) -> Iterator[tuple[str, Any]]:
     """("all" or "top3", sparse mask of tp, pp and gp entries, 3C x N), where the profile defines it."""
@@ -203,7 +203,7 @@ def _sparse_masks(
             yield group, vstack(blocks).T.tocsr()
 
 
-def _weighted_counts(weights_NR: Array, mask_KN: Any) -> Array:
+def weighted_counts(weights_NR: Array, mask_KN: Any) -> Array:
     """tp, pp, gp in each replicate, shape 3 x R x C."""
     counts_KR: Array = mask_KN @ weights_NR.astype(np.int32)
     return counts_KR.reshape(3, -1, counts_KR.shape[1]).swapaxes(1, 2)

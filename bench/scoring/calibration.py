@@ -29,7 +29,7 @@ def calibration_errors(
     [0.25]
     """
     logits, labels = checked(logits_NC, labels_NC)
-    inner = np.linspace(0, 1, bins + 1)[1:-1]
+    inner = inner_ends(bins)
     return np.array([_error(logits[:, c], labels[:, c], inner, drop_zeros) for c in range(labels.shape[1])])
 
 
@@ -37,7 +37,17 @@ def _error(logits_N: Array, labels_N: Array, inner: Array, drop_zeros: bool) -> 
     used_N = labels_N != 0 if drop_zeros else np.ones(labels_N.shape, dtype=bool)
     if not used_N.any():
         return math.nan
-    p_N = expit(logits_N[used_N].astype(np.float64))
-    surplus_N = (labels_N[used_N] == 1) - p_N
-    by_bin = np.bincount(np.searchsorted(inner, p_N), weights=surplus_N)
-    return float(np.abs(by_bin).sum() / p_N.size)
+    bins_N, surplus_N = bins_and_surplus(logits_N[used_N], labels_N[used_N], inner)
+    by_bin = np.bincount(bins_N, weights=surplus_N)
+    return float(np.abs(by_bin).sum() / surplus_N.size)
+
+
+def bins_and_surplus(logits: Array, labels: Array, inner: Array) -> tuple[Array, Array]:
+    """The bin of each entry and y - p, for arrays of any shape. inner: the ends of the bins but 0 and 1."""
+    p = expit(logits.astype(np.float64))
+    return np.searchsorted(inner, p), (labels == 1) - p
+
+
+def inner_ends(bins: int = BINS) -> Array:
+    """The ends of the bins but 0 and 1."""
+    return np.linspace(0, 1, bins + 1)[1:-1]

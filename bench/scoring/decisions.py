@@ -22,7 +22,7 @@ def hamming_loss(
     >>> hamming_loss([[2.0, -1.0]], [[1, 1]], lambda block_BC: block_BC > 0)
     0.5
     """
-    wrong_N, counted_N = _wrong_entries(logits_NC, labels_NC, is_predicted, excluded=excluded)
+    wrong_N, counted_N = wrong_entries(logits_NC, labels_NC, is_predicted, excluded=excluded)
     return float(wrong_N.sum() / counted_N.sum()) if counted_N.any() else math.nan
 
 
@@ -36,7 +36,7 @@ def exact_match(
     >>> exact_match([[2.0, -1.0], [2.0, -1.0]], [[1, 1], [1, 0]], lambda block_BC: block_BC > 0)
     0.5
     """
-    wrong_N, counted_N = _wrong_entries(logits_NC, labels_NC, is_predicted, excluded=excluded)
+    wrong_N, counted_N = wrong_entries(logits_NC, labels_NC, is_predicted, excluded=excluded)
     return float((wrong_N[counted_N > 0] == 0).mean()) if counted_N.any() else math.nan
 
 
@@ -47,13 +47,20 @@ def f_beta(counts_3C: Array, rules: Profile, *, beta: float) -> tuple[float, flo
     is the mean over the labels, or F of P-C and R-C where the profile's F1-C is harmonic. beta = 1: F1.
     counts_3C: tp, pp, gp of each label, as `metrics.count_outcomes` gives them.
     """
-    tp_C, pp_C, gp_C = counts_3C
-    pp_C = np.maximum(pp_C, rules.least_predicted)
-    P_C, R_C, _ = precision_recall_f1(tp_C, pp_C, gp_C, eps=rules.eps)
-    P, R, _ = precision_recall_f1(tp_C.sum(), pp_C.sum(), gp_C.sum(), eps=rules.eps)
-    is_mean = rules.f1_c == "mean"
-    macro = _weighted(P_C, R_C, beta).mean() if is_mean else _weighted(P_C.mean(), R_C.mean(), beta)
-    return float(macro), float(_weighted(P, R, beta))
+    macro, micro = f_betas(counts_3C, rules, beta=beta)
+    return float(macro), float(micro)
+
+
+def f_betas(counts_3RC: Array, rules: Profile, *, beta: float) -> tuple[Array, Array]:
+    """As `f_beta`, for R sets of counts at once; both of shape R."""
+    tp_RC, pp_RC, gp_RC = counts_3RC
+    pp_RC = np.maximum(pp_RC, rules.least_predicted)
+    P_RC, R_RC, _ = precision_recall_f1(tp_RC, pp_RC, gp_RC, eps=rules.eps)
+    totals = (counts_RC.sum(axis=-1) for counts_RC in (tp_RC, pp_RC, gp_RC))
+    P, R, _ = precision_recall_f1(*totals, eps=rules.eps)
+    if rules.f1_c == "mean":
+        return _weighted(P_RC, R_RC, beta).mean(axis=-1), _weighted(P, R, beta)
+    return _weighted(P_RC.mean(axis=-1), R_RC.mean(axis=-1), beta), _weighted(P, R, beta)
 
 
 def _weighted(P: Array, R: Array, beta: float) -> Array:
@@ -61,7 +68,7 @@ def _weighted(P: Array, R: Array, beta: float) -> Array:
     return np.asarray(np.divide((1 + beta**2) * P * R, below, out=np.zeros(below.shape), where=below != 0))
 
 
-def _wrong_entries(
+def wrong_entries(
     logits_NC: ArrayLike, labels_NC: ArrayLike, is_predicted: EntryTest, *, excluded: bool
 ) -> tuple[Array, Array]:
     """For each image: how many entries are decided wrongly, and how many count."""

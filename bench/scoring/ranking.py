@@ -3,7 +3,7 @@
 Legend: N images, C labels, B images in a block of rows; P, M positives and negatives of a label or an image.
 Logits and labels as in `metrics.evaluate`. `drop_zeros`: entries labelled 0 (unspecified) are as if absent,
 as for AP; otherwise they are negative. Means over images leave out an image of which every entry is absent,
-and are NaN if none remains.
+and are NaN if none remains; the functions `..._of_images` have NaN for such an image.
 Sources: Schapire and Singer, Machine Learning 39, 2000; Tsoumakas et al., Mining Multi-label Data, 2010.
 """
 
@@ -49,14 +49,19 @@ def ranking_loss(logits_NC: ArrayLike, labels_NC: ArrayLike, *, drop_zeros: bool
     >>> ranking_loss([[2.0, 1.0, 0.0], [1.0, 1.0, 0.0]], [[0, 1, 0], [0, 1, 0]])
     0.5
     """
+    return _mean(ranking_loss_of_images(logits_NC, labels_NC, drop_zeros=drop_zeros))
+
+
+def ranking_loss_of_images(logits_NC: ArrayLike, labels_NC: ArrayLike, *, drop_zeros: bool = False) -> Array:
+    """The share of wrong pairs of each image, as in `ranking_loss`, shape N."""
     losses = []
     for scores_BC, positive_BC, known_BC in _blocks(logits_NC, labels_NC, drop_zeros=drop_zeros):
         negative_BC = known_BC & ~positive_BC
         P_B, M_B = positive_BC.sum(axis=1), negative_BC.sum(axis=1)
         wrong_BC = M_B[:, None] - _lower_entries(scores_BC, negative_BC)
         wrong_B = (wrong_BC * positive_BC).sum(axis=1)
-        losses.append((wrong_B / np.maximum(P_B * M_B, 1))[known_BC.any(axis=1)])
-    return _mean(losses)
+        losses.append(np.where(known_BC.any(axis=1), wrong_B / np.maximum(P_B * M_B, 1), np.nan))
+    return np.concatenate(losses)
 
 
 def coverage(logits_NC: ArrayLike, labels_NC: ArrayLike, *, drop_zeros: bool = False) -> float:
@@ -68,12 +73,17 @@ def coverage(logits_NC: ArrayLike, labels_NC: ArrayLike, *, drop_zeros: bool = F
     >>> coverage([[2.0, 1.0, 0.0], [1.0, 1.0, 0.0]], [[0, 1, 0], [0, 1, 0]])
     2.0
     """
+    return _mean(coverage_of_images(logits_NC, labels_NC, drop_zeros=drop_zeros))
+
+
+def coverage_of_images(logits_NC: ArrayLike, labels_NC: ArrayLike, *, drop_zeros: bool = False) -> Array:
+    """How many labels of each image one must take, as in `coverage`, shape N."""
     depths = []
     for scores_BC, positive_BC, known_BC in _blocks(logits_NC, labels_NC, drop_zeros=drop_zeros):
         lowest_B = np.where(positive_BC, scores_BC, np.inf).min(axis=1)
         taken_BC = known_BC & (scores_BC >= lowest_B[:, None])
-        depths.append(taken_BC.sum(axis=1)[known_BC.any(axis=1)])
-    return _mean(depths)
+        depths.append(np.where(known_BC.any(axis=1), taken_BC.sum(axis=1), np.nan))
+    return np.concatenate(depths)
 
 
 def precision_at_k(logits_NC: ArrayLike, labels_NC: ArrayLike, *, k: int, drop_zeros: bool = False) -> float:
@@ -85,11 +95,18 @@ def precision_at_k(logits_NC: ArrayLike, labels_NC: ArrayLike, *, k: int, drop_z
     >>> precision_at_k([[2.0, 1.0, 0.0]], [[1, 0, 1]], k=2)
     0.5
     """
+    return _mean(precision_of_images(logits_NC, labels_NC, k=k, drop_zeros=drop_zeros))
+
+
+def precision_of_images(
+    logits_NC: ArrayLike, labels_NC: ArrayLike, *, k: int, drop_zeros: bool = False
+) -> Array:
+    """The share of positives among the k highest labels of each image, as in `precision_at_k`, shape N."""
     shares = []
     for scores_BC, positive_BC, known_BC in _blocks(logits_NC, labels_NC, drop_zeros=drop_zeros):
         hits_BC = top_k_mask(np.where(known_BC, scores_BC, -np.inf), k=k) & positive_BC
-        shares.append((hits_BC.sum(axis=1) / k)[known_BC.any(axis=1)])
-    return _mean(shares)
+        shares.append(np.where(known_BC.any(axis=1), hits_BC.sum(axis=1) / k, np.nan))
+    return np.concatenate(shares)
 
 
 def range_at_k(
@@ -111,7 +128,7 @@ def range_at_k(
         used = known_BC.any(axis=1)
         lowest.append(((sure_B + np.maximum(free_B - negative_B, 0)) / k)[used])
         highest.append(((sure_B + np.minimum(free_B, positive_B)) / k)[used])
-    return _mean(lowest), _mean(highest)
+    return _mean(np.concatenate(lowest)), _mean(np.concatenate(highest))
 
 
 def _area(scores: Array, labels: Array, *, drop_zeros: bool) -> float:
@@ -142,6 +159,7 @@ def _lower_entries(scores_BC: Array, counted_BC: Array) -> Array:
     return np.take_along_axis(before_BC, first_of_ties_BC, axis=1)
 
 
-def _mean(parts: list[Array]) -> float:
-    values = np.concatenate(parts)
+def _mean(values_N: Array) -> float:
+    """Mean over the images whose value is not NaN."""
+    values = values_N[~np.isnan(values_N)]
     return float(values.mean()) if values.size else math.nan

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from bench.base.protocol import Evaluation
-from bench.scoring import bootstrap
+from bench.scoring import bootstrap, bootstrap_further, further
 from bench.scoring.bootstrap import draw_weights, interval, resample, with_progress
 from bench.scoring.metrics import COLUMNS, evaluate
 from bench.scoring.profiles import PROFILES, get_profile
@@ -48,6 +48,38 @@ def test_every_replicate_is_the_score_of_the_images_repeated(profile, data):
         for column, value in values.items():
             mine = found.values[column][replicate] if column in found.values else np.nan
             assert mine == pytest.approx(value, abs=1e-9, nan_ok=True), column
+
+
+@pytest.mark.parametrize("profile", ["srn2017", "mlgcn", "q2l"])
+@given(data=st.data())
+def test_every_replicate_of_a_further_metric_is_that_of_the_images_repeated(profile, data):
+    """Ties, labels without positives or negatives, unspecified entries; what is not defined is NaN."""
+    shape = data.draw(shapes)
+    logits = data.draw(hnp.arrays(np.int8, shape, elements=st.integers(-9, 9))) / 4
+    labels = data.draw(hnp.arrays(np.int8, shape, elements=st.sampled_from([-1, 0, 1])))
+    weights = data.draw(hnp.arrays(np.uint8, (shape[0], 2), elements=st.integers(0, 4)))
+    weights[0] = np.maximum(weights[0], 1)
+    protocol = Evaluation(unspecified=data.draw(st.sampled_from([None, "negative", "excluded"])))
+    rules = get_profile(profile)
+    found = bootstrap_further.resample(logits, labels, [weights], rules=rules, protocol=protocol)
+    for replicate, weight in enumerate(weights.T):
+        repeated = [np.repeat(matrix, weight, axis=0) for matrix in (logits, labels)]
+        expected = further.general(*repeated, protocol) | further.of_decisions(*repeated, rules, protocol)
+        mine = {name: values[replicate] for (_, name), values in found.items()}
+        assert {name for name, value in mine.items() if not np.isnan(value)} == expected.keys()
+        assert {name: mine[name] for name in expected} == pytest.approx(expected, abs=1e-9)
+
+
+def test_the_replicates_of_a_further_metric_do_not_depend_on_how_many_are_computed_together(monkeypatch):
+    logits, labels = sample(30, 4)
+    choices = {"rules": get_profile("srn2017"), "protocol": Evaluation()}
+    whole = bootstrap_further.resample(logits, labels, draw_weights(30, 20), **choices)
+    monkeypatch.setattr(bootstrap_further, "ENTRIES", 1)
+    one_by_one = bootstrap_further.resample(logits, labels, draw_weights(30, 20), **choices)
+    assert set(whole) == {("further", name) for name in (*further.GENERAL, *further.DECISIONS)} - {
+        ("further", "P@5")
+    }
+    assert all((whole[column] == one_by_one[column]).all() for column in whole)
 
 
 def test_a_replicate_draws_as_many_images_as_there_are():
