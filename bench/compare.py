@@ -24,7 +24,7 @@ from bench.base.csv_cells import safe_cell
 from bench.base.errors import InputError
 from bench.base.protocol import Evaluation, column_name
 from bench.results import ground_truth, resampling, same_data
-from bench.scoring import alignment, bootstrap, doubts, predictions, profiles
+from bench.scoring import alignment, bootstrap, doubts, further, predictions, profiles
 from bench.scoring.alignment import AlignedPredictions
 from bench.scoring.bootstrap import LEVEL
 from bench.scoring.matrices import Array
@@ -98,19 +98,23 @@ def compare(
         f"B: {b.path}",
         size,
         f"{legend}; *: the interval does not contain 0.",
-        *_notes(a, b, rules, evaluation),
+        *_notes(a, b, rules, evaluation, all_metrics=all_metrics),
     )
     return Comparison(about, metrics, sorted(labels, key=lambda line: -line.difference))
 
 
-def _notes(a: AlignedPredictions, b: AlignedPredictions, rules: Profile, evaluation: Evaluation) -> list[str]:
+def _notes(
+    a: AlignedPredictions, b: AlignedPredictions, rules: Profile, evaluation: Evaluation, *, all_metrics: bool
+) -> list[str]:
     """Remarks on the ground truth, which both share, and on each file, its numbers and its data."""
     file_notes = []
     for letter, subject in (("A", a), ("B", b)):
-        remarks = doubts.remarks(subject.logits_NC, subject.labels_NC, rules, evaluation)
+        data = subject.logits_NC, subject.labels_NC
+        remarks = [*doubts.remarks(*data, rules, evaluation)]
+        remarks += further.remarks(*data, subject.names, evaluation) if all_metrics else []
         file_notes += [f"{letter}: {note}" for note in (*subject.notes, *(f"{text}." for text in remarks))]
-    data = same_data.difference(*(_data_facts(subject.path) for subject in (a, b)))
-    return [*alignment.label_remarks(b, evaluation), *file_notes, *([f"A and B: {data}."] if data else [])]
+    apart = same_data.difference(*(_data_facts(subject.path) for subject in (a, b)))
+    return [*alignment.label_remarks(b, evaluation), *file_notes, *([f"A and B: {apart}."] if apart else [])]
 
 
 def _data_facts(path: Path) -> dict[str, Any]:
@@ -204,7 +208,8 @@ def main(argv: list[str] | None = None) -> int:
         all_metrics=args.all_metrics,
     )
     if args.format in ("csv", "json"):  # formats for programs, whose reader may look at the numbers alone
-        for warning in _notes(a, b, profiles.get_profile(profile), evaluation):
+        rules = profiles.get_profile(profile)
+        for warning in _notes(a, b, rules, evaluation, all_metrics=args.all_metrics):
             print(f"warning: {warning}", file=sys.stderr)
     deliver(FORMATS[args.format](comparison), args.output)
     return 0

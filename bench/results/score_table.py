@@ -179,7 +179,7 @@ def warnings(
         for remark in doubts.tie_remarks(subject.logits_NC, subject.labels_NC, rules, evaluation):
             yield f"{name}: {remark}."
     if more.all_metrics:
-        remarks = further.tie_remarks(subject.logits_NC, subject.labels_NC, evaluation)
+        remarks = further.remarks(subject.logits_NC, subject.labels_NC, subject.names, evaluation)
         yield from (f"{remark}." for remark in remarks)
     if more.held_out:
         yield from (f"{more.held_out.path.name}: {note}" for note in more.held_out.notes)

@@ -1,7 +1,7 @@
 """Bootstrap replicates of the further metrics (`bench.scoring.further`), from the same weights of the images.
 
 As in `bench.scoring.bootstrap`, a replicate's metrics equal those of a file that holds each image as often as
-it was drawn. Legend: as there; G groups of equal logits; B bins; E entries (N, or N C for the micro AUROC).
+it was drawn. Legend: as there; B bins; E entries (N, or N C for the micro AUROC).
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,7 +19,7 @@ from bench.scoring.matrices import Array
 from bench.scoring.metrics import prediction_rule
 from bench.scoring.profiles import Profile
 
-ENTRIES = 1 << 22  # weights that are looked up together
+ENTRIES = 1 << 26  # weights that are looked up together
 
 
 def resample(
@@ -82,11 +82,17 @@ def _mean_of_defined(values_CR: Array) -> Array:
 
 @dataclass(frozen=True)
 class _Ranked:
-    """Entries by rising logit. image_E: image of each; positive_E: is it one; start_G: of each group."""
+    """Entries by rising logit, cut into G groups: equal logits with a positive, and what lies between such.
+
+    image_E: image of each entry; start_G: first entry of each group. image_P: image of each positive;
+    start_K: first positive of each group that has any; group_K: that group.
+    """
 
     image_E: Array
-    positive_E: Array
     start_G: Array
+    image_P: Array
+    start_K: Array
+    group_K: Array
 
 
 def _ranked_labels(logits_NC: Array, labels_NC: Array, *, drop_zeros: bool) -> Iterator[_Ranked]:
@@ -98,13 +104,20 @@ def _rank(logits_E: Array, labels_E: Array, per_image: int, *, drop_zeros: bool)
     used = np.flatnonzero(labels_E) if drop_zeros else np.arange(labels_E.size)
     order = used[np.argsort(logits_E[used], kind="stable")]
     ordered = logits_E[order]
-    starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1])) if ordered.size else order
-    return _Ranked(order // per_image, labels_E[order] == 1, starts)
+    ends = np.append(np.flatnonzero(ordered[1:] != ordered[:-1]) + 1, ordered.size)  # of equal logits
+    at_P = np.flatnonzero(labels_E[order] == 1)
+    end_P = ends[np.searchsorted(ends, at_P, side="right")]
+    start_P = np.append(0, ends)[np.searchsorted(ends, at_P, side="right")]
+    start_G = np.unique(np.concatenate([[0], start_P, end_P]))
+    start_G = start_G[start_G < ordered.size]
+    first_K, start_K = np.unique(start_P, return_index=True)
+    image_E = order // per_image
+    return _Ranked(image_E, start_G, image_E[at_P], start_K, np.searchsorted(start_G, first_K))
 
 
 def _auroc(ranked: _Ranked, weights_NR: Array) -> Array:
     """Area under the ROC curve in percent, shape R; NaN where no positive or no negative was drawn."""
-    if not ranked.image_E.size:
+    if not ranked.image_P.size:
         return np.full(weights_NR.shape[1], np.nan)
     step = max(1, ENTRIES // ranked.image_E.size)
     columns = (weights_NR[:, start : start + step] for start in range(0, weights_NR.shape[1], step))
@@ -112,14 +125,13 @@ def _auroc(ranked: _Ranked, weights_NR: Array) -> Array:
 
 
 def _auroc_of_columns(ranked: _Ranked, weights_NR: Array) -> Array:
-    weights_ER = weights_NR[ranked.image_E].astype(np.int64)
-    positive_GR, negative_GR = (
-        np.add.reduceat(weights_ER * mask_E[:, None], ranked.start_G, axis=0)
-        for mask_E in (ranked.positive_E, ~ranked.positive_E)
-    )
+    negative_GR = np.add.reduceat(weights_NR.take(ranked.image_E, axis=0), ranked.start_G, dtype=np.int64)
+    positive_KR = np.add.reduceat(weights_NR.take(ranked.image_P, axis=0), ranked.start_K, dtype=np.int64)
+    negative_GR[ranked.group_K] -= positive_KR
     twice_lower_GR = 2 * negative_GR.cumsum(axis=0) - negative_GR  # equal logits count half
-    pairs_R = positive_GR.sum(axis=0) * negative_GR.sum(axis=0)
-    return 100 * _ratio((positive_GR * twice_lower_GR).sum(axis=0).astype(np.float64), 2 * pairs_R)
+    pairs_R = positive_KR.sum(axis=0) * negative_GR.sum(axis=0)
+    twice_R = (positive_KR * twice_lower_GR[ranked.group_K]).sum(axis=0)
+    return 100 * _ratio(twice_R.astype(np.float64), 2 * pairs_R)
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,12 @@ Legend: N images, C labels.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.base.lists import in_line
 from bench.base.protocol import Evaluation
 from bench.scoring import calibration, decisions, ranking
 from bench.scoring.matrices import Array
@@ -37,6 +38,11 @@ DECISIONS = {
         for beta in BETAS
         for group, kind in (("C", "macro"), ("O", "micro"))
     },
+}
+
+UNDEFINED = {  # metric of a label -> its mean, and which labels have none
+    "AUROC": ("AUROC-C", "have no positive or no negative"),
+    "ECE": ("ECE", "have no specified entry"),
 }
 
 
@@ -105,6 +111,26 @@ def tie_remarks(logits_NC: Array, labels_NC: Array, evaluation: Evaluation) -> I
                     f"{names}: of equal logits the label that comes first counts as higher; P@{k} is "
                     f"{low:.2f} with the positives among them last, {high:.2f} with them first"
                 )
+
+
+def undefined_remarks(
+    logits_NC: Array, labels_NC: Array, names: Sequence[str], evaluation: Evaluation
+) -> Iterator[str]:
+    """For each mean over the labels that leaves some of them out: how many, and which."""
+    for metric, values_C in by_label(logits_NC, labels_NC, evaluation).items():
+        left_out = [name for name, value in zip(names, values_C.tolist(), strict=True) if math.isnan(value)]
+        if left_out:
+            name, why = UNDEFINED[metric]
+            count = f"{len(left_out)} of {len(names)} labels"
+            yield f"{name} leaves out {count}, which {why}: {in_line(left_out)}"
+
+
+def remarks(
+    logits_NC: Array, labels_NC: Array, names: Sequence[str], evaluation: Evaluation
+) -> Iterator[str]:
+    """What a reader of the numbers must know of ties and of labels that are left out."""
+    yield from tie_remarks(logits_NC, labels_NC, evaluation)
+    yield from undefined_remarks(logits_NC, labels_NC, names, evaluation)
 
 
 def mean_of_defined(values_C: Array) -> float:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from bench import compare
-from bench.base.protocol import ALL, TOP3
+from bench.base.protocol import ALL, TOP3, Evaluation
+from bench.scoring import further
 from bench.scoring.bootstrap import draw_weights, interval
 from bench.scoring.metrics import evaluate
 from bench.scoring.predictions import Predictions, write_predictions
@@ -79,6 +80,29 @@ def test_the_interval_is_of_the_paired_difference(files, capsys):
     lines = [result["metrics"][0], next(line for line in result["labels"] if line["name"] == "plain")]
     mine = np.array([[line[end] for line in lines] for end in ("low", "high")])
     assert mine == pytest.approx(ends)
+
+
+def test_all_metrics_adds_the_further_ones_with_paired_intervals(files, capsys):
+    """By hand for one-error and the mean AUROC, whose replicates are those of the images repeated."""
+    lines = {line["name"]: line for line in found(capsys, *files, "--all-metrics")["metrics"]}
+    names = [name for name in (*further.GENERAL, *further.DECISIONS) if name != "P@5"]
+    assert list(lines) == [*ALL, *names]
+    logits = [np.load(file)["logits"] for file in files]
+    values = [further.general(matrix, truth(), Evaluation()) for matrix in logits]
+    (weights,) = [np.concatenate(list(draw_weights(400, 100)), axis=1)]
+    for name in ("one-error", "AUROC-C"):
+        assert (lines[name]["a"], lines[name]["b"]) == (values[0][name], values[1][name])
+        drawn = [
+            [
+                further.general(*(np.repeat(x, weight, axis=0) for x in (m, truth())), Evaluation())[name]
+                for m in logits
+            ]
+            for weight in weights.T
+        ]
+        ends = interval(np.diff(drawn, axis=1)[:, 0])
+        assert (lines[name]["low"], lines[name]["high"]) == pytest.approx(ends, abs=1e-9)
+    text = " ".join(shown(capsys, *files, "--all-metrics", "--bootstrap", "40").split())
+    assert "A: AUROC-C leaves out 1 of 4 labels, which have no positive or no negative: empty." in text
 
 
 def test_pairing_makes_the_interval_narrow(files, capsys):

@@ -283,6 +283,32 @@ class TestFurtherMetrics:
             assert all(f"{name}: {value:.2f}" in text for name, value in (values | decided).items()), form
             assert "AUROC" not in shown(capsys, *words, "--format", form)
 
+    def test_with_a_bootstrap_each_has_an_interval_in_every_form(self, scored, capsys):
+        words = ["--predictions", str(scored / "test.npz"), "--profile", "sklearn", "--all-metrics"]
+        words += ["--bootstrap", "50"]
+        (row,) = rows(capsys, *words).values()
+        names = set(row["further"])
+        assert names <= set(row["low"]["further"])
+        assert all(row["low"]["further"][name] <= row["high"]["further"][name] for name in names)
+        assert (
+            row["low"]["further"]["AUROC-C"] < row["further"]["AUROC-C"] < row["high"]["further"]["AUROC-C"]
+        )
+        first = next(csv.DictReader(io.StringIO(shown(capsys, *words, "--format", "csv"))))
+        assert float(first["low ECE"]) == row["low"]["further"]["ECE"]
+        text = " ".join(shown(capsys, *words).split())
+        low, high = (row[end]["further"]["one-error"] for end in ("low", "high"))
+        assert f"one-error: {row['further']['one-error']:.2f} [{low:.2f}, {high:.2f}]; share" in text
+        assert "an image drawn twice counts twice in its bin" in text
+        assert "from 50 bootstrap replicates, as are the brackets." in text
+
+    def test_labels_that_a_mean_leaves_out_are_said(self, scored, capsys):
+        labels = np.load(scored / "test.npz")["labels"]
+        labels[:, 3] = 0
+        np.savez(scored / "none.npz", logits=np.load(scored / "test.npz")["logits"], labels=labels)
+        words = ["--predictions", str(scored / "none.npz"), "--all-metrics"]
+        text = " ".join(shown(capsys, *words).split())
+        assert "AUROC-C leaves out 1 of 4 labels, which have no positive or no negative: column 3." in text
+
     def test_without_the_option_json_and_csv_are_as_before(self, scored, capsys):
         words = ["--predictions", str(scored / "test.npz")]
         (row,) = rows(capsys, *words).values()
