@@ -128,12 +128,20 @@ NEEDED: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 
 
+# What the SRN paper does: fields that a method's own defaults change have these values on equal terms.
+USUAL = {
+    field.name: field.default
+    for part in (LossFields, OptimizerFields, AugmentationFields)
+    for field in fields(part)
+}
+
+
 def check_needed(recipe: Any) -> None:
     """Raise InputError for a changed field that counts only with another value of another field."""
     for field in fields(recipe):
         needed, values = NEEDED.get(field.name, ("", ()))
         value = getattr(recipe, field.name)
-        if not needed or value == field.default:
+        if not needed or value in (field.default, USUAL[field.name]):
             continue
         other = getattr(recipe, needed)
         if not other or (values and other not in values):
