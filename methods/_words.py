@@ -27,15 +27,26 @@ class FixedVectors(nn.Module):
         self.register_buffer("weight", weight_CW)
 
 
+class LearnedVectors(nn.Embedding):
+    """Vectors that are trained; they start normal, with this standard deviation."""
+
+    def __init__(self, labels: int, size: int, spread: float) -> None:
+        self.spread = spread
+        super().__init__(labels, size)
+
+    def reset_parameters(self) -> None:
+        nn.init.normal_(self.weight, std=self.spread)
+
+
 def embedding(
-    labels: Sequence[str], file: File, *, size: int, spelled: Iterable[str] = ()
-) -> nn.Embedding | FixedVectors:
+    labels: Sequence[str], file: File, *, size: int, spelled: Iterable[str] = (), spread: float = 1.0
+) -> LearnedVectors | FixedVectors:
     """A module whose `weight` (C, W) are the labels' vectors: those of the file, or without one learned.
 
-    See `vectors` for the other arguments and errors.
+    spread: see `LearnedVectors`; for the other arguments and errors see `vectors`.
     """
     if not file:
-        return nn.Embedding(len(labels), size)
+        return LearnedVectors(len(labels), size, spread)
     return FixedVectors(vectors(Path(file.path), labels, size=size, spelled=spelled))
 
 

@@ -123,9 +123,10 @@ class TestClassifiers:
         of_classifier = {"correlation_CC", "words.weight", "first.weight", "weight"}
         assert held == {f"classifier.{name}" for name in of_classifier}
 
-    def test_they_have_the_papers_widths(self):
+    def test_they_have_the_papers_widths_and_learned_vectors_gloves_spread(self):
         config = method.recipe(method.load_method("ml_gcn"), "coco")
         layer = ml_gcn.GraphClassifier(config, Labels(NAMES, COUNTS), 2048)
+        assert layer.words.weight.std().item() == pytest.approx(0.38, rel=0.05)
         assert layer.words.weight.shape == (5, 300)
         assert (layer.first.weight.shape, layer.weight.shape) == ((300, 1024), (1024, 2048))
 
