@@ -20,7 +20,7 @@ a step after 30, so that its rate never falls: `--epochs 20 --set milestones=`. 
 and 0.01 for the trunk, clips gradients at a norm of 10, and keeps the epoch that is best on the test set;
 here it is the last one. Its crops are cut from the photograph as it is, ours from the square that the store
 has. Without `word_vectors` the labels' vectors are learned, and start as spread as the paper's, which are
-GloVe's: with a deviation of 1 the first logits are three times as large, and the demo is learned later.
+GloVe's: with a deviation of 1 the first logits are 2.6 times as large, and the demo is learned later.
 The graph needs a lower rate than a linear layer where the trunk starts from scratch. On equal terms on the
 demo it has SRN's rate, unclipped: all features became 0 and the logits constant (tried on 1440 images).
 
