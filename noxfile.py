@@ -164,7 +164,8 @@ def reproduce(card: str) -> Callable[[nox.Session], None]:
 
     session_of_card.__doc__ = (
         f"{card}: prepare the data, train the paper's five methods (`-- --method all`: its neighbours too), "
-        "print the table after each, check the results; options after `--` go to bench.run."
+        "print the table after each, check the results; options after `--` go to bench.run, also `--terms "
+        "equal --budget equal --trunk NAME --input-size N`, which gives all methods the same."
     )
     return session_of_card
 

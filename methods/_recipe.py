@@ -5,7 +5,7 @@ Where the paper gives no value (epochs, initialisation, factors on the learning 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from bench.training import (
     NO_FILE,
@@ -44,8 +44,12 @@ class Recipe(LossFields, OptimizerFields, AugmentationFields):
     as under equal terms.
     terms: "equal" gives all these fields the values that SRN has on the card, "paper" those of the method's
     own paper.
+
+    OWN: names of shared fields that a method is about, as `loss` for one that is a loss: equal terms leave
+    them as they are.
     """
 
+    OWN: ClassVar[tuple[str, ...]] = ()
     trunk: str = "resnet101.tv_in1k"
     trunk_weights: File = NO_FILE
     from_scratch: bool = False
@@ -88,8 +92,9 @@ class Recipe(LossFields, OptimizerFields, AugmentationFields):
         return {card: cls(**{**RECIPES.get(card, {}), **own.get(card, {})}) for card in {**RECIPES, **own}}
 
     def on_equal_terms(self, card: str) -> Self:
-        """The recipe with the shared settings that SRN has on a card; the method's own fields stay."""
-        return replace(self, **vars(Recipe(**{**RECIPES.get(card, {}), "terms": "equal"})))
+        """The recipe with the shared settings that SRN has on a card; OWN and own fields stay."""
+        shared = vars(Recipe(**{**RECIPES.get(card, {}), "terms": "equal"}))
+        return replace(self, **{name: value for name, value in shared.items() if name not in self.OWN})
 
     def stage_lr(self, name: str) -> float:
         """The learning rate at which the stage of this name starts."""

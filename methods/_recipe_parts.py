@@ -126,14 +126,19 @@ NEEDED: dict[str, tuple[str, tuple[str, ...]]] = {
     "cycle_momentum": ("sched", ("onecycle",)),
     "warmup_epochs": ("sched", ("plateau", "step", "cosine")),
 }
+PARTS = (LossFields, OptimizerFields, AugmentationFields)
+USUAL = {field.name: field.default for part in PARTS for field in fields(part)}
 
 
 def check_needed(recipe: Any) -> None:
-    """Raise InputError for a changed field that counts only with another value of another field."""
+    """Raise InputError for a changed field that counts only with another value of another field.
+
+    Changed is what is neither the method's default nor that of all methods, which `--terms equal` gives.
+    """
     for field in fields(recipe):
         needed, values = NEEDED.get(field.name, ("", ()))
         value = getattr(recipe, field.name)
-        if not needed or value == field.default:
+        if not needed or value in (field.default, USUAL[field.name]):
             continue
         other = getattr(recipe, needed)
         if not other or (values and other not in values):

@@ -1,4 +1,4 @@
-"""Reads word vectors for labels from a text file like GloVe's: a word and its numbers on each line.
+"""Word vectors of labels: from a text file like GloVe's, a word and its numbers on each line, or learned.
 
 Legend: C labels, W numbers of a word vector.
 """
@@ -9,9 +9,45 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from bench.training import InputError, unknown
+from bench.training import File, InputError, unknown
+
+# VOC's labels that are two words in one.
+VOC_WORDS = ("diningtable=dining table", "pottedplant=potted plant", "tvmonitor=tv monitor")
+
+
+class FixedVectors(nn.Module):
+    """Word vectors (C, W) that are not trained, under the name `weight` that learned ones have too."""
+
+    weight: Tensor
+
+    def __init__(self, weight_CW: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("weight", weight_CW)
+
+
+class LearnedVectors(nn.Embedding):
+    """Vectors that are trained; they start normal, with this standard deviation."""
+
+    def __init__(self, labels: int, size: int, spread: float) -> None:
+        self.spread = spread
+        super().__init__(labels, size)
+
+    def reset_parameters(self) -> None:
+        nn.init.normal_(self.weight, std=self.spread)
+
+
+def embedding(
+    labels: Sequence[str], file: File, *, size: int, spelled: Iterable[str] = (), spread: float = 1.0
+) -> LearnedVectors | FixedVectors:
+    """A module whose `weight` (C, W) are the labels' vectors: those of the file, or without one learned.
+
+    spread: see `LearnedVectors`; for the other arguments and errors see `vectors`.
+    """
+    if not file:
+        return LearnedVectors(len(labels), size, spread)
+    return FixedVectors(vectors(Path(file.path), labels, size=size, spelled=spelled))
 
 
 def vectors(path: Path, labels: Sequence[str], *, size: int, spelled: Iterable[str] = ()) -> Tensor:

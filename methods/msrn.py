@@ -23,7 +23,6 @@ Legend: B images, C labels, G groups, E = C + G embeddings, D channels, H and W 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import torch
@@ -116,16 +115,6 @@ class Model(nn.Module):
         return self.logits(images_BCHW)
 
 
-class FixedVectors(nn.Module):
-    """Word vectors (C, W) that are not trained, under the name `weight` that learned ones have too."""
-
-    weight: Tensor
-
-    def __init__(self, weight_CW: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("weight", weight_CW)
-
-
 class LabelGraph(nn.Module):
     """The label embeddings (C, D): word vectors, a linear layer, and two layers of graph attention."""
 
@@ -134,11 +123,9 @@ class LabelGraph(nn.Module):
     def __init__(self, config: Config, labels: Labels) -> None:
         super().__init__()
         self.register_buffer("edges_CC", torch.from_numpy(edges(labels.cooccurrence_CC)))
-        self.words: nn.Embedding | FixedVectors = nn.Embedding(labels.number, config.word_size)
-        if config.word_vectors:
-            file = Path(config.word_vectors.path)
-            vectors_CW = _words.vectors(file, labels.names, size=config.word_size, spelled=config.words)
-            self.words = FixedVectors(vectors_CW)
+        self.words = _words.embedding(
+            labels.names, config.word_vectors, size=config.word_size, spelled=config.words
+        )
         self.linear = nn.Linear(config.word_size, config.linear_width)
         self.attention1 = GraphAttention(config.linear_width, config.graph_width)
         self.attention2 = GraphAttention(config.graph_width, config.width)
@@ -194,10 +181,7 @@ def stages(config: Config) -> tuple[Stage, ...]:
     return config.with_budget(main)
 
 
-VOC: Mapping[str, Any] = {
-    "group_ratio": 0.2,
-    "words": ("diningtable=dining table", "pottedplant=potted plant", "tvmonitor=tv monitor"),
-}
+VOC: Mapping[str, Any] = {"group_ratio": 0.2, "words": _words.VOC_WORDS}
 
 # `python -m bench.run --dataset coco --method msrn --word-vectors FILE`; the mAP is the paper's, the hours
 # are estimates for one H200 and not measured. `--terms equal` trains with SRN's input size, crops, optimizer.

@@ -7,7 +7,7 @@ before comparing its results with published ones.
 """
 
 import ast
-from typing import Any
+from typing import Any, TypeGuard
 
 from bench.base.code_digest import parse
 from bench.base.errors import InputError, unknown
@@ -64,7 +64,7 @@ def field_groups() -> dict[str, set[str]]:
     for name in ("_recipe", "_recipe_parts"):
         for node in parse(METHODS / f"{name}.py").body:
             if isinstance(node, ast.ClassDef):
-                lines = [line for line in node.body if isinstance(line, ast.AnnAssign)]
+                lines = [line for line in node.body if _is_field(line)]
                 title = (ast.get_docstring(node) or node.name).partition(":")[0]
                 groups[title] = {ast.unparse(line.target) for line in lines}
     return groups
@@ -78,9 +78,14 @@ def _fields(tree: ast.Module, name: str) -> dict[str, str]:
             for base in reversed(node.bases):  # as dataclasses collect them
                 fields |= _base_fields(tree, base)
             for line in node.body:
-                if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name):
-                    fields[line.target.id] = ast.unparse(line.annotation)
+                if _is_field(line):
+                    fields[ast.unparse(line.target)] = ast.unparse(line.annotation)
     return fields
+
+
+def _is_field(line: ast.stmt) -> TypeGuard[ast.AnnAssign]:
+    """Whether a line in a dataclass's body is a field."""
+    return isinstance(line, ast.AnnAssign) and not ast.unparse(line.annotation).startswith("ClassVar")
 
 
 def _base_fields(tree: ast.Module, base: ast.expr) -> dict[str, str]:

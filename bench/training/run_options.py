@@ -19,7 +19,7 @@ FIELD_HELP = {
         "paper|equal",
         "equal: methods with one stage also train for the epochs of SRN's further stages",
     ),
-    "terms": ("paper|equal", "equal: every method has SRN's input size, crops, optimizer and epochs"),
+    "terms": ("paper|equal", "equal: every method has SRN's input size, crops, loss, optimizer and epochs"),
     "trunk": ("NAME.TAG", "timm's name and tag (default: resnet101.tv_in1k)"),
     "trunk_weights": ("FILE", "weights of the trunk, instead of timm's"),
     "from_scratch": ("true|false", "train the trunk without pretrained weights"),

@@ -56,6 +56,11 @@ class TestReadingAFile:
     def test_the_display_name_is_the_one_in_the_docstring(self):
         assert method_names.display_name("first") == "First"
 
+    def test_an_attribute_of_the_class_is_no_field_of_its_recipe(self, tmp_path: Path):
+        text = 'class Config:\n    OWN: ClassVar[tuple[str, ...]] = ("lr",)\n    lr: float = 0.1\n'
+        (tmp_path / "mine.py").write_text(text, encoding="utf-8")
+        assert method_names.recipe_fields("mine") == {"lr": "float"}
+
 
 @pytest.mark.parametrize(
     ("text", "message"),

@@ -149,10 +149,19 @@ class TestEveryMethod:
 
     @pytest.mark.parametrize("card", ["coco", "demo", "of one's own"])
     def test_on_equal_terms_its_settings_are_those_of_resnet101(self, name: str, card: str):
-        """Input, crops, optimizer, schedule and epochs; a field that is set beside still counts."""
-        shared = method.recipe(method.load_method("resnet101"), card)
-        terms = [field.name for field in fields(shared) if field.name != "terms"]
-        equal = method.recipe(method.load_method(name), card, {"terms": "equal"})
+        """Input, crops, loss, optimizer, schedule and epochs, but for those that the method is about; a field
+        that is set beside still counts.
+        """
+        shared, own = (
+            method.recipe(method.load_method("resnet101"), card),
+            method.load_method(name).Config.OWN,
+        )
+        terms = [field.name for field in fields(shared) if field.name not in ("terms", *own)]
+        equal, papers = (
+            method.recipe(method.load_method(name), card, {"terms": terms}) for terms in ("equal", "paper")
+        )
+        assert [getattr(equal, field) for field in own] == [getattr(papers, field) for field in own]
+        assert set(own) <= set(vars(shared))
         assert [getattr(equal, field) for field in terms] == [getattr(shared, field) for field in terms]
         assert equal.terms == "equal"
         changed = method.recipe(method.load_method(name), card, {"lr": "0.5", "terms": "equal"})

@@ -107,6 +107,17 @@ def test_a_models_word_vectors_are_the_files_and_stay_as_they_are(file: Path):
     assert learned.get_parameter("labels.words.weight").shape == expected.shape
 
 
+def test_learned_vectors_start_as_spread_as_asked_for_else_as_torchs():
+    drawn = []
+    for layer in (_words.LearnedVectors(40, 300, 0.38), _words.embedding(["cat"] * 40, File(), size=300)):
+        torch.manual_seed(0)
+        layer.reset_parameters()  # type: ignore[operator]
+        drawn.append(layer.weight.detach())
+    torch.manual_seed(0)
+    assert torch.equal(drawn[1], torch.nn.Embedding(40, 300).weight)
+    torch.testing.assert_close(drawn[0], 0.38 * drawn[1])
+
+
 def test_other_vectors_are_another_stage(file: Path, context: StageContext):
     def keys() -> list[str]:
         recipe = small_recipe("msrn", word_vectors=File(str(file)))

@@ -162,6 +162,24 @@ class TestMethods:
         assert asked.calls == []
 
 
+def test_one_command_trains_all_methods_on_one_trunk_size_and_budget(noxfile: Any, tmp_path: Path):
+    """The line of docs/methods.md; of an option given twice the last counts."""
+    text = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
+    (line,) = re.findall(r"`nox -s reproduce-coco -- (--method all [^`]+)`", text)
+    (tmp_path / "coco").mkdir()
+    (tmp_path / "coco" / "manifest.json").touch()
+    asked = session(*line.split(), "--data", str(tmp_path))
+    noxfile.reproduce("coco")(asked)
+    (command,) = [call[3:] for call in asked.calls if call[1:3] == ("-m", "bench.run")]
+    args = run_options.parse(command, description="")
+    assert [name for name, _ in run_options.methods(args.method)] == method_names.methods_in_order()
+    changed = run_options.changes(args)
+    assert (changed["terms"], changed["budget"]) == ("equal", "equal")
+    assert {"trunk", "input_size"} <= changed.keys()
+    on_demo = session("--method", "all", "--terms", "equal")
+    assert noxfile.method_list(on_demo, "demo") == "all"
+
+
 def test_reproducing_says_first_what_it_takes_and_has_the_table_printed_after_each_run(noxfile: Any):
     asked = session("--method", "srn,knn", "--seeds", "1", "--runs", "here")
     noxfile.reproduce("demo")(asked)
