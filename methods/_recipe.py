@@ -151,7 +151,7 @@ class Recipe(LossFields, OptimizerFields, AugmentationFields):
             decay_epochs=self.decay_epochs,
             sched_epochs=epochs * (self.sched_epochs or self.epochs) / self.epochs,
             rise=self.rise,
-            cycle_momentum=self.cycle_momentum,
+            cycle_momentum=self.cycle_momentum and self.sched == "onecycle",
             warmup_epochs=self.warmup_epochs,
         )
 

@@ -1,7 +1,7 @@
 """The parts of a recipe that later papers vary: labels and loss, optimizer and schedule, augmentation.
 
 The defaults are what the SRN paper does. A field that another field's value makes useless is refused
-unless it is left as it is (`check_needed`).
+unless it is left as it is, in the method's recipe or in this one (`check_needed`).
 """
 
 from dataclasses import dataclass, fields
@@ -79,6 +79,8 @@ class OptimizerFields:
 
     def check_optimizer(self, epochs: int) -> None:
         """Raise InputError for fields of the optimizer that exclude each other."""
+        if self.weights == "averaged" and not self.ema:
+            raise InputError("weights=averaged: without ema there is no average; add --weights raw")
         if len(self.betas) != 2:
             raise InputError(
                 f"betas={','.join(map(str, self.betas))}: give two numbers, as in betas=0.9,0.999"
