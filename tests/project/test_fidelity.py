@@ -28,7 +28,7 @@ from methods import _graph
 PAGE = ROOT / "docs" / "fidelity.md"
 TEXT = PAGE.read_text(encoding="utf-8")
 VERDICTS = {"faithful", "chosen", "unknown"}
-OF_OTHER_METHODS = ("MCAR", "MSRN", "ML-GCN", "WARP", "KNN")
+OF_OTHER_METHODS = ("MCAR", "MSRN", "ML-GCN", "ASL", "CSRA", "WARP", "KNN")
 FIELD = re.compile(r"([a-z_]+) = (\S+)")
 CONSTANT = re.compile(r"([A-Z_]+) = (\S+)")
 CARD_OPTION = re.compile(r"[a-z0-9]+@\S+")
