@@ -25,9 +25,9 @@ it says, or is not followed:
 - It trains on images that have a label: `coco@unlabelled=dropped`.
 
 A user of the release got 82.5 with ResNet-101 (issue 90). The loss raises probabilities, and the release
-predicts from 0.8 on instead of 0.5. Under equal terms the loss stays, with all else as ResNet-101 has it: what
-it changes alone. Cost: 53.8 M parameters with C = 80, 43.5 GMAC for each image at 448 (with ResNet-101 as
-trunk 42.7 M and 31.2).
+predicts from 0.8 on instead of 0.5. Under equal terms the loss stays, with all else as ResNet-101 has it.
+Cost: 53.8 M parameters with C = 80, 43.5 GMAC for each image at 448 (with ResNet-101 as trunk 42.7 M and
+31.2).
 """
 
 from dataclasses import dataclass, replace
