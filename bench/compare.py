@@ -71,36 +71,34 @@ def compare(
         resampling.score(subject, rules, evaluation, all_metrics=all_metrics) for subject in (a, b)
     )
     replicates_a, replicates_b = (
-        resampling.replicate(
-            subject, rules, evaluation, replicates, title=subject.path.name, all_metrics=all_metrics
-        )
-        for subject in (a, b)
+        resampling.replicate(x, rules, evaluation, replicates, title=x.path.name, all_metrics=all_metrics)
+        for x in (a, b)
     )
-    metrics = [
-        _line(
-            column_name(column),
-            values_a[column],
-            values_b[column],
-            replicates_b.values[column] - replicates_a.values[column],
-        )
+    differences = {
+        column: replicates_b.values[column] - replicates_a.values[column]
         for column in values_a
         if column in values_b
+    }
+    metrics = [
+        _line(column_name(column), values_a[column], values_b[column], differences_L)
+        for column, differences_L in differences.items()
     ]
+    AP_LC = replicates_b.AP_LC - replicates_a.AP_LC
     labels = [
-        _line(name, float(AP_a[c]), float(AP_b[c]), replicates_b.AP_LC[:, c] - replicates_a.AP_LC[:, c])
+        _line(name, float(AP_a[c]), float(AP_b[c]), AP_LC[:, c])
         for c, name in enumerate(b.names)
         if not math.isnan(AP_a[c])
     ]
+    notes = _notes(a, b, rules, evaluation, all_metrics=all_metrics)
+    about = (*_about(a, b, profile, replicates), *notes)
+    return Comparison(about, metrics, sorted(labels, key=lambda line: -line.difference))
+
+
+def _about(a: AlignedPredictions, b: AlignedPredictions, profile: str, replicates: int) -> list[str]:
+    """What is compared, and by what."""
     size = f"{len(a.logits_NC):,} images, {len(a.names)} labels; in percent, profile {profile}."
     legend = f"2.5 %, 97.5 %: {LEVEL} % interval of B - A from {replicates:,} paired bootstrap replicates"
-    about = (
-        f"A: {a.path}",
-        f"B: {b.path}",
-        size,
-        f"{legend}; *: the interval does not contain 0.",
-        *_notes(a, b, rules, evaluation, all_metrics=all_metrics),
-    )
-    return Comparison(about, metrics, sorted(labels, key=lambda line: -line.difference))
+    return [f"A: {a.path}", f"B: {b.path}", size, f"{legend}; *: the interval does not contain 0."]
 
 
 def _notes(
