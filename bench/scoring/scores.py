@@ -38,10 +38,9 @@ class Rules(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Scores(Mapping[str, float]):
-    """The columns of a table for one set of predictions: name -> value, in percent (coverage: in labels). `print` shows
-    them.
+    """The columns of a table for one set of predictions: name -> value.
 
-    A column that the profile or the data do not define is not there. AP: of each label, NaN without
+    In percent, but coverage in labels; `print` shows them. A column that the profile or the data do not define is not there. AP: of each label, NaN without
     positives. remarks: what a reader of the numbers must know about the data.
     """
 
@@ -108,7 +107,7 @@ def evaluate(
     if further:
         columns |= _further_columns(subject, chosen, evaluation)
     AP = dict(zip(subject.names, AP_C.tolist(), strict=True))
-    remarks = tuple(map(_in_python, _remarks(subject, chosen, evaluation)))
+    remarks = tuple(map(_in_python, _remarks(subject, chosen, evaluation, all_metrics=further)))
     return Scores(title, len(subject.labels_NC), columns, AP, remarks)
 
 
@@ -155,11 +154,16 @@ def _further_columns(subject: AlignedPredictions, rules: Profile, evaluation: Ev
     return {name: value for name, value in values.items() if not math.isnan(value)}
 
 
-def _remarks(subject: AlignedPredictions, rules: Profile, evaluation: Evaluation) -> Iterator[str]:
+def _remarks(
+    subject: AlignedPredictions, rules: Profile, evaluation: Evaluation, *, all_metrics: bool
+) -> Iterator[str]:
     yield from alignment.label_remarks(subject, evaluation)
     yield from subject.notes
     for remark in doubts.tie_remarks(subject.logits_NC, subject.labels_NC, rules, evaluation):
         yield f"{remark}."
+    if all_metrics:
+        remarks = further.tie_remarks(subject.logits_NC, subject.labels_NC, evaluation)
+        yield from (f"{remark}." for remark in remarks)
 
 
 def _in_python(text: str) -> str:
