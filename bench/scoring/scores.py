@@ -40,8 +40,9 @@ class Rules(TypedDict, total=False):
 class Scores(Mapping[str, float]):
     """The columns of a table for one set of predictions: name -> value.
 
-    In percent, but coverage in labels; `print` shows them. A column that the profile or the data do not define is not there. AP: of each label, NaN without
-    positives. remarks: what a reader of the numbers must know about the data.
+    In percent, but coverage in labels; `print` shows them. A column that the profile or the data do not
+    define is not there. AP: of each label, NaN without positives. remarks: what a reader of the numbers must
+    know about the data.
     """
 
     profile: str
