@@ -1,6 +1,7 @@
 """The user's cards and methods count like the suite's; no name and no package is shadowed in silence."""
 
 import argparse
+import importlib
 import os
 import subprocess
 import sys
@@ -242,3 +243,14 @@ class TestShortScript:
         printed = self.start(*words)
         assert printed.returncode == 2
         assert printed.stderr.startswith(message)
+
+
+@pytest.mark.parametrize("command", ["data", "export", "predict", "report", "run", "score", "table"])
+def test_every_command_that_reads_cards_or_methods_has_the_option(
+    command: str, capsys: pytest.CaptureFixture[str]
+):
+    package = (paths.ROOT / "bench" / command).is_dir()
+    module = importlib.import_module(f"bench.{command}.__main__" if package else f"bench.{command}")
+    with pytest.raises(SystemExit):
+        module.main(["--help"])
+    assert "--include DIR" in capsys.readouterr().out
