@@ -140,7 +140,11 @@ def _trees() -> dict[str, ast.Module]:
 
 def _files() -> dict[str, Path]:
     """Name -> file of all methods and of what they share."""
-    return search_path.files("methods", METHODS, compared=normalised)
+
+    def compared(name: str) -> str:
+        return ("_" if name.startswith("_") else "") + normalised(name)
+
+    return search_path.files("methods", METHODS, compared=compared)
 
 
 def _constant(tree: ast.Module, name: str, default: Any) -> Any:

@@ -98,6 +98,11 @@ def test_a_method_of_a_name_of_ours_in_any_spelling_is_refused_with_both_files(o
         method_names.find_method("knn")
 
 
+def test_a_method_and_a_file_of_shared_code_have_different_names(own: Path):
+    write(own, methods__recipe_py=METHOD, methods___mine_py="")
+    assert method_names.find_method("recipe") == "recipe"
+
+
 @pytest.mark.parametrize("name", ["datasets/__init__.py", "datasets.py", "methods/__init__.py", "methods.py"])
 def test_a_file_that_hides_a_package_is_refused_only_where_python_would_import_it(
     own: Path, name: str, monkeypatch: pytest.MonkeyPatch
