@@ -88,6 +88,6 @@ def _check_hides_nothing(folder: Path) -> None:
     for path in (folder / "__init__.py", parent / f"{folder.name}.py"):
         if path.exists():
             raise InputError(
-                f"{path}: hides the package {folder.name} that the suite needs; remove it, or start the command "
-                "by multilabel-bench"
+                f"{path}: hides the package {folder.name} that the suite needs; remove it, or start the "
+                "command by multilabel-bench"
             )
