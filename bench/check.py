@@ -202,7 +202,7 @@ def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     dataset = published.full_dataset_name(args.dataset)
     source = args.records or RunFolder.of(dataset, args.runs).path
-    folder = paths.REPRODUCED / dataset
+    folder = paths.accepted(dataset, to_write=args.accept)
     fresh, accepted = (read_folder(path, dataset=dataset) for path in (source, folder))
     if not fresh and (accepted or args.accept or args.records):
         command = f"python -m bench.run --dataset {dataset} --method all"

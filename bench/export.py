@@ -9,7 +9,7 @@ after a check that onnxruntime gives the same logits.
 import argparse
 from pathlib import Path
 
-from bench.base.cli import Parser, add_runs, run_command, written
+from bench.base.cli import Parser, add_include, add_runs, run_command, written
 from bench.deploy.find_run import find_run
 
 
@@ -33,6 +33,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--output", type=Path, required=True, metavar="DIR", help="a new or empty folder")
     add("--onnx", action="store_true", help="add the model in ONNX (not possible for MCAR)")
     add_runs(parser)
+    add_include(parser)
     return parser
 
 

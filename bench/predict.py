@@ -17,7 +17,7 @@ from typing import Any, Literal
 from tqdm import tqdm
 
 from bench.base import lists, progress
-from bench.base.cli import Parser, add_device, add_output, add_runs, deliver, run_command
+from bench.base.cli import Parser, add_device, add_include, add_output, add_runs, deliver, run_command
 from bench.base.errors import InputError
 from bench.deploy.answers import DEFAULT_TOP, FORMATS, Answer, Choice
 from bench.deploy.find_run import find_run
@@ -110,6 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--batch-size", type=int, default=32, metavar="N", help="images per batch (default: 32)")
     add_device(parser)
     add_runs(parser)
+    add_include(parser)
     return parser
 
 

@@ -1,6 +1,7 @@
 """What all commands share: argument parser, common options, output and exit status."""
 
 import argparse
+import contextlib
 import difflib
 import io
 import sys
@@ -8,19 +9,23 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from bench.base import faults, paths
+from bench.base import faults, paths, search_path
 from bench.base.atomic_files import check_output, check_writable, write_atomically
 from bench.base.errors import InputError
 from bench.base.structured_files import check_folder
 
 FOLDERS = ("data", "runs", "records")  # options that name a folder to read, by default or as given
 WRITTEN = ("output", "maps")  # options that name a file (metavar FILE) or a folder to write
+MODULE, SCRIPT = "python -m bench.", "multilabel-bench "  # how a command's name begins, by how it is started
 
 
 class Parser(argparse.ArgumentParser):
     """An argument parser that raises InputError for a wrong command line, instead of printing its usage."""
 
+    by_script = False  # whether the command is started by the short script; set by it
+
     def __init__(self, *, prog: str, description: str | None) -> None:
+        prog = prog.replace(MODULE, SCRIPT) if self.by_script else prog
         layout = argparse.RawDescriptionHelpFormatter  # keeps the line breaks of the module's docstring
         super().__init__(prog=prog, description=description, formatter_class=layout, allow_abbrev=False)
 
@@ -58,6 +63,34 @@ def add_dataset(parser: argparse.ArgumentParser, names: Iterable[str], *, requir
     """Add `--dataset NAME`; names: what the help lists."""
     listed = ", ".join(names).replace("%", "%%")  # argparse fills in what follows a single %
     parser.add_argument("--dataset", required=required, metavar="NAME", help=f"one of: {listed}")
+    add_include(parser)
+
+
+def add_include(parser: argparse.ArgumentParser) -> None:
+    """Add `--include DIR`, which every command has that reads cards or methods."""
+    text = "use DIR/datasets/*.toml and DIR/methods/*.py too, like those of the working folder"
+    parser.add_argument("--include", action=_Include, type=Path, metavar="DIR", help=text)
+
+
+class _Include(argparse.Action):
+    """Searches the folder from now on; the option can be given several times."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,  # noqa: ARG002
+        namespace: argparse.Namespace,  # noqa: ARG002
+        values: Any,
+        option_string: str | None = None,  # noqa: ARG002
+    ) -> None:
+        search_path.include(values)
+
+
+def _include_first(words: Sequence[str]) -> None:
+    """Search the folders of `--include` before a parser is made, as its help lists what is in them."""
+    only = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    add_include(only)
+    with contextlib.suppress(argparse.ArgumentError):  # the command's own parser reports it
+        only.parse_known_args(words)
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:
@@ -118,6 +151,7 @@ def run_command(main: Callable[[], int | None]) -> NoReturn:
     """
     _print_any_character()
     try:
+        _include_first(sys.argv[1:])
         status = main() or 0
         if sys.stdout:
             sys.stdout.flush()

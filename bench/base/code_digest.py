@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
+from bench.base import search_path
 from bench.base.errors import InputError
 from bench.base.paths import ROOT
 
@@ -18,8 +19,10 @@ EXEMPT = {
     "bench.base.errors": "wording of error messages",
     "bench.base.locks": "only makes processes wait",
     "bench.base.method_names": "finds a method by its name",
+    "bench.base.paths": "where files are, not what they hold",
     "bench.base.progress": "progress messages only",
     "bench.base.schema": "refuses values, and changes none",
+    "bench.base.search_path": "finds files by their names",
     "bench.base.signals": "stops a process; a resumed training gives identical results",
     "bench.data.cards": "the relevant parts of a card are in the store's fingerprint",
     "bench.training.log": "writes a log beside the result",
@@ -93,8 +96,18 @@ def imported(module: str) -> list[str]:
 
 
 def _path(module: str) -> Path:
-    """The module's file; for a package, its `__init__.py`."""
-    path = ROOT.joinpath(*module.split("."))
+    """The module's file, the suite's or in a folder of the user's methods; for a package, its `__init__.py`.
+
+    Of a module that does not exist, the file that it would have.
+    """
+    package, *names = module.split(".")
+    for folder in search_path.own_folders("methods") if package == "methods" and names else ():
+        if (own := _file(folder.joinpath(*names))).exists():
+            return own
+    return _file(ROOT.joinpath(package, *names))
+
+
+def _file(path: Path) -> Path:
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 

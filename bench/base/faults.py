@@ -6,8 +6,9 @@ import sys
 import traceback
 from pathlib import Path
 
+from bench.base import search_path
 from bench.base.errors import InputError
-from bench.base.paths import METHODS, ROOT
+from bench.base.paths import PACKAGE, ROOT
 
 TRACEBACK = "BENCH_TRACEBACK"  # the environment variable that asks for the traceback
 USER, SUITE = 2, 70  # exit status: the user can mend it; a fault of the suite
@@ -74,9 +75,9 @@ def _in_methods(fault: Exception) -> str:
     """The lines of method files on the way to the fault, the last of each file: `methods/srn.py, line 3`."""
     frames = [frame for frame in traceback.extract_tb(fault.__traceback__) if _is_ours(frame.filename)]
     lines = {
-        str(path.relative_to(ROOT)): frame.lineno
+        _shown(frame.filename): frame.lineno
         for frame in frames
-        if (path := Path(frame.filename)).is_relative_to(METHODS)
+        if not Path(frame.filename).is_relative_to(PACKAGE)
     }
     return "; ".join(f"{file}, line {number}" for file, number in lines.items())
 
@@ -93,12 +94,24 @@ def _of_system(fault: OSError) -> str:
 def _see(fault: Exception) -> str:
     """Where in the suite the fault arose, and how to see all of it."""
     frames = [frame for frame in traceback.extract_tb(fault.__traceback__) if _is_ours(frame.filename)]
-    where = f" ({Path(frames[-1].filename).relative_to(ROOT)}, line {frames[-1].lineno})" if frames else ""
+    where = f" ({_shown(frames[-1].filename)}, line {frames[-1].lineno})" if frames else ""
     return f"{where}; {TRACEBACK}=1 shows the traceback"
 
 
 def _is_ours(file: str) -> bool:
-    return Path(file).is_relative_to(ROOT)
+    """Whether a file is of the suite, or a method of the user's."""
+    return any(Path(file).is_relative_to(folder) for folder in (PACKAGE, *_method_folders()))
+
+
+def _method_folders() -> list[Path]:
+    try:
+        return [Path(folder) for folder in search_path.method_folders()]
+    except (InputError, OSError):  # that is a fault of its own, and hides no other
+        return []
+
+
+def _shown(file: str) -> str:
+    return str(Path(file).relative_to(ROOT) if Path(file).is_relative_to(ROOT) else file)
 
 
 def _few_lines(text: str) -> str:

@@ -1,5 +1,7 @@
 """Find methods by name and read how tables show them; the files in `methods/` are the registry.
 
+The user's files count like the suite's: see `bench.base.search_path`.
+
 `SRN-att`, `srn_att` and `ResNet-SRN-att` name the same method. Its file is parsed, not imported: the first
 line of its docstring is "Name: summary". Two assignments are optional: `ORDER = (year, row)`, the year of
 publication and the row in that paper's tables, and `MARKS = {word: meaning}`, remarks that a reader needs
@@ -7,8 +9,10 @@ before comparing its results with published ones.
 """
 
 import ast
+from pathlib import Path
 from typing import Any, TypeGuard
 
+from bench.base import search_path
 from bench.base.code_digest import parse
 from bench.base.errors import InputError, unknown
 from bench.base.paths import METHODS
@@ -55,7 +59,7 @@ def recipe_fields(method: str) -> dict[str, str]:
 
     The file is parsed, because importing it would import torch. `bench.training.method.recipe` checks values.
     """
-    return _fields(parse(METHODS / f"{method}.py"), "Config")
+    return _fields(parse(_files()[method]), "Config")
 
 
 def field_groups() -> dict[str, set[str]]:
@@ -94,8 +98,8 @@ def _base_fields(tree: ast.Module, base: ast.expr) -> dict[str, str]:
     for node in tree.body:
         if isinstance(node, ast.ImportFrom) and name in [alias.name for alias in node.names]:
             module = (node.module or "").rpartition(".")[2]
-    path = METHODS / f"{module}.py"
-    return _fields(parse(path) if module and path.exists() else tree, name)
+    path = _files().get(module)
+    return _fields(parse(path) if path else tree, name)
 
 
 def find_method(name: str) -> str:
@@ -106,11 +110,12 @@ def find_method(name: str) -> str:
     if normalised(name) not in modules:
         raise unknown("method", name, modules.values())
     module = modules[normalised(name)]
-    defined = _defined(parse(METHODS / f"{module}.py"))
+    path = _files()[module]
+    defined = _defined(parse(path))
     if missing := [part for part in PARTS if part not in defined]:
+        shown = f"methods/{path.name}" if path.parent == METHODS else path
         raise InputError(
-            f"methods/{module}.py defines no {' and no '.join(missing)};"
-            ' see "Add a method" in docs/methods.md'
+            f'{shown} defines no {" and no ".join(missing)}; see "Add a method" in docs/methods.md'
         )
     return module
 
@@ -130,8 +135,16 @@ def _defined(tree: ast.Module) -> set[str]:
 
 
 def _trees() -> dict[str, ast.Module]:
-    paths = sorted(METHODS.glob("[!_]*.py"))
-    return {path.stem: parse(path) for path in paths}
+    return {name: parse(path) for name, path in _files().items() if not name.startswith("_")}
+
+
+def _files() -> dict[str, Path]:
+    """Name -> file of all methods and of what they share."""
+
+    def compared(name: str) -> str:
+        return ("_" if name.startswith("_") else "") + normalised(name)
+
+    return search_path.files("methods", METHODS, compared=compared)
 
 
 def _constant(tree: ast.Module, name: str, default: Any) -> Any:

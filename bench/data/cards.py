@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from bench.base import schema, structured_files
+from bench.base import schema, search_path, structured_files
 from bench.base.errors import InputError, unknown
-from bench.base.paths import CARDS
+from bench.base.paths import CARDS, IS_INSTALLED, OWN_CARDS
 from bench.base.protocol import Evaluation
 from bench.base.schema import Range
 from bench.data import card_options
@@ -104,8 +104,8 @@ class Card:
 
 
 def names() -> list[str]:
-    """The names of all cards in this checkout: their file names without `.toml`."""
-    return sorted(path.stem for path in CARDS.glob("*.toml"))
+    """The names of all cards, the suite's and the user's: their file names without `.toml`."""
+    return sorted(search_path.files("datasets", CARDS))
 
 
 def base(name: str) -> str:
@@ -120,8 +120,9 @@ def variant(name: str) -> str:
 
 
 def card_file(name: str) -> Path:
-    """The file of a data set's card, whether it exists or not."""
-    return CARDS / f"{base(name)}.toml"
+    """The file of a data set's card or, where there is none, the one that a new card gets."""
+    folder = OWN_CARDS if IS_INSTALLED else CARDS
+    return search_path.files("datasets", CARDS).get(base(name), folder / f"{base(name)}.toml")
 
 
 def load_card(name: str) -> Card:

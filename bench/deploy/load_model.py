@@ -216,5 +216,7 @@ def _config(module: Method, recipe: Mapping[str, Any], source: Path) -> Any:
 
 def _tensors_do_not_fit(source: Path, record: Record, reason: str) -> InputError:
     commit = record["provenance"].get("commit")
-    remedy = f"check out {str(commit)[:12]}" if commit else "use the code that made it"
+    version = record["provenance"].get("installed", {}).get("version")
+    remedy = f"use the code that made it{f': multilabel-bench {version}' if version else ''}"
+    remedy = f"check out {str(commit)[:12]}" if commit else remedy
     return InputError(f"{records.shown(source)}: its tensors do not fit this code ({reason}); {remedy}")

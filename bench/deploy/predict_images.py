@@ -9,9 +9,9 @@ import numpy as np
 from scipy.special import expit
 
 from bench.base import progress
+from bench.data.decode import PixelArray
 from bench.deploy import attention_maps, image_files
 from bench.deploy.answers import Answer, Choice, RankedLabels
-from bench.deploy.image_files import ImageBatch
 from bench.deploy.load_model import LoadedModel
 
 LONGEST_STEM = 200  # bytes of an image's name in the name of its maps; most file systems allow 255 in all
@@ -36,7 +36,8 @@ def predict_images(
     not_turned: list[Path] = []
     for batch in image_files.read_batches(paths, **size, exif=exif or loaded.exif, resample=loaded.resample):
         not_turned += batch.not_turned
-        found = dict(zip(batch.usable, _predict(loaded, batch, choice), strict=True))
+        ranked_labels = rank_labels(loaded, batch.images_BHWC, choice)
+        found = dict(zip(batch.usable, ranked_labels, strict=True))
         labels = {path: ranked for path, (ranked, _) in found.items()}
         if drawings and labels:
             to_draw = [(drawings[path], labels[path]) for path in batch.usable]
@@ -64,13 +65,16 @@ def _printable(path: Path | str) -> str:
     return os.fsencode(path).decode(errors="backslashreplace")
 
 
-def _predict(
-    loaded: LoadedModel, batch: ImageBatch, choice: Choice
+def rank_labels(
+    loaded: LoadedModel, images_BHWC: PixelArray, choice: Choice
 ) -> Iterator[tuple[RankedLabels, frozenset[str] | None]]:
-    """The labels of each usable image of a batch, and those that pass their threshold, if there are any."""
-    if not batch.usable:
+    """The labels of each image of a batch, and those that pass their threshold, if there are any.
+
+    images_BHWC: of the side that the model takes; there may be none.
+    """
+    if not len(images_BHWC):
         return
-    logits_BC = loaded.logits(batch.images_BHWC).astype(np.float64)
+    logits_BC = loaded.logits(images_BHWC).astype(np.float64)
     passes_BC = loaded.predicted(logits_BC)
     for number, confidences_C in enumerate(expit(logits_BC)):
         predicted = None

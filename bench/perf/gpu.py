@@ -13,7 +13,7 @@ import torch
 
 from bench.base.cli import Parser, run_command
 from bench.base.errors import InputError
-from bench.base.paths import ROOT
+from bench.base.paths import IS_INSTALLED, PERF, WORKPLACE
 from bench.perf import train
 
 STEPS = (
@@ -36,9 +36,9 @@ def main(argv: list[str] | None = None) -> int:
         raise InputError("there is no GPU; python -m bench.perf train measures a small network on the CPU")
     if args.part == 1:
         return train.main([*STEPS, "--output", str(args.output)])
-    commands = [REHEARSAL] if not (ROOT / "tests").exists() else [TESTS, REHEARSAL]
+    commands = [REHEARSAL] if IS_INSTALLED else [TESTS, REHEARSAL]
     statuses = [
-        subprocess.run([sys.executable, *words], cwd=ROOT, check=False).returncode for words in commands
+        subprocess.run([sys.executable, *words], cwd=WORKPLACE, check=False).returncode for words in commands
     ]
     return next(filter(None, statuses), 0)  # negative where a signal ended the command
 
@@ -46,9 +46,8 @@ def main(argv: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="python -m bench.perf gpu", description=__doc__)
     parser.add_argument("--part", type=int, choices=(1, 2), required=True, help="see above")
-    folder = ROOT / "results" / "perf"
     text = "folder for the results of part 1 (default: results/perf)"
-    parser.add_argument("--output", type=Path, default=folder, metavar="DIR", help=text)
+    parser.add_argument("--output", type=Path, default=PERF, metavar="DIR", help=text)
     return parser
 
 

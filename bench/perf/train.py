@@ -19,7 +19,7 @@ from torch import nn
 from bench.base.atomic_files import write_atomically
 from bench.base.cli import Parser, add_device, run_command
 from bench.base.errors import InputError, unknown
-from bench.base.paths import ROOT
+from bench.base.paths import PERF
 from bench.base.provenance import provenance
 from bench.perf import step_profile, usual_loop
 from bench.perf.speed_record import Chain, chains, lines, recipe, record
@@ -153,9 +153,8 @@ def _parser() -> argparse.ArgumentParser:
         help="also measure the usual loop: JPEG files, DataLoader, all cores",
     )
     add("--profile", action="store_true", help="also list the kernels in which the first stage's time goes")
-    folder = ROOT / "results" / "perf"
     text = "folder for the results (default: results/perf)"
-    add("--output", type=Path, default=folder, metavar="DIR", help=text)
+    add("--output", type=Path, default=PERF, metavar="DIR", help=text)
     return parser
 
 

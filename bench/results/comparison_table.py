@@ -110,7 +110,7 @@ def _columns(paper: PublishedTable | None, evaluation: Evaluation) -> tuple[Colu
 
 def records_to_show(dataset: str, runs: Path) -> tuple[list[Record], str]:
     """(the records to show, a sentence that says where they come from)."""
-    accepted_folder = paths.REPRODUCED / dataset
+    accepted_folder = paths.accepted(dataset)
     if fresh := read_folder(runs, dataset=dataset):
         return fresh, f"fresh records of {shown(runs)} ({len(fresh)})"
     if accepted := read_folder(accepted_folder, dataset=dataset):

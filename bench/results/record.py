@@ -16,7 +16,7 @@ from typing import Any
 from bench.base import checksums
 from bench.base.atomic_files import write_atomically
 from bench.base.errors import InputError
-from bench.base.paths import ROOT
+from bench.base.paths import WORKPLACE
 from bench.base.protocol import ALL, TOP3, Column, Values
 from bench.base.structured_files import read_json
 from bench.results.record_check import REQUIRED_TYPES, SCHEMA, check_record
@@ -124,9 +124,11 @@ def read_folder(folder: Path, *, dataset: str = "") -> list[Record]:
 
 
 def shown(path: Path) -> str:
-    """A path for messages: relative to the repository's root if it lies inside."""
+    """A path for messages: relative to the repository's root or, with an installed suite, to the working
+    folder, if it lies inside.
+    """
     path = path.resolve()
-    return str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path)
+    return str(path.relative_to(WORKPLACE) if path.is_relative_to(WORKPLACE) else path)
 
 
 def group_records(records: Iterable[Record]) -> dict[Group, list[Record]]:

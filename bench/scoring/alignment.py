@@ -38,6 +38,8 @@ MIXED_LABELS = (
     "unspecified."
 )
 
+LOOKS_LIKE_PROBABILITIES = "All values lie from 0 to 1; if they are probabilities, add --probabilities."
+
 
 @dataclass(frozen=True)
 class AlignedPredictions:
@@ -193,7 +195,7 @@ def _row_by_id(file: MatrixFile) -> dict[str, int]:
 
 def _warnings(logits_NC: Array) -> tuple[str, ...]:
     if first_wrong_entry(logits_NC, is_no_probability) is None:
-        return ("All values lie from 0 to 1; if they are probabilities, add --probabilities.",)
+        return (LOOKS_LIKE_PROBABILITIES,)
     return ()
 
 

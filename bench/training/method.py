@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bench.base import code_digest, schema
+from bench.base import code_digest, schema, search_path
 from bench.base.errors import InputError, unknown
 from bench.base.method_names import find_method
 from bench.data import cards
@@ -133,7 +133,9 @@ def load_method(name: str) -> Method:
 
     Its code's digest is computed now: a later edit has no effect on this process, so it must not change keys.
     """
-    module = importlib.import_module(f"methods.{find_method(name)}")
+    module_name = f"methods.{find_method(name)}"
+    importlib.import_module("methods").__path__ = search_path.method_folders()  # --include came since
+    module = importlib.import_module(module_name)
     code_digest.digest(module.__name__)
     return cast("Method", module)
 
