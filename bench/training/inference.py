@@ -30,7 +30,10 @@ def predict(
 ) -> NDArray[np.float32]:
     """The final logits (N, C) of every image of a view, in its order; InputError if one is not finite.
 
-    captured: on a GPU, whole batches are replayed from a CUDA graph, if there are enough of them.
+    captured: on a GPU, batches are replayed from a CUDA graph, if there are enough of them.
+
+    On a GPU a smaller last batch is filled up with zeros, whose logits are left out: cuDNN would search its
+    kernels anew for another size, which takes longer than some thousand images.
     """
     processes.broadcast_buffers(model)
     model.eval()
@@ -46,9 +49,11 @@ def predict(
     predict_batch = Captured(
         evaluate, captured_step.recorder(pixels.device, wanted=wanted), name="prediction"
     )
+    filled = batch_size if pixels.device.type == "cuda" and len(view) > batch_size else 0
     own_batches: list[Tensor] = []
     for batch in batches.evaluation(view, batch_size=batch_size, pixels=pixels, processes=processes):
-        own_batches += predict_batch(batch.images_BCHW)
+        (logits_BC,) = predict_batch(_filled(batch.images_BCHW, filled))
+        own_batches.append(logits_BC[: len(batch.images_BCHW)])
     logits_NC: NDArray[np.float32] = torch.cat(
         processes.gather([logits_BC.cpu() for logits_BC in own_batches])
     ).numpy()
@@ -59,3 +64,11 @@ def predict(
             " lower the learning rate (--set lr=...) and train again"
         )
     return logits_NC
+
+
+def _filled(images_BCHW: Tensor, number: int) -> Tensor:
+    """The images, and after them as many black ones as there are fewer than `number`."""
+    missing = max(0, number - len(images_BCHW))
+    black_BCHW = images_BCHW.new_zeros((missing, *images_BCHW.shape[1:]))
+    filled_BCHW = torch.cat([images_BCHW, black_BCHW.to(memory_format=torch.channels_last)])
+    return filled_BCHW if missing else images_BCHW

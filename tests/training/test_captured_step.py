@@ -5,6 +5,7 @@ the step happens once, at the recording, so a step that depends on it fails here
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,10 @@ class Tape(TorchDispatchMode):
 
     def play(self) -> None:
         for operation, args, kwargs, kept in self.operations:
-            for old, new in zip(kept, tensors(operation(*args, **kwargs)), strict=True):
+            result = operation(*args, **kwargs)
+            if operation.namespace == "c10d":  # (tensors, work that may still be under way)
+                torch.distributed.Work.unbox(result[-1]).wait()
+            for old, new in zip(kept, tensors(result), strict=True):
                 if old.data_ptr() != new.data_ptr():
                     old.copy_(new)
 
@@ -49,6 +53,13 @@ class TapeRecorder:
 
     def __init__(self) -> None:
         self.recorded = self.replayed = 0
+        self.released = False
+
+    def on_stream(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def release(self) -> None:
+        self.released = True
 
     def warm_up(self, function: Callable[[], Any]) -> Any:
         return function()
@@ -170,6 +181,22 @@ def test_where_a_recording_fails_calls_go_on_and_a_line_says_why(capsys: pytest.
     said = (
         "SRN main: steps are not captured in a CUDA graph: operation not permitted when stream is capturing"
     )
+    assert capsys.readouterr().err.count(said) == 1
+
+
+def test_where_another_process_cannot_record_none_replays(capsys: pytest.CaptureFixture[str]):
+    """A replay that exchanges gradients would wait for the others for ever."""
+    recorder, recorded = TapeRecorder(), []
+    double = Captured(
+        lambda tensor: (2 * tensor,),
+        recorder,
+        name="SRN",
+        warm_up_calls=1,
+        agreed=lambda ok: bool(recorded.append(ok)),
+    )
+    assert [float(double(torch.tensor(float(number)))[0]) for number in range(4)] == [0, 2, 4, 6]
+    assert (recorded, recorder.replayed, recorder.released) == ([True], 0, True)
+    said = "SRN: steps are not captured in a CUDA graph: another process could not record its own"
     assert capsys.readouterr().err.count(said) == 1
 
 

@@ -1,5 +1,7 @@
 """What only a GPU can show: captured steps give the bits of plain ones, fused kernels the right numbers."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from bench.base.paths import ROOT
 from bench.data.store import Store
 from bench.training import captured_step, inference, loop, method, stage_cache, stage_checkpoint
 from bench.training.stage_cache import StageContext
@@ -77,6 +80,20 @@ def test_captured_training_gives_the_bits_of_plain_training(
     assert replays
     assert captured_epochs == epochs
     assert equal(captured_weights, weights)
+
+
+@pytest.mark.parametrize("processes", sorted({1, max(1, torch.cuda.device_count())}))
+def test_captured_steps_that_exchange_gradients_give_the_bits_of_plain_ones(
+    processes: int, store: Store, tmp_path: Path
+):
+    """Under torchrun with NCCL, on one GPU and on all."""
+    launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    words = ["-m", "tests.process_group", "cuda", str(store.folder), str(tmp_path), "captured-on-gpus"]
+    ended = subprocess.run(
+        [sys.executable, *launch, *words], cwd=ROOT, capture_output=True, text=True, check=False, timeout=300
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "not captured" not in ended.stderr
 
 
 def on_gpu(store: Store, file: Path) -> tuple[Any, loop.StageRun]:
