@@ -154,4 +154,6 @@ def test_fused_norms_agree_with_float64_and_fused_trunks_with_plain_ones():
     torch.manual_seed(0)
     fused_norms.check_every_norm("cuda", [(3, 20, 9, 7), (5, 130, 1, 1), (32, 256, 28, 28)])
     fused_norms.check_what_is_not_finite("cuda")
+    fused_norms.check_whole_maps("cuda")
     fused_norms.check_trunk("resnet10_narrow", "cuda", fused=14)
+    fused_norms.check_trunk("resnet26", "cuda", fused=29, forks=4)
