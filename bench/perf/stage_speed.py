@@ -148,7 +148,7 @@ def measure_evaluation(
 
     From the store, and from one batch of pixels that stays on the device. Recording a graph counts.
     """
-    feeds = {"evaluation": batches.evaluation, "evaluation_resident": _resident}
+    feeds: dict[str, Feed] = {"evaluation": batches.evaluation, "evaluation_resident": _resident}
     rates = {}
     for name, feed in feeds.items():
         for view in (store.warm_up, store.test):

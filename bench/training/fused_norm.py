@@ -214,18 +214,17 @@ class FusedNorm(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         x, y, mean, invstd, weight, bias = ctx.saved_tensors
         dy, *dy2 = (gradient.contiguous(memory_format=torch.channels_last) for gradient in gradients)
-        twice = bool(dy2)
         shape, grid, sizes, sums = _layout(x)
-        relu, has_residual = ctx.flags["RELU"], ctx.flags["RESIDUAL"]
+        has_residual = ctx.flags["RESIDUAL"]
         dresidual = torch.empty_like(x) if has_residual else None
         dweight, dbias = torch.empty((2, shape[1]), device=x.device)
         known = (mean, invstd, weight, bias)
-        given = (x, y, dy, dy2[0] if twice else None, dresidual, sums, *known, *shape)
-        _sum_gradient[grid](*given, **ctx.flags, TWICE=twice, **sizes)
+        given = (x, y, dy, dy2[0] if dy2 else None, dresidual, sums, *known, *shape)
+        _sum_gradient[grid](*given, **ctx.flags, TWICE=bool(dy2), **sizes)
         _finish_gradient[_finish_grid(shape)](
             sums, dweight, dbias, shape[1], grid[1], FINISH_ROWS, FINISH_CHANNELS
         )
-        g, masks = (dresidual, False) if has_residual else (dy, relu)
+        g, masks = (dresidual, False) if has_residual else (dy, ctx.flags["RELU"])
         dx = torch.empty_like(x)
         _gradient[grid](x, g, dx, *known, dweight, dbias, *shape, RELU=masks, **sizes)
         return dx, dresidual, dweight, dbias, None

@@ -169,6 +169,29 @@ def test_captured_prediction_gives_the_same_bits(
     assert recorders[0].replayed == len(store.test) // 9 - WARM_UP_CALLS
 
 
+def test_on_a_gpu_the_last_batch_is_filled_up_and_what_fills_it_is_not_counted(
+    store: Store, tmp_path: Path, recorders: list[TapeRecorder], monkeypatch: pytest.MonkeyPatch
+):
+    """So that it is replayed too; a view that is smaller than one batch stays as it is."""
+    monkeypatch.setattr(inference, "CAPTURED_BATCHES", 0)
+    model, settings = stage_run(store, tmp_path / "c")
+    pixels = settings.pixels
+    sizes: list[int] = []
+    logits = model.logits
+    monkeypatch.setattr(model, "logits", lambda images: (sizes.append(len(images)), logits(images))[1])
+    plain = inference.predict(model, store.test, pixels, batch_size=9, captured=False)
+    assert sizes == [9, 9, 9, 9, 9, 3]
+    monkeypatch.setattr(inference, "_is_filled", lambda _on: True)
+    sizes.clear()
+    filled = inference.predict(model, store.test, pixels, batch_size=9)
+    assert set(sizes) == {9}
+    assert recorders[-1].replayed == 6 - WARM_UP_CALLS
+    torch.testing.assert_close(filled, plain, rtol=1e-5, atol=1e-5)
+    sizes.clear()
+    inference.predict(model, store.test, pixels, batch_size=1000)
+    assert sizes == [len(store.test)]
+
+
 def test_outputs_outlive_the_next_replay():
     double = Captured(lambda tensor: (2 * tensor,), TapeRecorder(), name="double")
     outputs = [double(torch.full((2,), float(number)))[0] for number in range(6)]
