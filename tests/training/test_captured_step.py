@@ -4,6 +4,9 @@ The tape keeps what a CUDA graph keeps: operations, addresses and constants. Wha
 the step happens once, at the recording, so a step that depends on it fails here.
 """
 
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -15,6 +18,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from bench.base.paths import ROOT
 from bench.data.store import Store
 from bench.training import captured_step, inference, loop, stage_checkpoint
 from bench.training.captured_step import WARM_UP_CALLS, Captured
@@ -152,6 +156,18 @@ def test_captured_training_that_was_killed_goes_on_to_the_same_bits(
     again, _ = stage_run(store, tmp_path / "interrupted")
     assert loop.train(again, interrupted) == history
     assert recorders[-2].replayed
+    assert all(torch.equal(again.state_dict()[key], tensor) for key, tensor in model.state_dict().items())
+
+
+def test_sigkill_in_a_captured_stage_loses_no_bit(store: Store, tmp_path: Path):
+    """Of a process, so that nothing is released; it is killed in the second of three epochs."""
+    model, settings = stage_run(store, tmp_path / "whole")
+    history = loop.train(model, settings)
+    words = ["-m", "tests.killing", str(store.folder), str(tmp_path / "killed"), "cpu", "7"]
+    ended = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, check=False)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    again, settings = stage_run(store, tmp_path / "killed")
+    assert loop.train(again, settings) == history
     assert all(torch.equal(again.state_dict()[key], tensor) for key, tensor in model.state_dict().items())
 
 

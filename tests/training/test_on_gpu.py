@@ -1,6 +1,7 @@
 """What only a GPU can show: captured steps give the bits of plain ones, fused kernels the right numbers."""
 
 import math
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -115,6 +116,17 @@ def test_killed_in_a_captured_stage_training_goes_on_to_the_same_bits(
         loop.train(killed, replace(interrupted, feed=dying(interrupted.feed, at)))
     again, _ = on_gpu(store, tmp_path / "interrupted")
     assert loop.train(again, interrupted) == history
+    assert equal(again.state_dict(), model.state_dict())
+
+
+def test_sigkill_in_a_captured_stage_loses_no_bit(store: Store, tmp_path: Path):
+    model, settings = on_gpu(store, tmp_path / "whole")
+    history = loop.train(model, settings)
+    words = ["-m", "tests.killing", str(store.folder), str(tmp_path / "killed"), "cuda", "7"]
+    ended = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, check=False)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    again, settings = on_gpu(store, tmp_path / "killed")
+    assert loop.train(again, settings) == history
     assert equal(again.state_dict(), model.state_dict())
 
 
