@@ -41,33 +41,33 @@ def predict(
     """
     processes.broadcast_buffers(model)
     model.eval()
-    batch_size = batch_size or device.evaluation_batch_size(
-        pixels.device, side=view.images(np.arange(1)).shape[1]
-    )
+    on = pixels.device
+    batch_size = batch_size or device.evaluation_batch_size(on, side=view.images(np.arange(1)).shape[1])
 
     def evaluate(images_BCHW: Tensor) -> tuple[Tensor]:
-        with device.autocast(pixels.device, pixels.precision):
+        with device.autocast(on, pixels.precision):
             return (model.logits(images_BCHW).float(),)  # type: ignore[operator]
 
     wanted = captured and len(view) >= CAPTURED_BATCHES * batch_size
-    predict_batch = Captured(
-        evaluate, captured_step.recorder(pixels.device, wanted=wanted), name="prediction"
-    )
-    filled = batch_size if _is_filled(pixels.device) and len(view) > batch_size else 0
-    own_batches: list[Tensor] = []
+    predict_batch = Captured(evaluate, captured_step.recorder(on, wanted=wanted), name="prediction")
+    filled = batch_size if _is_filled(on) and len(view) > batch_size else 0
+    own_batches = []
     for batch in feed(view, batch_size=batch_size, pixels=pixels, processes=processes):
         (logits_BC,) = predict_batch(_filled(batch.images_BCHW, filled))
         own_batches.append(logits_BC[: len(batch.images_BCHW)])
-    logits_NC: NDArray[np.float32] = torch.cat(
-        processes.gather([own_BC.cpu() for own_BC in own_batches])
-    ).numpy()
+    all_batches = processes.gather([logits_BC.cpu() for logits_BC in own_batches])
+    logits_NC: NDArray[np.float32] = torch.cat(all_batches).numpy()
+    _require_finite(logits_NC)
+    return logits_NC
+
+
+def _require_finite(logits_NC: NDArray[np.float32]) -> None:
     if not np.isfinite(logits_NC).all():
         number = int(np.flatnonzero(~np.isfinite(logits_NC).all(axis=1))[0]) + 1
         raise InputError(
             f"the trained model's logits are not finite, first for image {number} of {len(logits_NC)}:"
             " lower the learning rate (--set lr=...) and train again"
         )
-    return logits_NC
 
 
 def _is_filled(on: torch.device) -> bool:
