@@ -6,7 +6,8 @@ They are forked from a server process that has imported everything, so that they
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -17,8 +18,8 @@ from torch import nn
 
 from bench.base import atomic_files
 from bench.data.store import Store, open_store
-from bench.training import loop, method, stage_checkpoint, tensor_file
-from bench.training.batches import InputTransform
+from bench.training import batches, captured_step, loop, method, stage_checkpoint, tensor_file
+from bench.training.batches import Batch, InputTransform
 from bench.training.loop import StageRun
 from tests.conftest import small_recipe
 
@@ -64,6 +65,32 @@ def _train(folder: Path, file: Path, dies: tuple[str, int] | None, sender: Conne
     loop.train(model, settings)
 
 
+def die_in_a_captured_stage(folder: str, file: str, on: str, at: str) -> None:
+    """Train on a device with a checkpoint at every step, and die before a step that would be replayed.
+
+    at: the number of steps before. On the CPU a tape replays them.
+    """
+    from tests.training.test_captured_step import TapeRecorder  # noqa: PLC0415 (it imports this module)
+
+    torch.set_num_threads(1)
+    loop.LOG_STEPS, stage_checkpoint.SAVING_SHARE = 1, float("inf")
+    torch.backends.cudnn.deterministic = True
+    if on == "cpu":
+        captured_step.recorder = lambda *_, **_how: TapeRecorder()  # type: ignore[assignment]
+    model, settings = stage_run(open_store(Path(folder)), Path(file))
+    steps = iter(range(int(at)))
+
+    def feed(*given: Any, **options: Any) -> Iterator[Batch]:
+        for batch in batches.training(*given, **options):
+            if next(steps, None) is None:
+                os.kill(os.getpid(), signal.SIGKILL)
+            yield batch
+
+    target = torch.device(on)
+    pixels = replace(settings.pixels, device=target)
+    loop.train(model.to(target), replace(settings, pixels=pixels, feed=feed))
+
+
 def _die_while_saving(point: str, number: int) -> None:
     """Make this process kill itself at a point of saving the number-th checkpoint."""
     checkpoints = [0]
@@ -99,3 +126,7 @@ def _die_while_saving(point: str, number: int) -> None:
     Path.open = opening  # type: ignore[assignment, method-assign]
     atomic_files.os.fsync = dying_at("before it is on the disk", sync)
     Path.replace = renaming  # type: ignore[assignment, method-assign]
+
+
+if __name__ == "__main__":
+    die_in_a_captured_stage(*sys.argv[1:])

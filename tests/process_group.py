@@ -6,16 +6,29 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from bench.data.store import Store, open_store
-from bench.training import distributed, inference, loop, method, stage_cache, tensor_file, validation
+from bench.training import (
+    captured_step,
+    distributed,
+    inference,
+    loop,
+    method,
+    stage_cache,
+    tensor_file,
+    validation,
+)
 from bench.training.distributed import Processes
 from bench.training.stage_cache import StageContext
 from tests.conftest import small_recipe
 from tests.killing import stage_run
+from tests.training.test_captured_step import TapeRecorder
+
+CPU = torch.device("cpu")
 
 
 def loss64(model: Any, images_BCHW: Tensor, labels_BC: Tensor) -> tuple[Tensor, Tensor]:
@@ -92,10 +105,74 @@ def collected(store: Store, folder: Path, processes: Processes) -> None:
     tensor_file.save(folder / f"voters-{processes.size}-{processes.rank}.safetensors", tensors, {})
 
 
-def main(store: str, folder: str, *names: str) -> None:
+class Joined(Processes):
+    """Exchanges as one of several processes does, even if it is the only one."""
+
+    @property
+    def exchange(self) -> bool:
+        return True
+
+
+def captured(store: Store, folder: Path, processes: Processes) -> None:
+    """Train 24 steps as they are and 24 from a tape; both have to end with the same bits."""
+    recorders: list[TapeRecorder] = []
+
+    def recorder(*_: Any, **_how: Any) -> TapeRecorder:
+        recorders.append(TapeRecorder())
+        return recorders[-1]
+
+    plain = _trained(store, folder / "plain", processes)
+    with pytest.MonkeyPatch.context() as changes:
+        changes.setattr(captured_step, "recorder", recorder)
+        _check_equal(plain, _trained(store, folder / "captured", processes))
+    assert recorders[0].replayed == 24 - captured_step.DISTRIBUTED_WARM_UP_CALLS
+    assert recorders[0].released
+    (folder / f"captured-equal-{processes.rank}").touch()
+
+
+def captured_on_gpus(store: Store, folder: Path, processes: Processes) -> None:
+    """The same with CUDA graphs that contain NCCL's exchange of gradients; of one process as well."""
+    torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = False, True
+    replays: list[int] = []
+    replay = torch.cuda.CUDAGraph.replay
+
+    def counted(graph: Any) -> None:
+        replays.append(1)
+        replay(graph)
+
+    joined = Joined(processes.rank, processes.size)
+    results = []
+    for wanted in (False, False, True):
+        with pytest.MonkeyPatch.context() as changes:
+            changes.setattr(torch.cuda.CUDAGraph, "replay", counted)
+            file = folder / f"gpus-{len(results)}"
+            results.append(_trained(store, file, joined, captured=wanted, target=torch.device("cuda")))
+        assert bool(replays) == wanted
+    plain, again, from_graph = results
+    _check_equal(plain, again)
+    _check_equal(plain, from_graph)
+    assert len(replays) >= 24 - captured_step.DISTRIBUTED_WARM_UP_CALLS
+
+
+def _trained(
+    store: Store, file: Path, processes: Processes, *, captured: bool = True, target: torch.device = CPU
+) -> tuple[Any, dict[str, Tensor]]:
+    """(history, weights) after 24 steps."""
+    model, settings = stage_run(store, file, epochs=6)
+    pixels = replace(settings.pixels, device=target)
+    settings = replace(settings, processes=processes, captured=captured, pixels=pixels)
+    return loop.train(model.to(target), settings), model.state_dict()
+
+
+def _check_equal(one: tuple[Any, dict[str, Tensor]], other: tuple[Any, dict[str, Tensor]]) -> None:
+    assert one[0] == other[0]
+    assert all(torch.equal(other[1][name], tensor) for name, tensor in one[1].items())
+
+
+def main(device: str, store: str, folder: str, *names: str) -> None:
     """Do the named work in each of torchrun's processes."""
     torch.set_num_threads(1)
-    with distributed.process_group("cpu") as (processes, _):
+    with distributed.process_group(device) as (processes, _):
         for name in names:
             WORK[name](open_store(Path(store)), Path(folder), processes)
 
@@ -106,6 +183,8 @@ WORK = {
     "stages": all_stages,
     "same": same_weights,
     "collected": collected,
+    "captured": captured,
+    "captured-on-gpus": captured_on_gpus,
 }
 
 

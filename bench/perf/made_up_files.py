@@ -26,6 +26,7 @@ NOT_MADE: dict[str, Any] = {"lists": "official", "objects": []}  # options of ca
 CHUNK = 64  # pictures that a process draws at a time
 FEWEST = 48  # images of a split
 POSITIVES = 2.4  # labels of an image, where the card does not know their number: as in NUS-WIDE's test set
+FOLDERS = 700  # of NUS-WIDE's pictures, which the owner keeps in some hundred
 PERSONS = 4  # in a photograph of WIDER-Attribute: 57,524 in 13,789
 # Width and height of the pictures, with the first one most often. MS-COCO, VOC: their longer side. NUS-WIDE:
 # the longer side of Flickr's medium size. WIDER: the width that its authors scaled to.
@@ -146,7 +147,8 @@ def _coco(card: Card, root: Path, split: str, labels_NC: NDArray[np.bool_]) -> S
 def _nuswide(card: Card, root: Path, split: str, labels_NC: NDArray[np.bool_]) -> Sequence[Picture]:
     """A list of images, and a file of 0 and 1 for each concept; the Flickr numbers are made up."""
     first = {"train": 1_000_000, "test": 2_000_000}[split]
-    names = [f"made_up\\{number:04}_{first + number}.jpg" for number in range(len(labels_NC))]
+    numbers = range(len(labels_NC))
+    names = [f"made_up{number % FOLDERS:03}\\{number:04}_{first + number}.jpg" for number in numbers]
     _write(root / "ImageList" / f"{split.title()}Imagelist.txt", names)
     _write(root / "ConceptsList" / "Concepts81.txt", card.labels)
     folder = root / "Groundtruth" / "TrainTestLabels"

@@ -85,11 +85,17 @@ def lines(record: dict[str, Any]) -> Iterator[str]:
                     f"{rate['first_step_seconds']:>10.1f} s"
                 )
             times = rates["evaluation"] / control["evaluation"]
-            yield f"{f'{name} evaluation, {mode}':<34}{rates['evaluation']:>10,.0f}{times:>9.2f}"
+            resident = rates.get("evaluation_resident", float("nan"))
+            yield (
+                f"{f'{name} evaluation, {mode}':<34}{rates['evaluation']:>10,.0f}{times:>9.2f}"
+                f"{resident:>10,.0f}{rates['evaluation'] / resident:>7.2f}"
+            )
     for mode, by_dataset in record["projected_hours"].items():
         for dataset, by_method in by_dataset.items():
             text = ", ".join(f"{name} {value:.2f}" for name, value in by_method.items())
             yield f"projected hours, {dataset}, {mode}: {text}"
+    if left_out := record.get("left_out"):
+        yield f"not measured, as the time was over: {', '.join(left_out)}"
     if usual := record.get("usual_loop"):
         name = f"usual loop, {usual['workers']} workers"
         yield f"{name:<34}{usual['images_per_second']:>10,.0f}"

@@ -6,7 +6,7 @@ on one batch that stays on the device. Their ratio shows what the input costs.
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,8 +17,8 @@ import torch
 from torch import nn
 
 from bench.perf.synthetic import AlternatingFeed, SyntheticStore
-from bench.training import device
-from bench.training.batches import InputTransform
+from bench.training import batches, device
+from bench.training.batches import Batch, InputTransform
 from bench.training.inference import predict
 from bench.training.learners import CollectionLearner, collect
 from bench.training.loop import StageRun, train
@@ -33,12 +33,16 @@ Feed = Callable[..., Any]  # yields batches, as bench.training.batches.training 
 
 @dataclass(frozen=True)
 class Mode:
-    """How steps are executed; see the options of bench.run with these names."""
+    """How steps are executed; see the options of bench.run with these names.
+
+    further: also what is not yet part of bench.run, see `fused_blocks.fuse_further`.
+    """
 
     precision: str = "auto"
     captured: bool = True
     fused_norms: bool = True
     compiled: bool = False
+    further: bool = False
 
 
 # "eager" is the control: PyTorch as it comes. Each further mode is compared with it.
@@ -46,6 +50,7 @@ MODES = {
     "eager": Mode(captured=False, fused_norms=False),
     "graph": Mode(fused_norms=False),
     "fused": Mode(),
+    "further": Mode(further=True),
     "fp16": Mode(precision="fp16"),
     "compiled": Mode(captured=False, fused_norms=False, compiled=True),
 }
@@ -56,7 +61,7 @@ def fuse_norms(model: nn.Module, target: torch.device, mode: Mode) -> None:
     if mode.fused_norms and device.fused_norms(target, wanted=True):
         from bench.training import fused_blocks  # noqa: PLC0415 (needs Triton, which not every torch brings)
 
-        fused_blocks.fuse(model)
+        (fused_blocks.fuse_further if mode.further else fused_blocks.fuse)(model)
 
 
 def measure_stage(
@@ -138,9 +143,25 @@ def _collect(
 
 def measure_evaluation(
     model: nn.Module, store: SyntheticStore, pixels: InputTransform, *, mode: Mode
-) -> float:
-    """Images per second of prediction, from the store to logits in memory."""
-    for _ in range(2):  # the first warms up
-        began = time.monotonic()
-        predict(model, cast("Any", store.test), pixels, captured=mode.captured)
-    return len(store.test) / (time.monotonic() - began)
+) -> dict[str, float]:
+    """{evaluation, evaluation_resident}: images per second of prediction, to logits in memory.
+
+    From the store, and from one batch of pixels that stays on the device. Recording a graph counts.
+    """
+    feeds: dict[str, Feed] = {"evaluation": batches.evaluation, "evaluation_resident": _resident}
+    rates = {}
+    for name, feed in feeds.items():
+        for view in (store.warm_up, store.test):
+            began = time.monotonic()
+            predict(model, cast("Any", view), pixels, captured=mode.captured, feed=feed)
+        rates[name] = len(store.test) / (time.monotonic() - began)
+    return rates
+
+
+def _resident(view: Any, *, batch_size: int, pixels: InputTransform, **_: Any) -> Iterator[Batch]:
+    """As many batches as `batches.evaluation` gives, all of them of the first one's pixels."""
+    chosen = np.arange(min(batch_size, len(view)))
+    first_BCHW = torch.from_numpy(view.images(chosen)).to(pixels.device).permute(0, 3, 1, 2)
+    for start in range(0, len(view), batch_size):
+        images_BCHW = pixels.normalise(first_BCHW[: len(view) - start].float())
+        yield Batch(images_BCHW, images_BCHW.new_zeros((len(images_BCHW), 0)))

@@ -20,7 +20,7 @@ class Size:
     """The size of a measurement.
 
     stored: side of the training images in pixels. side: that of held-out and test images, and of crops.
-    batch: images per batch. steps: per epoch.
+    batch: images per batch. steps: per epoch. evaluated: images that are predicted.
     """
 
     trunk: str
@@ -28,10 +28,12 @@ class Size:
     side: int
     batch: int
     steps: int
+    evaluated: int
 
 
-FULL = Size("resnet101", stored=256, side=224, batch=96, steps=50)
-SMALL = Size("resnet10_narrow", stored=80, side=64, batch=32, steps=6)
+# As many as in MS-COCO: with a few thousand, starting up would be measured.
+FULL = Size("resnet101", stored=256, side=224, batch=96, steps=50, evaluated=40_504)
+SMALL = Size("resnet10_narrow", stored=80, side=64, batch=32, steps=6, evaluated=200)
 
 
 class SyntheticView:
@@ -62,7 +64,8 @@ class SyntheticStore:
     def __init__(self, size: Size) -> None:
         self.train = SyntheticView(size.batch * size.steps, size.stored, kept=10 * size.batch)
         self.held_out = SyntheticView(size.batch, size.side, kept=size.batch)
-        self.test = SyntheticView(size.batch * size.steps, size.side, kept=10 * size.batch)
+        self.test = SyntheticView(size.evaluated, size.side, kept=10 * size.batch)
+        self.warm_up = SyntheticView(10 * size.batch, size.side, kept=10 * size.batch)
         self.fitted = np.arange(len(self.train))
 
 

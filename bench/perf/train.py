@@ -8,9 +8,12 @@ small network and small images are used: these numbers say nothing about real tr
 import argparse
 import datetime as dt
 import json
+import math
+import time
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -29,6 +32,9 @@ from bench.training import device, method, run_options
 from bench.training.batches import InputTransform
 from bench.training.method import Labels
 from bench.training.stages import Collection, Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 NO_LEARNING = 1e-9  # a learning rate at which no method diverges on random labels
 ON_CPU = ("eager", "compiled")  # modes that need no GPU
@@ -60,7 +66,7 @@ class Measurement:
     measured: dict[tuple[str, Chain], dict[str, float]] = field(default_factory=dict)
 
     def measure(self, name: str, mode_name: str) -> dict[str, Any]:
-        """{stages: {name: rates}, evaluation} of a method in a mode."""
+        """{stages: {name: rates}, evaluation, evaluation_resident} of a method in a mode."""
         mode = MODES[mode_name]
         model, stages = build(name, self.size, self.target)
         device.search_kernels(model, self.target)
@@ -74,7 +80,7 @@ class Measurement:
                 how: dict[str, Any] = {"mode": mode, "rounds": self.rounds}
                 self.measured[key] = measure_stage(model, stage, self.store, pixels, **how)
             rates[stage.name] = self.measured[key]
-        return {"stages": rates, "evaluation": measure_evaluation(model, self.store, pixels, mode=mode)}
+        return {"stages": rates, **measure_evaluation(model, self.store, pixels, mode=mode)}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -88,30 +94,46 @@ def main(argv: list[str] | None = None) -> int:
     size = FULL if is_gpu else SMALL
     steps = args.steps or (QUICK_STEPS if args.quick and is_gpu else size.steps)
     size, rounds = replace(size, steps=steps), QUICK_ROUNDS if args.quick else ROUNDS
-    file = args.output / f"train-{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%SZ}-{target.type}.json"
     measurement = Measurement(size, target, SyntheticStore(size), rounds)
+    file = args.output / f"train-{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%SZ}-{target.type}.json"
+    content = _measure_all(args, measurement, methods, modes, file)
+    print(*lines(content), f"written to {file}", sep="\n")
+    return 0
+
+
+def _measure_all(
+    args: argparse.Namespace, measurement: Measurement, methods: list[str], modes: list[str], file: Path
+) -> dict[str, Any]:
+    """The record, which is written after each measurement; none begins after `--seconds`."""
+    size, target = measurement.size, measurement.target
     origin = provenance(hardware=device.hardware(target), threads=torch.get_num_threads())
     rates: dict[str, dict[str, Any]] = {mode: {} for mode in modes}
     extra: dict[str, Any] = {}
 
-    def save() -> None:
-        # Written after each measurement: an error in a later one does not lose the earlier results.
-        content = record(rates, size, origin) | extra
-        write_atomically(file, json.dumps(content, indent=1) + "\n")
+    def measure(name: str, mode: str) -> None:
+        rates[mode][name] = measurement.measure(name, mode)
 
-    for name in methods:
-        for mode in modes:
-            rates[mode][name] = measurement.measure(name, mode)
-            save()
-    if args.against == "loader":
-        extra["usual_loop"] = usual_loop.measure(size, target)
-        save()
-    if args.profile:
+    def profile() -> None:
         model, (stage, *_) = build(methods[0], size, target)
         extra["profile"] = step_profile.profile(model, stage, measurement.store, target, MODES[modes[-1]])
-        save()
-    print(*lines(record(rates, size, origin) | extra), f"written to {file}", sep="\n")
-    return 0
+
+    def usual() -> None:
+        extra["usual_loop"] = usual_loop.measure(size, target)
+
+    works: dict[str, Callable[[], None]] = {
+        f"{name} {mode}": partial(measure, name, mode) for name in methods for mode in modes
+    }
+    works |= {"profile": profile} if args.profile else {}
+    works |= {"usual loop": usual} if args.against == "loader" else {}
+    began = time.monotonic()
+    for what, work in works.items():
+        if time.monotonic() - began > args.seconds:
+            extra.setdefault("left_out", []).append(what)
+        else:
+            work()
+        content = record(rates, size, origin) | extra
+        write_atomically(file, json.dumps(content, indent=1) + "\n")
+    return content
 
 
 def _methods(text: str) -> list[str]:
@@ -153,6 +175,8 @@ def _parser() -> argparse.ArgumentParser:
         help="also measure the usual loop: JPEG files, DataLoader, all cores",
     )
     add("--profile", action="store_true", help="also list the kernels in which the first stage's time goes")
+    text = "begin no measurement after so many seconds; what is left out is listed (default: any time)"
+    add("--seconds", type=float, default=math.inf, metavar="N", help=text)
     text = "folder for the results (default: results/perf)"
     add("--output", type=Path, default=PERF, metavar="DIR", help=text)
     return parser

@@ -43,6 +43,11 @@ class Processes:
         """Whether this is the process that writes files and prints."""
         return self.rank == 0
 
+    @property
+    def exchange(self) -> bool:
+        """Whether values are exchanged: not by a single process."""
+        return self.size > 1
+
     def share(self, images: int) -> slice:
         """The part of a global batch of so many images that is this process's; parts differ by one at most.
 
@@ -57,7 +62,7 @@ class Processes:
 
     def gather(self, own_items: list[T]) -> list[T]:
         """The items of all processes, in the order that they had before `deal`."""
-        if self.size == 1:
+        if not self.exchange:
             return own_items
         parts: list[list[T]] = [[] for _ in range(self.size)]
         dist.all_gather_object(parts, own_items)
@@ -65,7 +70,7 @@ class Processes:
 
     def broadcast(self, value: T) -> T:
         """The value of the first process, returned on every process."""
-        if self.size == 1:
+        if not self.exchange:
             return value
         values: list[Any] = [value]
         dist.broadcast_object_list(values, src=0)
@@ -74,22 +79,26 @@ class Processes:
 
     def maximum(self, number: int) -> int:
         """The highest of the processes' numbers, exchanged between CPUs so that no GPU waits."""
-        if self.size == 1:
+        if not self.exchange:
             return number
         highest = torch.tensor(number)
         dist.all_reduce(highest, dist.ReduceOp.MAX)
         return int(highest)
 
+    def all(self, fact: bool) -> bool:
+        """Whether the fact holds on every process."""
+        return not self.maximum(int(not fact))
+
     def mean(self, value: Tensor) -> Tensor:
         """The mean of a tensor over the processes; it stays on the device."""
-        if self.size > 1:
+        if self.exchange:
             dist.all_reduce(value, dist.ReduceOp.SUM)
             value /= self.size
         return value
 
     def broadcast_buffers(self, model: nn.Module) -> None:
         """Give every process the first one's buffers: under `local` batch norm their statistics differ."""
-        if self.size > 1:
+        if self.exchange:
             for buffer in model.buffers():
                 dist.broadcast(buffer, src=0)
 
@@ -98,7 +107,7 @@ class Processes:
         """A context that the first process passes through before the others enter it."""
         if self.is_main:
             yield
-        if self.size > 1:
+        if self.exchange:
             dist.barrier()
         if not self.is_main:
             yield
@@ -144,7 +153,7 @@ def build_stage_loss(
         # After eight graphs of one function torch silently stops compiling it; a reset starts the count anew.
         torch.compiler.reset()
         loss = torch.compile(loss)
-    if processes.size > 1:
+    if processes.exchange:
         loss = DistributedDataParallel(loss, broadcast_buffers=False, gradient_as_bucket_view=True)
     return cast("nn.Module", loss)
 

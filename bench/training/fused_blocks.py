@@ -6,6 +6,7 @@ before them, with the weights of the moment.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -21,17 +22,20 @@ NOTHING = (type(None), nn.Identity)
 
 
 class FusedBatchNorm(nn.BatchNorm2d):
-    """Batch norm, then the residual is added if there is one, then a ReLU follows if `relu` is set."""
+    """Batch norm, then the residual is added if there is one, then a ReLU follows if `relu` is set.
+
+    forks: in training the result is given twice, see `FusedNorm`.
+    """
 
     relu: bool
+    forks = False
 
-    def forward(self, input: Tensor, residual: Tensor | None = None) -> Tensor:  # noqa: A002 (nn.BatchNorm2d's name)
+    def forward(self, input: Tensor, residual: Tensor | None = None) -> Any:  # noqa: A002 (nn.BatchNorm2d's name)
         if residual is not None:
             residual = residual.to(input.dtype)
         if self.training and input.numel() > input.shape[1]:
-            y: Tensor = FusedNorm.apply(input, residual, self.weight, self.bias, self)
-            return y
-        y = super().forward(input)  # of a single value for each channel: raises torch's error
+            return FusedNorm.apply(input, residual, self.weight, self.bias, self)
+        y: Tensor = super().forward(input)  # of a single value for each channel: raises torch's error
         y = y if residual is None else y + residual
         return y.relu() if self.relu else y
 
@@ -39,8 +43,11 @@ class FusedBatchNorm(nn.BatchNorm2d):
 class FusedBottleneck(Bottleneck):
     """timm's bottleneck block without its extras."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        shortcut = x if self.downsample is None else self.downsample(x)
+    last_norm = "bn3"
+
+    def forward(self, x: Any) -> Any:
+        x, shortcut = x if isinstance(x, tuple) else (x, x)
+        shortcut = shortcut if self.downsample is None else self.downsample(shortcut)
         x = convolve(self.conv2, self.bn2, convolve(self.conv1, self.bn1, x))
         return convolve(self.conv3, self.bn3, x, shortcut)
 
@@ -48,9 +55,27 @@ class FusedBottleneck(Bottleneck):
 class FusedBasicBlock(BasicBlock):
     """timm's basic block without its extras."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        shortcut = x if self.downsample is None else self.downsample(x)
+    last_norm = "bn2"
+
+    def forward(self, x: Any) -> Any:
+        x, shortcut = x if isinstance(x, tuple) else (x, x)
+        shortcut = shortcut if self.downsample is None else self.downsample(shortcut)
         return convolve(self.conv2, self.bn2, convolve(self.conv1, self.bn1, x), shortcut)
+
+
+class WholeMapConv2d(nn.Conv2d):
+    """A convolution of each channel by itself: where its kernels are as large as the map, a matrix product.
+
+    SRN's conv4 is one; cuDNN's grouped convolutions take several times as long.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (nn.Conv2d's name)
+        if input.shape[2:] != self.kernel_size:
+            return super().forward(input)
+        weight_KFP = self.weight.view(self.in_channels, -1, input[0, 0].numel())
+        y_BKF = torch.einsum("bkp,kfp->bkf", input.flatten(2), weight_KFP)
+        y_BC11 = y_BKF.reshape(len(input), -1, 1, 1)
+        return y_BC11 if self.bias is None else y_BC11 + self.bias.view(-1, 1, 1).to(y_BC11.dtype)
 
 
 BLOCKS: dict[type[nn.Module], tuple[type[nn.Module], tuple[str, ...]]] = {
@@ -89,6 +114,19 @@ def fuse(model: nn.Module) -> None:
         _fuse_norm(module, relu=False)
 
 
+def fuse_further(model: nn.Module) -> None:
+    """`fuse`, and what has not been measured yet: forks of residual blocks, convolutions of whole maps."""
+    fuse(model)
+    blocks = (FusedBottleneck, FusedBasicBlock)
+    for module in model.modules():
+        if isinstance(module, nn.Sequential):
+            for block, following in pairwise(module):
+                if isinstance(block, blocks) and isinstance(following, blocks):
+                    getattr(block, block.last_norm).forks = True
+        if type(module) is nn.Conv2d and module.groups == module.in_channels > 1 and not any(module.padding):
+            module.__class__ = WholeMapConv2d
+
+
 def _fuse_norm(norm: Any, *, relu: bool) -> bool:
     """Fuse a norm, if it is one that the kernels can compute; returns whether it is."""
     # timm's norm with an activation: any other one than ReLU, such as ReLU6, is computed as before.
@@ -109,12 +147,14 @@ def _is_plain_block(block: Any) -> bool:
     return isinstance(block.act1, nn.ReLU) and all(isinstance(extra, NOTHING) for extra in extras)
 
 
-def convolve(conv: Any, norm: Any, x: Tensor, residual: Tensor | None = None) -> Tensor:
-    """norm(conv(x), residual); where nothing needs a gradient, the norm is folded into the convolution."""
+def convolve(conv: Any, norm: Any, x: Tensor, residual: Tensor | None = None) -> Any:
+    """norm(conv(x), residual), twice if the norm forks.
+
+    Where nothing needs a gradient, the norm is folded into the convolution.
+    """
     known = (x, conv.weight, norm.weight, residual)
     if norm.training or (torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in known)):
-        y: Tensor = norm(conv(x), residual)
-        return y
+        return norm(conv(x), residual)
     device = x.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
     scale = norm.weight * (norm.running_var + norm.eps).rsqrt()

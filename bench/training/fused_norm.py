@@ -120,12 +120,14 @@ def _apply(
 
 @triton.jit
 def _sum_gradient(
-    x, y, dy, dresidual, sums, mean, invstd, weight, bias, M, C,
-    RELU: tl.constexpr, RESIDUAL: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_C: tl.constexpr,
+    x, y, dy, dy2, dresidual, sums, mean, invstd, weight, bias, M, C,
+    RELU: tl.constexpr, RESIDUAL: tl.constexpr, TWICE: tl.constexpr,
+    BLOCK_M: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
     """Partial sums of g and g (x - mean) invstd, where g is dy where the ReLU let y through, else 0.
 
-    With a residual g is also its gradient, and is written; without, y is not needed: its sign follows from x.
+    TWICE: y has two users, dy + dy2 is its gradient. With a residual g is also its gradient, and is written;
+    without, y is not needed: its sign follows from x.
     """
     c = tl.program_id(0) * BLOCK_C + tl.arange(0, BLOCK_C)
     part, parts = tl.program_id(1), tl.num_programs(1)
@@ -137,6 +139,8 @@ def _sum_gradient(
         inside = _inside(tile, c, M, C, BLOCK_M)
         value = tl.load(_tile(x, tile, c, C, BLOCK_M), inside, 0.0).to(tl.float32)
         g = tl.load(_tile(dy, tile, c, C, BLOCK_M), inside, 0.0).to(tl.float32)
+        if TWICE:
+            g += tl.load(_tile(dy2, tile, c, C, BLOCK_M), inside, 0.0).to(tl.float32)
         if RESIDUAL:
             if RELU:
                 g = tl.where(tl.load(_tile(y, tile, c, C, BLOCK_M), inside, 0.0) > 0, g, 0.0)
@@ -183,6 +187,7 @@ class FusedNorm(torch.autograd.Function):
     """(x, residual or None, weight, bias, norm) -> y; updates the statistics of the norm in place.
 
     norm: an nn.BatchNorm2d in training, with an attribute `relu`. M has to be above 1.
+    With `norm.forks` and a residual the result is (y, y) for two users: their gradients are added in here.
     """
 
     @staticmethod
@@ -203,22 +208,23 @@ class FusedNorm(torch.autograd.Function):
         _apply[grid](x, residual, y, mean, invstd, weight, bias, *shape, **flags, **sizes)
         ctx.save_for_backward(x, y if relu and residual is not None else None, mean, invstd, weight, bias)
         ctx.flags = flags
-        return y
+        return (y, y.detach()) if norm.forks and residual is not None else y
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         x, y, mean, invstd, weight, bias = ctx.saved_tensors
-        dy = gradients[0].contiguous(memory_format=torch.channels_last)
+        dy, *dy2 = (gradient.contiguous(memory_format=torch.channels_last) for gradient in gradients)
         shape, grid, sizes, sums = _layout(x)
-        relu, has_residual = ctx.flags["RELU"], ctx.flags["RESIDUAL"]
+        has_residual = ctx.flags["RESIDUAL"]
         dresidual = torch.empty_like(x) if has_residual else None
         dweight, dbias = torch.empty((2, shape[1]), device=x.device)
         known = (mean, invstd, weight, bias)
-        _sum_gradient[grid](x, y, dy, dresidual, sums, *known, *shape, **ctx.flags, **sizes)
+        given = (x, y, dy, dy2[0] if dy2 else None, dresidual, sums, *known, *shape)
+        _sum_gradient[grid](*given, **ctx.flags, TWICE=bool(dy2), **sizes)
         _finish_gradient[_finish_grid(shape)](
             sums, dweight, dbias, shape[1], grid[1], FINISH_ROWS, FINISH_CHANNELS
         )
-        g, masks = (dresidual, False) if has_residual else (dy, relu)
+        g, masks = (dresidual, False) if has_residual else (dy, ctx.flags["RELU"])
         dx = torch.empty_like(x)
         _gradient[grid](x, g, dx, *known, dweight, dbias, *shape, RELU=masks, **sizes)
         return dx, dresidual, dweight, dbias, None

@@ -28,7 +28,7 @@ from bench.training import (
     validation,
 )
 from bench.training.batches import Batch, InputTransform
-from bench.training.captured_step import Captured
+from bench.training.captured_step import DISTRIBUTED_WARM_UP_CALLS, WARM_UP_CALLS, Captured
 from bench.training.distributed import SINGLE_PROCESS, Processes, build_stage_loss, synchronise_statistics
 from bench.training.loss_scaling import LossScaling
 from bench.training.stage_checkpoint import Checkpointer
@@ -79,7 +79,11 @@ def train(model: nn.Module, stage_run: StageRun) -> list[dict[str, Any]]:
     few_images.require_images(stage_run.store, stage_run.stage.batch_size)
     try:
         with signals.Stop(again=stage_run.processes.size == 1) as stop:
-            return _StageTrainer(model, stage_run, stop).run()
+            trainer = _StageTrainer(model, stage_run, stop)
+            try:
+                return trainer.run()
+            finally:
+                trainer.step.release()
     except RuntimeError as error:
         if message := device.remedy(error, stage=stage_run.stage.name, batch_size=stage_run.stage.batch_size):
             raise InputError(message) from error
@@ -106,7 +110,9 @@ class _StageTrainer:
         target = stage_run.pixels.device
         precision = stage_run.pixels.precision or device.precision(target)
         self.scaling = LossScaling(precision, target, self.position.scaling)
-        loss = build_stage_loss(model, stage, stage_run.processes, compiled=stage_run.compiled)
+        recorder = _recorder(stage_run)
+        with captured_step.on_stream(recorder):
+            loss = build_stage_loss(model, stage, stage_run.processes, compiled=stage_run.compiled)
         step = TrainingStep(
             loss,
             self.optimizer,
@@ -115,7 +121,10 @@ class _StageTrainer:
             stage_run.autocast,
             clip_norm=stage.clip_norm,
         )
-        self.step = Captured(step, _recorder(stage_run), name=stage_run.title)
+        processes = stage_run.processes
+        warm_up = DISTRIBUTED_WARM_UP_CALLS if processes.exchange else WARM_UP_CALLS
+        how: dict[str, Any] = {"warm_up_calls": warm_up, "agreed": processes.all}
+        self.step = Captured(step, recorder, name=stage_run.title, **how)
         self.evaluate = validation.evaluation_step(model, stage_run)
         self.progress = Progress(
             stage_run.title,
@@ -230,8 +239,6 @@ class _StageTrainer:
 def _recorder(stage_run: StageRun) -> captured_step.Recorder | None:
     """What records the training steps; None on the CPU, and where they cannot be recorded, which is said."""
     obstacle = "they are compiled (--compile)" if stage_run.compiled else ""
-    if stage_run.processes.size > 1:
-        obstacle = f"{stage_run.processes.size} processes exchange gradients in them"
     if stage_run.stage.schedule.cycle_momentum:
         obstacle = "their momentum changes (cycle_momentum)"
     on, wanted = stage_run.pixels.device, stage_run.captured

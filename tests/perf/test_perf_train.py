@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,13 +11,15 @@ from typing import Any
 import pytest
 import torch
 
+from bench import rehearse
 from bench.base import method_names
 from bench.base.errors import InputError
 from bench.base.paths import ROOT
+from bench.base.run_folder import RunFolder
 from bench.perf import gpu, speed_record
 from bench.perf import train as perf
 from bench.perf.synthetic import SMALL, AlternatingFeed, SyntheticStore
-from bench.training import batches, method
+from bench.training import batches, method, run_options
 from bench.training.batches import InputTransform
 from bench.training.stages import Stage
 
@@ -43,7 +46,7 @@ def test_on_the_cpu_it_measures_a_small_network_and_writes_a_dated_record(tmp_pa
     for stage in figures["stages"].values():
         assert set(stage) == {"pipeline", "resident", "ratio", "memory_bytes", "first_step_seconds"}
         assert min(stage.values()) > 0
-    assert figures["evaluation"] > 0
+    assert min(figures["evaluation"], figures["evaluation_resident"]) > 0
     shared = {name: rates["stages"] for name, rates in record["images_per_second"]["eager"].items()}
     for name in ("main", "attention"):  # trained once for both methods, and measured once
         assert shared["srn"][name] == shared["srn_att"][name]
@@ -158,19 +161,86 @@ def test_changes_of_a_recipe_are_refused_instead_of_left_out():
         perf.main(["--device", "cpu", "--method", "resnet101,srn@budget=equal"])
 
 
-def test_part_2_runs_the_tests_that_need_a_gpu_and_fails_where_a_signal_ended_one(
-    monkeypatch: pytest.MonkeyPatch,
-):
-    text = (ROOT / gpu.TESTS[-1]).read_text(encoding="utf-8")
-    assert "not torch.cuda.is_available()" in text
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    statuses = iter((-15, 0))
-    run = lambda words, **_: subprocess.CompletedProcess(words, next(statuses))  # noqa: E731
-    monkeypatch.setattr(subprocess, "run", run)
-    assert gpu.main(["--part", "2"]) == -15
+def checks(tmp_path: Path, seconds: float) -> gpu.Checks:
+    return gpu.Checks(tmp_path / "gpu.json", tmp_path, torch.device("cpu"), seconds)
 
 
-@pytest.mark.parametrize("mode", ["graph", "fused", "fp16"])
+class TestGpu:
+    """`bench.perf gpu`, without a GPU."""
+
+    def test_part_1_has_options_that_exist(self):
+        args = perf._parser().parse_args(gpu.STEPS)
+        assert perf._methods(args.method)
+        assert perf._modes(args.modes, is_gpu=True)[-1] == "further"  # whose kernels are listed
+
+    def test_part_2_runs_tests_that_need_a_gpu_and_commands_that_exist(self, tmp_path: Path):
+        assert "not torch.cuda.is_available()" in (ROOT / gpu.TESTS[-1]).read_text(encoding="utf-8")
+        (_, [_tests]), (_, [rehearsal]), (_, [_prepare]), *seeds = gpu.works(tmp_path)
+        assert rehearse._parser().parse_args(rehearsal[2:]).dataset == "coco"
+        assert len(seeds) == len(gpu.SEEDS)
+        parsed = [
+            run_options.parse(words[2:], description=None) for _, together in seeds for words in together
+        ]
+        assert {(args.seeds, args.precision) for args in parsed} == {
+            (str(seed), precision) for seed in gpu.SEEDS for precision in gpu.PRECISIONS
+        }
+
+    def test_part_2_fails_with_the_status_of_the_first_work_that_fails(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ):
+        die = ("-c", "import os, signal; os.kill(os.getpid(), signal.SIGTERM)")
+        works = [
+            ("good", [("-c", "")]),
+            ("bad", [("-c", ""), die]),
+            ("worse", [("-c", "raise SystemExit(3)")]),
+        ]
+        assert checks(tmp_path, 60).run(works) == -15
+        content = json.loads((tmp_path / "gpu.json").read_text())
+        assert {name: work["statuses"] for name, work in content["works"].items()} == {
+            "good": [0],
+            "bad": [0, -15],
+            "worse": [3],
+        }
+        assert "bad: " in (printed := capsys.readouterr().out)
+        assert "FAILED with status -15" in printed
+        assert content["left_out"] == []
+
+    def test_part_2_stops_in_time_and_lists_what_is_left_out(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ):
+        endless = ("-c", "import time; time.sleep(600)")
+        assert checks(tmp_path, 0.5).run([("endless", [endless]), ("late", [endless])]) == 0
+        content = json.loads((tmp_path / "gpu.json").read_text())
+        assert (content["works"], content["left_out"]) == ({}, ["endless", "late"])
+        assert "not measured, as the time was over: endless, late" in capsys.readouterr().out
+
+    def test_precisions_are_set_beside_the_spread_of_float32s_seeds(self):
+        values = {"fp32": {"srn": [97.0, 97.2]}, "fp16": {"srn": [97.3]}}
+        content = {"provenance": {"hardware": "NVIDIA H100 80GB HBM3"}, "works": {}, "left_out": []}
+        first, *others = gpu.lines({**content, "demo_mAP": values})
+        assert first == "NVIDIA H100 80GB HBM3"
+        assert others[-1] == (
+            "demo, srn, fp16: mAP 97.30; on average +0.20 beside fp32, whose seeds differ by 0.20"
+        )
+
+    def test_the_demos_records_are_read(self, tmp_path: Path):
+        folder = RunFolder.of("demo", tmp_path / "bf16").path
+        folder.mkdir(parents=True)
+        (file,) = (ROOT / "results" / "reproduced" / "demo").glob("srn-seed0.json")
+        shutil.copy(file, folder)
+        assert gpu.demo_map(tmp_path) == {"bf16": {"srn": [pytest.approx(97.143, abs=1e-3)]}}
+
+
+def test_nothing_begins_after_the_time_that_is_given(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    words = ["--device", "cpu", "--method", "resnet101", "--seconds", "-1", "--profile"]
+    perf.main([*words, "--output", str(tmp_path)])
+    (path,) = tmp_path.glob("train-*-cpu.json")
+    record = json.loads(path.read_text(encoding="utf-8"))
+    assert record["left_out"] == ["resnet101 eager", "profile"]
+    assert "not measured, as the time was over: resnet101 eager, profile" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("mode", ["graph", "fused", "further", "fp16"])
 def test_a_mode_that_a_cpu_does_not_have_is_refused(mode: str):
     with pytest.raises(
         InputError, match=f"^--modes eager,{mode}: {mode} needs a GPU; on a CPU give eager or"

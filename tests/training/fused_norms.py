@@ -88,14 +88,18 @@ def check_what_is_not_finite(device: str) -> None:
 
 
 @torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
-def check_trunk(name: str, device: str, *, fused: int) -> None:
-    """A fused trunk, of so many fused norms, computes what the plain one computes, in float32."""
+def check_trunk(name: str, device: str, *, fused: int, forks: int = 0) -> None:
+    """A fused trunk computes what the plain one computes, in float32.
+
+    fused: its fused norms. forks: those of them that give their result twice.
+    """
     plain = trunk.load_trunk(name, from_scratch=True).to(device).to(memory_format=torch.channels_last)
     for parameter in plain.parameters():
         if parameter.ndim == 1:  # some norms' weights are 0 at first
             nn.init.uniform_(parameter, 0.5, 1.5)
     other = copy.deepcopy(plain)
-    fused_blocks.fuse(other)
+    (fused_blocks.fuse_further if forks else fused_blocks.fuse)(other)
+    assert sum(isinstance(m, FusedBatchNorm) and m.forks for m in other.modules()) == forks
     assert list(other.state_dict()) == list(plain.state_dict())
     assert sum(isinstance(module, FusedBatchNorm) for module in other.modules()) == fused
     images = torch.randn(3, 3, 64, 64, device=device).contiguous(memory_format=torch.channels_last)
@@ -110,9 +114,28 @@ def check_trunk(name: str, device: str, *, fused: int) -> None:
     assert difference(folded, unfolded) < 1e-4
 
 
+def check_whole_maps(device: str) -> None:
+    """A convolution of whole maps as a matrix product agrees with float64, and one of parts is left alone."""
+    for groups, bias in ((6, True), (6, False)):
+        conv: Any = nn.Conv2d(6, 24, 5, groups=groups, bias=bias, device=device)
+        expected = copy.deepcopy(conv).double()
+        fused_blocks.fuse_further(model := nn.Sequential(conv))
+        assert type(model[0]) is fused_blocks.WholeMapConv2d
+        for side in (5, 7):
+            images = torch.randn(3, 6, side, side, device=device).contiguous(
+                memory_format=torch.channels_last
+            )
+            for module, given in ((model, images), (expected, images.double())):
+                module(given).square().sum().backward()
+            assert difference(model(images), expected(images.double())) < 1e-3
+            assert difference(grad(conv.weight), grad(expected.weight)) < 1e-3
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
     torch.manual_seed(0)
     check_trunk("resnet10_narrow", "cpu", fused=14)
+    check_trunk("resnet18", "cpu", fused=20, forks=4)
     check_what_is_not_finite("cpu")
+    check_whole_maps("cpu")
     check_every_norm("cpu", [(3, 20, 9, 7), (5, 130, 1, 1)])

@@ -4,7 +4,11 @@ The tape keeps what a CUDA graph keeps: operations, addresses and constants. Wha
 the step happens once, at the recording, so a step that depends on it fails here.
 """
 
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +18,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from bench.base.paths import ROOT
 from bench.data.store import Store
 from bench.training import captured_step, inference, loop, stage_checkpoint
 from bench.training.captured_step import WARM_UP_CALLS, Captured
@@ -35,7 +40,10 @@ class Tape(TorchDispatchMode):
 
     def play(self) -> None:
         for operation, args, kwargs, kept in self.operations:
-            for old, new in zip(kept, tensors(operation(*args, **kwargs)), strict=True):
+            result = operation(*args, **kwargs)
+            if operation.namespace == "c10d":  # (tensors, work that may still be under way)
+                torch.distributed.Work.unbox(result[-1]).wait()
+            for old, new in zip(kept, tensors(result), strict=True):
                 if old.data_ptr() != new.data_ptr():
                     old.copy_(new)
 
@@ -49,6 +57,13 @@ class TapeRecorder:
 
     def __init__(self) -> None:
         self.recorded = self.replayed = 0
+        self.released = False
+
+    def on_stream(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def release(self) -> None:
+        self.released = True
 
     def warm_up(self, function: Callable[[], Any]) -> Any:
         return function()
@@ -144,6 +159,18 @@ def test_captured_training_that_was_killed_goes_on_to_the_same_bits(
     assert all(torch.equal(again.state_dict()[key], tensor) for key, tensor in model.state_dict().items())
 
 
+def test_sigkill_in_a_captured_stage_loses_no_bit(store: Store, tmp_path: Path):
+    """Of a process, so that nothing is released; it is killed in the second of three epochs."""
+    model, settings = stage_run(store, tmp_path / "whole")
+    history = loop.train(model, settings)
+    words = ["-m", "tests.killing", str(store.folder), str(tmp_path / "killed"), "cpu", "7"]
+    ended = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, check=False)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    again, settings = stage_run(store, tmp_path / "killed")
+    assert loop.train(again, settings) == history
+    assert all(torch.equal(again.state_dict()[key], tensor) for key, tensor in model.state_dict().items())
+
+
 def test_captured_prediction_gives_the_same_bits(
     store: Store, tmp_path: Path, recorders: list[TapeRecorder], monkeypatch: pytest.MonkeyPatch
 ):
@@ -158,6 +185,29 @@ def test_captured_prediction_gives_the_same_bits(
     assert recorders[0].replayed == len(store.test) // 9 - WARM_UP_CALLS
 
 
+def test_on_a_gpu_the_last_batch_is_filled_up_and_what_fills_it_is_not_counted(
+    store: Store, tmp_path: Path, recorders: list[TapeRecorder], monkeypatch: pytest.MonkeyPatch
+):
+    """So that it is replayed too; a view that is smaller than one batch stays as it is."""
+    monkeypatch.setattr(inference, "CAPTURED_BATCHES", 0)
+    model, settings = stage_run(store, tmp_path / "c")
+    pixels = settings.pixels
+    sizes: list[int] = []
+    logits = model.logits
+    monkeypatch.setattr(model, "logits", lambda images: (sizes.append(len(images)), logits(images))[1])
+    plain = inference.predict(model, store.test, pixels, batch_size=9, captured=False)
+    assert sizes == [9, 9, 9, 9, 9, 3]
+    monkeypatch.setattr(inference, "_is_filled", lambda _on: True)
+    sizes.clear()
+    filled = inference.predict(model, store.test, pixels, batch_size=9)
+    assert set(sizes) == {9}
+    assert recorders[-1].replayed == 6 - WARM_UP_CALLS
+    torch.testing.assert_close(filled, plain, rtol=1e-5, atol=1e-5)
+    sizes.clear()
+    inference.predict(model, store.test, pixels, batch_size=1000)
+    assert sizes == [len(store.test)]
+
+
 def test_outputs_outlive_the_next_replay():
     double = Captured(lambda tensor: (2 * tensor,), TapeRecorder(), name="double")
     outputs = [double(torch.full((2,), float(number)))[0] for number in range(6)]
@@ -170,6 +220,22 @@ def test_where_a_recording_fails_calls_go_on_and_a_line_says_why(capsys: pytest.
     said = (
         "SRN main: steps are not captured in a CUDA graph: operation not permitted when stream is capturing"
     )
+    assert capsys.readouterr().err.count(said) == 1
+
+
+def test_where_another_process_cannot_record_none_replays(capsys: pytest.CaptureFixture[str]):
+    """A replay that exchanges gradients would wait for the others for ever."""
+    recorder, recorded = TapeRecorder(), []
+    double = Captured(
+        lambda tensor: (2 * tensor,),
+        recorder,
+        name="SRN",
+        warm_up_calls=1,
+        agreed=lambda ok: bool(recorded.append(ok)),
+    )
+    assert [float(double(torch.tensor(float(number)))[0]) for number in range(4)] == [0, 2, 4, 6]
+    assert (recorded, recorder.replayed, recorder.released) == ([True], 0, True)
+    said = "SRN: steps are not captured in a CUDA graph: another process could not record its own"
     assert capsys.readouterr().err.count(said) == 1
 
 

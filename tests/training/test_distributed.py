@@ -34,6 +34,7 @@ def results(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
         words = [
             "-m",
             "tests.process_group",
+            "cpu",
             str(store.folder),
             str(folder),
             "steps",
@@ -42,7 +43,7 @@ def results(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
             "collected",
         ]
         finished = subprocess.run(
-            [*launch, *words, *(["stages"] * (size == 2))],
+            [*launch, *words, *(["stages", "captured"] if size == 2 else [])],
             cwd=ROOT,
             capture_output=True,
             text=True,
@@ -65,6 +66,11 @@ def test_in_float64_with_frozen_norms_20_steps_agree_within_1e_12(size: int, res
     for name, tensor in single.items():
         torch.testing.assert_close(several[name], tensor, atol=1e-12, rtol=0)
     assert not torch.equal(single["model.classifier.bias"], torch.zeros_like(single["model.classifier.bias"]))
+
+
+def test_captured_steps_exchange_gradients_as_plain_ones_do(results: Path):
+    """To the bit, as `process_group.captured` found on each of two processes."""
+    assert len(list(results.glob("captured-equal-*"))) == 2
 
 
 @pytest.mark.parametrize("size", [2, 3])

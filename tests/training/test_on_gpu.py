@@ -1,5 +1,9 @@
 """What only a GPU can show: captured steps give the bits of plain ones, fused kernels the right numbers."""
 
+import math
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from bench.base.paths import ROOT
 from bench.data.store import Store
 from bench.training import captured_step, inference, loop, method, stage_cache, stage_checkpoint
 from bench.training.stage_cache import StageContext
@@ -79,6 +84,20 @@ def test_captured_training_gives_the_bits_of_plain_training(
     assert equal(captured_weights, weights)
 
 
+@pytest.mark.parametrize("processes", sorted({1, max(1, torch.cuda.device_count())}))
+def test_captured_steps_that_exchange_gradients_give_the_bits_of_plain_ones(
+    processes: int, store: Store, tmp_path: Path
+):
+    """Under torchrun with NCCL, on one GPU and on all."""
+    launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    words = ["-m", "tests.process_group", "cuda", str(store.folder), str(tmp_path), "captured-on-gpus"]
+    ended = subprocess.run(
+        [sys.executable, *launch, *words], cwd=ROOT, capture_output=True, text=True, check=False, timeout=300
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "not captured" not in ended.stderr
+
+
 def on_gpu(store: Store, file: Path) -> tuple[Any, loop.StageRun]:
     model, settings = stage_run(store, file)
     return model.to(GPU), replace(settings, pixels=replace(settings.pixels, device=GPU))
@@ -97,6 +116,17 @@ def test_killed_in_a_captured_stage_training_goes_on_to_the_same_bits(
         loop.train(killed, replace(interrupted, feed=dying(interrupted.feed, at)))
     again, _ = on_gpu(store, tmp_path / "interrupted")
     assert loop.train(again, interrupted) == history
+    assert equal(again.state_dict(), model.state_dict())
+
+
+def test_sigkill_in_a_captured_stage_loses_no_bit(store: Store, tmp_path: Path):
+    model, settings = on_gpu(store, tmp_path / "whole")
+    history = loop.train(model, settings)
+    words = ["-m", "tests.killing", str(store.folder), str(tmp_path / "killed"), "cuda", "7"]
+    ended = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, check=False)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    again, settings = on_gpu(store, tmp_path / "killed")
+    assert loop.train(again, settings) == history
     assert equal(again.state_dict(), model.state_dict())
 
 
@@ -127,7 +157,7 @@ def test_captured_prediction_gives_the_bits_of_plain_prediction(
         for wanted in (False, True)
     )
     assert (plain == captured).all()
-    assert len(replays) == len(store.test) // 9 - captured_step.WARM_UP_CALLS
+    assert len(replays) == math.ceil(len(store.test) / 9) - captured_step.WARM_UP_CALLS
 
 
 def test_fused_norms_agree_with_float64_and_fused_trunks_with_plain_ones():
@@ -137,4 +167,6 @@ def test_fused_norms_agree_with_float64_and_fused_trunks_with_plain_ones():
     torch.manual_seed(0)
     fused_norms.check_every_norm("cuda", [(3, 20, 9, 7), (5, 130, 1, 1), (32, 256, 28, 28)])
     fused_norms.check_what_is_not_finite("cuda")
+    fused_norms.check_whole_maps("cuda")
     fused_norms.check_trunk("resnet10_narrow", "cuda", fused=14)
+    fused_norms.check_trunk("resnet26", "cuda", fused=29, forks=4)
