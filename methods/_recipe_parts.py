@@ -85,6 +85,8 @@ class OptimizerFields:
             raise InputError(
                 f"betas={','.join(map(str, self.betas))}: give two numbers, as in betas=0.9,0.999"
             )
+        if self.weights == "averaged" and not self.ema:
+            raise InputError("weights=averaged needs an average, but ema=0 makes none; add --weights raw")
         if self.sched_epochs is not None and self.sched_epochs < epochs:
             raise InputError(
                 f"sched_epochs={self.sched_epochs}: the schedule would end before the {epochs} epochs;"
@@ -130,6 +132,14 @@ NEEDED: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 PARTS = (LossFields, OptimizerFields, AugmentationFields)
 USUAL = {field.name: field.default for part in PARTS for field in fields(part)}
+
+
+# What the SRN paper does: fields that a method's own defaults change have these values on equal terms.
+USUAL = {
+    field.name: field.default
+    for part in (LossFields, OptimizerFields, AugmentationFields)
+    for field in fields(part)
+}
 
 
 def check_needed(recipe: Any) -> None:
