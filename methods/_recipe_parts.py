@@ -85,8 +85,6 @@ class OptimizerFields:
             raise InputError(
                 f"betas={','.join(map(str, self.betas))}: give two numbers, as in betas=0.9,0.999"
             )
-        if self.weights == "averaged" and not self.ema:
-            raise InputError("weights=averaged needs an average, but ema=0 makes none; add --weights raw")
         if self.sched_epochs is not None and self.sched_epochs < epochs:
             raise InputError(
                 f"sched_epochs={self.sched_epochs}: the schedule would end before the {epochs} epochs;"

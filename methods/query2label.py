@@ -88,7 +88,7 @@ class Config(Recipe):
         if self.batch_norm == "frozen" and self.from_scratch:
             raise InputError(
                 "batch_norm=frozen keeps the statistics of a pretrained trunk, but this one starts from"
-                " scratch; add --batch-norm local"
+                " scratch; add --set batch_norm=local"
             )
 
 
