@@ -132,14 +132,6 @@ PARTS = (LossFields, OptimizerFields, AugmentationFields)
 USUAL = {field.name: field.default for part in PARTS for field in fields(part)}
 
 
-# What the SRN paper does: fields that a method's own defaults change have these values on equal terms.
-USUAL = {
-    field.name: field.default
-    for part in (LossFields, OptimizerFields, AugmentationFields)
-    for field in fields(part)
-}
-
-
 def check_needed(recipe: Any) -> None:
     """Raise InputError for a changed field that counts only with another value of another field.
 
