@@ -167,6 +167,6 @@ PHOTOS: dict[str, Any] = {  # not tuned
     "ema": 0.99,  # 28 steps in an epoch
 }
 
-# `python -m bench.run --dataset coco --method ml_decoder --trunk tresnet_l.miil_in1k_448`: the release has mAP
-# 90.1, with a trunk that was trained with this head before; the hours are not measured.
+# `python -m bench.run --dataset coco --method ml_decoder --trunk tresnet_l.miil_in1k_448`: the release has
+# mAP 90.1, with a trunk that was trained with this head before; the hours are not measured.
 RECIPES = Config.recipes(**{"demo": DEMO, "voc2007-bus-car-cat-train": PHOTOS})
