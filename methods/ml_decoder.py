@@ -100,7 +100,7 @@ class Decoder(nn.Module):
 
     def forward(self, embedded_BPD: Tensor) -> Tensor:
         queries_GD = self.norm(2 * self.queries.queries_GD)
-        queries_BGD = queries_GD.expand(len(embedded_BPD), -1, -1)
+        queries_BGD = queries_GD.expand(embedded_BPD.shape[0], -1, -1)
         output_BGD: Tensor = self.layer(queries_BGD, queries_BGD, embedded_BPD, embedded_BPD)
         return output_BGD
 

@@ -140,7 +140,7 @@ class Decoder(nn.Module):
 
     def forward(self, memory_BPD: Tensor, positions_PD: Tensor) -> Tensor:
         embeddings_CD, keys_BPD = self.embeddings.weight, memory_BPD + positions_PD
-        labels_BCD = torch.zeros_like(embeddings_CD).expand(len(memory_BPD), -1, -1)
+        labels_BCD = torch.zeros_like(embeddings_CD).expand(memory_BPD.shape[0], -1, -1)
         for layer in self.layers:
             labels_BCD = layer(labels_BCD, embeddings_CD, keys_BPD, memory_BPD)
         normed_BCD: Tensor = self.norm(labels_BCD)
