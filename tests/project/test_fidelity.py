@@ -1,4 +1,4 @@
-"""docs/fidelity.md: files, names, recipe values, options, sizes and counts in it are those of the code."""
+"""docs/fidelity.md and fidelity-methods.md: files, names, recipe values, options, sizes and counts in it are those of the code."""
 
 import importlib
 import inspect
@@ -25,8 +25,8 @@ from bench.training import batches, method, run_options, trunk
 from bench.training.method import Labels
 from methods import _graph
 
-PAGE = ROOT / "docs" / "fidelity.md"
-TEXT = PAGE.read_text(encoding="utf-8")
+PAGES = [ROOT / "docs" / name for name in ("fidelity.md", "fidelity-methods.md")]
+TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 VERDICTS = {"faithful", "chosen", "unknown"}
 OF_OTHER_METHODS = ("MCAR", "MSRN", "ML-GCN", "ASL", "CSRA", "WARP", "KNN")
 FIELD = re.compile(r"([a-z_]+) = (\S+)")
