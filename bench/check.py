@@ -1,7 +1,7 @@
 """Compare fresh results with the accepted ones and report what moved; `--accept` accepts the fresh ones.
 
 A result has moved if it differs by more than the spread between seeds explains (`bench/results/drift.py`).
-The exit status is then 1. Only this command writes `results/reproduced`.
+The exit status is then 1, and 3 if nothing was compared. Only this command writes `results/reproduced`.
 """
 
 import argparse
@@ -40,13 +40,14 @@ from bench.results.record import (
     write_record,
 )
 
+NOTHING_COMPARED = 3  # exit status
 SEEDS = "fresh seeds : accepted seeds"
 
 
 def report(accepted: Groups, fresh: Groups, *, strict: bool) -> tuple[list[str], int]:
-    """(the lines of the report, the exit status): 1 if something moved, else 0.
+    """(the lines of the report, the exit status): 1 if something moved, 3 if nothing was compared, else 0.
 
-    strict: the status is also 1 if accepted records have no fresh counterpart, or if nothing was compared.
+    strict: the status is also 1 if accepted records have no fresh counterpart.
     """
     compared = list(compare(accepted, fresh))
     incomparable, remarks = list(_incomparable(accepted, fresh)), list(_remarks(accepted, fresh))
@@ -58,7 +59,9 @@ def report(accepted: Groups, fresh: Groups, *, strict: bool) -> tuple[list[str],
     edited = record_integrity.edited_records(sides)
     lines = [*edited, *lines, *(record_integrity.without_checksum(sides) if strict else [])]
     moved = edited or incomparable or any(drift.share > 1 for drift in compared)
-    return lines, int(bool(moved or (strict and (missing or not compared))))
+    if moved or (strict and missing):
+        return lines, 1
+    return lines, 0 if compared else NOTHING_COMPARED
 
 
 def _incomparable(accepted: Groups, fresh: Groups) -> Iterator[str]:
@@ -216,8 +219,9 @@ def main(argv: list[str] | None = None) -> int:
         print("\n".join(accept(fresh, folder, allow_partial=args.allow_partial)))
         return 0
     if not accepted:
-        print(f"{dataset}: no accepted records in {shown(folder)}; accept the fresh ones with --accept")
-        return int(args.strict)
+        remedy = "accept the fresh ones with --accept" if fresh else "make some with python -m bench.run"
+        print(f"{dataset}: nothing compared: no accepted records in {shown(folder)}; {remedy}")
+        return NOTHING_COMPARED
     lines, status = report(group_records(accepted), group_records(fresh), strict=args.strict)
     counts = f"{len(fresh)} fresh records of {shown(source)}, {len(accepted)} accepted of {shown(folder)}"
     print("\n".join([f"{dataset}: {counts}", *lines]))

@@ -20,7 +20,7 @@ from bench.base.cli import run_command
 from bench.base.errors import InputError
 from bench.base.paths import RUNS
 from bench.base.run_folder import RunFolder
-from bench.data import cards, preparation
+from bench.data import cards, formats, preparation
 from bench.data.store import Store
 from bench.deploy import find_run
 from bench.results import comparison_table, published, record, typeset
@@ -45,6 +45,7 @@ def run(args: argparse.Namespace, words: list[str]) -> int:
     """Run every method with every seed: here one after the other, or with `--jobs` in several processes."""
     card, changes = cards.load_card(args.dataset), run_options.changes(args)
     wanted, seeds = run_options.methods(args.method), run_options.seeds(args.seeds)
+    formats.check_options(card)
     _check_name(args.name, len(wanted) * len(seeds))
     folder = _writable_folder(card.name, args.runs)
     from bench.training import device, distributed, jobs, reproduce  # noqa: PLC0415 (--help needs no torch)

@@ -15,6 +15,7 @@ from bench.base.errors import InputError
 from bench.base.structured_files import check_folder
 
 FOLDERS = ("data", "runs", "records")  # options that name a folder to read, by default or as given
+RESUMED = ("run", "prepare")  # commands that go on where they were stopped
 WRITTEN = ("output", "maps")  # options that name a file (metavar FILE) or a folder to write
 MODULE, SCRIPT = "python -m bench.", "multilabel-bench "  # how a command's name begins, by how it is started
 
@@ -138,7 +139,10 @@ def written(path: Path) -> str:
 
 
 def resume_hint() -> str:
-    """How to resume a command that was stopped; `--fresh` would start it from the beginning."""
+    """How to go on after a command was stopped; `--fresh` would start it from the beginning."""
+    program = Path(sys.argv[0])
+    if program.is_relative_to(paths.ROOT / "bench") and program.stem not in RESUMED:
+        return "the same command starts again from the beginning"
     without = " without --fresh" if "--fresh" in sys.argv else ""
     return f"run the same command again{without} to resume"
 

@@ -32,6 +32,11 @@ def normalised(name: str) -> str:
     return ALIASES.get(squeezed, squeezed)
 
 
+def file_names() -> list[str]:
+    """The module names of all methods' files, whatever these hold."""
+    return sorted(name for name in _files() if not name.startswith("_"))
+
+
 def method_summaries() -> dict[str, str]:
     """The first line of each method's docstring, "Name: summary", by module name."""
     return {name: (ast.get_docstring(tree) or name).splitlines()[0] for name, tree in _trees().items()}
@@ -106,7 +111,7 @@ def find_method(name: str) -> str:
     """The module name for any spelling of a method's name; InputError lists all methods, or names what
     the method's file lacks.
     """
-    modules = {normalised(module): module for module in method_summaries()}
+    modules = {normalised(module): module for module in file_names()}
     if normalised(name) not in modules:
         raise unknown("method", name, modules.values())
     module = modules[normalised(name)]

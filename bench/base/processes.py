@@ -2,7 +2,9 @@
 
 import multiprocessing
 import os
+import resource
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -20,6 +22,13 @@ def cores() -> int:
     """How many processor cores this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)  # on Linux, a process may be limited to some cores
     return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def peak_memory(*, with_children: bool = False) -> int:
+    """The highest memory use so far, in bytes: of this process, or also of one that it started."""
+    whose = [resource.RUSAGE_SELF, *([resource.RUSAGE_CHILDREN] if with_children else [])]
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes of ru_maxrss
+    return unit * max(resource.getrusage(who).ru_maxrss for who in whose)
 
 
 def map_unordered(

@@ -1,8 +1,6 @@
 """Train every stage for one epoch on made-up files, and project the time and disk of the whole data set."""
 
-import resource
 import shutil
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from bench.base import locks
+from bench.base import locks, processes
 from bench.base.atomic_files import write_atomically
 from bench.base.errors import InputError
 from bench.base.progress import say
@@ -174,7 +172,7 @@ def train(
         hours_of_key |= own
         measured.hours["all"] = sum(hours_of_key.values())
     measured.bytes["runs"] = _bytes(folder.path)
-    measured.host_bytes = _peak_memory()
+    measured.host_bytes = processes.peak_memory(with_children=True)
 
 
 def labels(methods: Sequence[tuple[str, dict[str, str]]]) -> list[str]:
@@ -190,13 +188,6 @@ def labels(methods: Sequence[tuple[str, dict[str, str]]]) -> list[str]:
 
 def _images(card: Card) -> int:
     return card.train.images + card.test.images
-
-
-def _peak_memory() -> int:
-    """The highest memory use of this process, or of one that it started, in bytes."""
-    own_and_children = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    unit = 1 if sys.platform == "darwin" else 1024  # bytes of ru_maxrss
-    return unit * max(resource.getrusage(who).ru_maxrss for who in own_and_children)
 
 
 def hours(epochs: int, images: int, rate: float) -> float:

@@ -3,7 +3,6 @@
 import ctypes
 import importlib.util
 import platform
-import resource
 from contextlib import suppress
 from typing import Any
 
@@ -11,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from bench.base import processes
 from bench.base.errors import InputError
 
 PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
@@ -121,7 +121,7 @@ def peak_memory(device: torch.device) -> int:
     """The highest memory use so far, in bytes: of tensors on a GPU, or of the whole process on the CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return processes.peak_memory()
 
 
 def remedy(error: RuntimeError, *, stage: str, batch_size: int) -> str:

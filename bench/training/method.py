@@ -225,5 +225,18 @@ def _parse(name: str, text: str, *, current: Any, type_args: tuple[Any, ...]) ->
             return None if text.lower() == "none" else type_args[0](text)
         return type(current)(text)
     except (ValueError, KeyError) as error:
-        expected = f"{type(current).__name__} expected, as in {name}={current}"
-        raise InputError(f"{name}={text[: schema.LONGEST_SHOWN]}: {expected}") from error
+        given = f"{name}={text[: schema.LONGEST_SHOWN]}"
+        raise InputError(f"{given}: give {_wanted(name, current, type_args)}") from error
+
+
+def _wanted(name: str, current: Any, type_args: tuple[Any, ...]) -> str:
+    """What a field takes, in words, with an example: `a whole number, as in epochs=30`."""
+    is_many, is_optional = isinstance(current, tuple), type(None) in type_args
+    kind = type_args[0] if is_many or is_optional else type(current)
+    words = schema.TYPE_NAMES.get(kind, kind.__name__)
+    if is_many:
+        words = words.removeprefix("a ") + "s, with commas between them"
+    example = {int: "3", float: "0.5"}.get(kind, "") if current in (None, ()) else current
+    shown = ",".join(map(str, current)) if is_many and current else str(example)
+    shown = shown.lower() if isinstance(current, bool) else shown
+    return f"{words}{', or none' if is_optional else ''}, as in {name}={shown}"

@@ -36,8 +36,10 @@ def load_trunk(
     """
     if weights and from_scratch:
         raise InputError(f"trunk_weights={weights}: the recipe trains from scratch; add --from-scratch false")
-    if name in SMALL and not from_scratch:
-        raise InputError(f"trunk {name} has no pretrained weights: add --from-scratch")
+    if name in SMALL and not (from_scratch or weights):
+        raise InputError(
+            f"trunk {name} has no pretrained weights: add --from-scratch, or --trunk-weights FILE of your own"
+        )
     network = _build(name, input_size)
     if not from_scratch:
         trunk_weights.load(network, name, weights)

@@ -5,6 +5,7 @@ have, and the order of the tensors where their number, all shapes and the last p
 """
 
 import pickle
+import re
 import struct
 import sys
 import urllib.request
@@ -28,6 +29,9 @@ PACKAGE = "package:"  # before the name of an installed package that holds a fil
 # Tensors of a classifier, which a trunk does not have.
 HEADS = ("fc.", "head.", "head_dist.", "classifier.", "attn_pool.", "_fc.")
 PREFIXES = ("module.", "model.", "backbone.")  # of wrappers
+UNREADABLE = (pickle.UnpicklingError, EOFError, LookupError, struct.error, ValueError, RuntimeError)
+OTHER_OBJECT = re.compile(r"Unsupported global: GLOBAL (\S+)")  # as torch names it
+SAVED = "give a .safetensors file, or what torch.save(network.state_dict(), FILE) writes"
 
 
 def file_of_package(text: str) -> str:
@@ -92,6 +96,8 @@ def _by_timms_rules(tensors: Tensors, network: nn.Module) -> Tensors:
 
 def _by_order(tensors: Tensors, architecture: str, path: Path) -> Tensors:
     """The tensors under the names of timm's whole network, if they come in its order."""
+    if not timm.is_model(architecture):  # one of our small trunks
+        raise RuntimeError(f"no name in it is one of {architecture}'s")
     with torch.device("meta"):
         whole: Tensors = timm.create_model(architecture).state_dict()
     if len(tensors) != len(whole):
@@ -140,14 +146,22 @@ def _read(path: Path) -> dict[str, Tensor]:
         warnings.simplefilter("ignore")  # torch warns of unusual pickles; the error below says enough
         try:
             tensors = torch.load(path, map_location="cpu", weights_only=True)
-        except (LookupError, struct.error, ValueError) as error:  # raised for a file that is not a pickle
-            raise pickle.UnpicklingError(f"not a file that torch wrote: {error}") from error
+        except UNREADABLE as error:
+            # torch's own advice is to execute what the file says; only the reason is told
+            raise pickle.UnpicklingError(_fault(str(error))) from error
     for wrapper in ("state_dict", "model"):
         inner = tensors.get(wrapper) if isinstance(tensors, dict) else None
         tensors = inner if isinstance(inner, dict) else tensors
     if not isinstance(tensors, dict) or not all(map(_is_named_tensor, tensors.items())):
-        raise pickle.UnpicklingError("it is not a dictionary of named tensors")
+        raise pickle.UnpicklingError(f"it is not a dictionary of named tensors; {SAVED}")
     return tensors
+
+
+def _fault(reason: str) -> str:
+    """Why a file is not loaded, from what torch says of it, and what to give instead."""
+    if named := OTHER_OBJECT.search(reason):
+        return f"it holds {named[1]}, which is no tensor and is not loaded; {SAVED}"
+    return f"it is no file of weights, or damaged; {SAVED}"
 
 
 def _is_named_tensor(item: tuple[object, object]) -> bool:

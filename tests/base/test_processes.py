@@ -1,6 +1,9 @@
 """Work in several processes gives the same results as in one; errors of a process are reported."""
 
 import os
+import resource
+import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -28,3 +31,12 @@ def test_cores_are_those_that_this_process_may_use(monkeypatch: pytest.MonkeyPat
     assert processes.cores() == len(os.sched_getaffinity(0))
     monkeypatch.delattr(os, "sched_getaffinity")
     assert processes.cores() == os.cpu_count()
+
+
+@pytest.mark.parametrize(("platform", "unit"), [("linux", 1024), ("darwin", 1)])
+def test_peak_memory_is_in_bytes_on_every_system(platform: str, unit: int, monkeypatch: pytest.MonkeyPatch):
+    peaks = {resource.RUSAGE_SELF: 3, resource.RUSAGE_CHILDREN: 5}
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setattr(processes.resource, "getrusage", lambda who: SimpleNamespace(ru_maxrss=peaks[who]))
+    assert processes.peak_memory() == 3 * unit
+    assert processes.peak_memory(with_children=True) == 5 * unit

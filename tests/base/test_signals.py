@@ -122,3 +122,12 @@ def test_a_command_with_fresh_says_to_resume_without_it(monkeypatch: pytest.Monk
     assert resume_hint() == "run the same command again to resume"
     monkeypatch.setattr(sys, "argv", ["bench.run", "--fresh"])
     assert resume_hint() == "run the same command again without --fresh to resume"
+
+
+@pytest.mark.parametrize(("name", "resumes"), [("run", True), ("prepare", True), ("rehearse", False)])
+def test_only_a_command_that_goes_on_where_it_was_stopped_says_so(
+    name: str, resumes: bool, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(sys, "argv", [str(ROOT / "bench" / f"{name}.py")])
+    again = "the same command starts again from the beginning"
+    assert resume_hint() == ("run the same command again to resume" if resumes else again)

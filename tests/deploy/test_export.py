@@ -17,12 +17,12 @@ import torch
 from PIL import Image
 
 from bench import export, predict
-from bench.base import method_names
 from bench.base.errors import InputError
 from bench.data.cards import Card
 from bench.data.store import Store
 from bench.deploy import hub_folder, load_model, model_card, onnx_model
 from bench.deploy.load_model import LoadedModel
+from tests import method_files
 from tests.records import refused
 from tests.runs import finished
 
@@ -323,7 +323,7 @@ class TestFaults:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in method_names.methods_in_order() if name != "srn"])
+@pytest.mark.parametrize("name", [name for name in method_files.working() if name != "srn"])
 def test_onnx_can_express_every_method_except_the_one_whose_operator_it_lacks(
     name: str, small_card: Card, store: Store, tmp_path: Path
 ):

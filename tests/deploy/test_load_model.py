@@ -11,7 +11,6 @@ import pytest
 import safetensors.torch
 import torch
 
-from bench.base import method_names
 from bench.base.errors import InputError
 from bench.base.run_folder import RunFolder
 from bench.data.cards import Card
@@ -19,12 +18,13 @@ from bench.data.store import Store
 from bench.deploy import hub_folder, load_model
 from bench.scoring import predictions
 from bench.training import inference, method, tensor_file
+from tests import method_files
 from tests.runs import finished
 
 CPU = torch.device("cpu")
 
 
-@pytest.mark.parametrize("name", method_names.methods_in_order())
+@pytest.mark.parametrize("name", method_files.working())
 def test_every_method_loaded_or_exported_predicts_what_it_predicted_after_training(
     name: str, small_card: Card, store: Store, tmp_path: Path
 ):

@@ -14,9 +14,10 @@ from bench.training.method import File
 from bench.training.stage_cache import StageContext
 from bench.training.stages import Collection, Stage
 from methods._recipe_parts import NEEDED
+from tests import method_files
 from tests.conftest import SMALL, small_recipe
 
-METHODS = method_names.methods_in_order()
+METHODS = method_files.working()
 TRUNKS = ("resnet10_narrow", "convnext_narrow", "swin_narrow", "vit_narrow")  # a small one of each kind
 ON_TRUNKS = [(name, trunk) for name in METHODS for trunk in TRUNKS if (name, trunk) != ("msrn", "vit_narrow")]
 TELLING = [name for name in METHODS if hasattr(method.load_method(name).Model, "explain")]
@@ -63,6 +64,24 @@ def state(model: nn.Module) -> dict[str, torch.Tensor]:
     """All that predictions depend on: what was collected is in buffers outside `state_dict`."""
     whole = {**model.state_dict(), **dict(model.named_buffers())}
     return {name: tensor.clone() for name, tensor in whole.items()}
+
+
+@pytest.mark.parametrize("name", method_names.file_names())
+def test_its_file_can_be_loaded(name: str):
+    assert not method_files.fault(name)
+
+
+def test_a_broken_file_is_named_and_the_others_are_tested(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    texts = {"torn": "def stages(:", "lacking": "import no_such_package", "whole": ""}
+    parts = "Config = Model = stages = RECIPES = None\n"
+    for name, text in texts.items():
+        (tmp_path / f"{name}.py").write_text(f"{parts}{text}\n", encoding="utf-8")
+    monkeypatch.setattr(method_names, "METHODS", tmp_path)
+    monkeypatch.setattr("methods.__path__", [str(tmp_path)])
+    monkeypatch.setattr(method.code_digest, "digest", lambda _: "")
+    assert method_files.working() == ["whole"]
+    assert "torn.py: line 2: not Python" in method_files.fault("torn")
+    assert method_files.fault("lacking").startswith("methods/lacking.py: ModuleNotFoundError: ")
 
 
 @pytest.mark.parametrize(("name", "trunk"), ON_TRUNKS)
@@ -312,9 +331,12 @@ class TestRecipes:
         ("change", "message"),
         [
             ({"learning_rate": "1"}, "unknown recipe field 'learning_rate'; choose from: .*lr"),
-            ({"lr": "fast"}, "lr=fast: float expected, as in lr=0.05"),
-            ({"epochs": "2.5"}, "epochs=2.5: int expected"),
-            ({"mirror": "maybe"}, "mirror=maybe: bool expected"),
+            ({"lr": "fast"}, "^lr=fast: give a number, as in lr=0.05$"),
+            ({"epochs": "2.5"}, r"^epochs=2.5: give a whole number, as in epochs=\d+$"),
+            ({"mirror": "maybe"}, "^mirror=maybe: give true or false, as in mirror=false$"),
+            ({"crops": "a"}, r"^crops=a: give whole numbers, with commas between them, as in crops=[\d,]+$"),
+            ({"scale": "a"}, "^scale=a: give numbers, with commas between them, as in scale=0.5$"),
+            ({"max_distort": "x"}, "^max_distort=x: give a whole number, or none, as in max_distort=3$"),
             ({"budget": "double"}, "budget=double: choose from: paper, equal"),
             ({"joint_loss": "both"}, "joint_loss=both: choose from: fused, separate"),
         ],

@@ -9,6 +9,7 @@ from bench import __main__ as listing
 from bench.base import method_names
 from bench.base.paths import ROOT
 from bench.training import method
+from tests import method_files
 
 COMMANDS = ["bench", *sorted(listing.commands())]
 CODE = """
@@ -31,7 +32,7 @@ def test_help_imports_neither_torch_nor_a_method(command: str):
     assert f"python -m {command}" in done.stdout
 
 
-@pytest.mark.parametrize("name", method_names.method_summaries())
+@pytest.mark.parametrize("name", method_files.working())
 def test_the_fields_read_without_import_are_those_of_the_recipe(name: str):
     fields = method.fields(method.load_method(name))
     assert list(method_names.recipe_fields(name)) == list(fields)

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 import pytest
 
+from bench import check
 from bench.base import method_names
 from bench.base.errors import InputError
 from bench.base.paths import ROOT
@@ -178,6 +179,10 @@ def test_one_command_trains_all_methods_on_one_trunk_size_and_budget(noxfile: An
     assert {"trunk", "input_size"} <= changed.keys()
     on_demo = session("--method", "all", "--terms", "equal")
     assert noxfile.method_list(on_demo, "demo") == "all"
+
+
+def test_reproducing_a_data_set_without_accepted_records_is_no_fault(noxfile: Any):
+    assert noxfile.NOTHING_COMPARED == check.NOTHING_COMPARED
 
 
 def test_reproducing_says_first_what_it_takes_and_has_the_table_printed_after_each_run(noxfile: Any):

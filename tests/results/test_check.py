@@ -168,18 +168,19 @@ def test_a_method_on_one_side_only_is_mentioned_and_fails_where_strict(accepted,
 def test_a_variant_is_compared_with_its_own_kind(capsys):
     write_fresh(fake("srn", variant="budget=equal", shift=9))
     status, text = checked(capsys)
-    assert status == 0
+    assert status == check.NOTHING_COMPARED
     assert "srn [budget=equal]: fresh, but nothing is accepted" in text
     assert "nothing compared: fresh and accepted records have no method in common" in text
     assert checked(capsys, "--strict")[0] == 1
 
 
 @pytest.mark.parametrize("fresh", [[], [fake()]])
-def test_without_accepted_records_it_says_so_and_passes_unless_strict(fresh, capsys):
+def test_without_accepted_records_it_says_that_nothing_was_compared(fresh, capsys):
     write_fresh(*fresh)
     status, text = checked(capsys)
-    assert (status, text.startswith("demo: no accepted records in ")) == (0, True)
-    assert checked(capsys, "--strict")[0] == 1
+    assert status == checked(capsys, "--strict")[0] == 3
+    assert text.startswith("demo: nothing compared: no accepted records in ")
+    assert text.endswith("--accept\n" if fresh else "make some with python -m bench.run\n")
 
 
 @pytest.mark.usefixtures("accepted")

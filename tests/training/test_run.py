@@ -219,6 +219,12 @@ def test_a_method_whose_published_row_is_on_other_images_says_so_with_the_comman
     ]
 
 
+def test_a_wrong_option_of_the_data_set_is_all_that_is_said(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(InputError, match=r"^wider.toml: options.margin=-3: give a number from 0 to 2$"):
+        run.main(["--dataset", "wider@margin=-3", "--method", "srn", "--device", "cpu"])
+    assert capsys.readouterr() == ("", "")
+
+
 def test_a_record_that_is_damaged_is_named_and_left_alone(command: Any, tmp_path: Path):
     (run_record,) = command("--method", "resnet101")
     path = tmp_path / "runs" / "demo" / record.file_name(run_record)

@@ -9,11 +9,12 @@ import torch
 from torch import nn
 
 from bench import run
-from bench.base import method_names, schema
+from bench.base import schema
 from bench.base.errors import InputError
 from bench.training import method, stage_cache, stages
 from bench.training.stage_cache import StageContext
 from methods import resnet101, srn
+from tests import method_files
 from tests.conftest import small_recipe
 from tests.methods.test_contract import build, trainings
 
@@ -48,7 +49,7 @@ def test_a_recipe_that_cannot_be_trained_with_is_refused(field: str, value: Any,
         small_recipe("resnet101", **{field: value})
 
 
-@pytest.mark.parametrize("name", method_names.method_summaries())
+@pytest.mark.parametrize("name", method_files.working())
 def test_every_number_of_a_recipe_has_a_range(name: str):
     for field, kind in schema.field_types(method.load_method(name).Config).items():
         is_number = "int" in str(kind) or "float" in str(kind)

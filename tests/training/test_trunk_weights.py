@@ -74,6 +74,44 @@ def test_other_names_in_another_order_or_number_are_refused(tmp_path: Path):
             trunks.load_trunk("test_efficientnet", weights=str(tmp_path / "w.pth"))
 
 
+class Other:
+    """An object that is no tensor."""
+
+
+def test_a_file_that_holds_no_weights_is_said_in_a_line_without_advice_to_execute_it(tmp_path: Path):
+    (tmp_path / "tags.csv").write_text("photo 1.jpg,cat\n")
+    (tmp_path / "empty.pth").touch()
+    torch.save({"model": Other()}, tmp_path / "whole.pth")
+    torch.save({"weight": 3}, tmp_path / "numbers.pth")
+    reasons = {
+        "tags.csv": "it is no file of weights",
+        "empty.pth": "it is no file of weights",
+        "whole.pth": f"it holds {__name__}.Other, which is no tensor and is not loaded",
+        "numbers.pth": "it is not a dictionary of named tensors",
+    }
+    for name, reason in reasons.items():
+        with pytest.raises(InputError) as refused:
+            trunks.load_trunk("test_vit", weights=str(tmp_path / name))
+        text = str(refused.value)
+        assert text.startswith(f"{tmp_path / name} does not hold this trunk's weights: {reason}")
+        assert "weights_only" not in text
+        assert "torch.save(network.state_dict(), FILE)" in text
+
+
+def test_a_small_trunk_takes_weights_of_a_file(tmp_path: Path):
+    """They are somebody's own: timm has none."""
+    network = trunks.load_trunk("vit_narrow", from_scratch=True).network  # type: ignore[attr-defined]
+    torch.save(network.state_dict(), tmp_path / "w.pth")
+    loaded: Any = trunks.load_trunk("vit_narrow", weights=str(tmp_path / "w.pth"))
+    for key, tensor in loaded.network.state_dict().items():
+        assert torch.equal(tensor, network.state_dict()[key])
+    torch.save({"other": torch.zeros(1)}, tmp_path / "w.pth")
+    with pytest.raises(InputError, match="no name in it is one of vit_narrow's"):
+        trunks.load_trunk("vit_narrow", weights=str(tmp_path / "w.pth"))
+    with pytest.raises(InputError, match="add --from-scratch, or --trunk-weights FILE of your own"):
+        trunks.load_trunk("vit_narrow")
+
+
 def test_a_wrong_shape_is_named(tmp_path: Path):
     tensors = timm.create_model("test_convnext").state_dict()
     tensors["stem.0.weight"] = tensors["stem.0.weight"][:3].clone()

@@ -112,6 +112,11 @@ def boxes(name: str) -> Boxes | None:
     return function
 
 
+def check_options(card: Card) -> None:
+    """Raises InputError, before any file is read, for a wrong option of the card."""
+    options(importlib.import_module(reader(card.format).__module__).Options, card)
+
+
 def options(kind: type[OptionsClass], card: Card) -> OptionsClass:
     """The card's [options] as the dataclass of its format; InputError names a wrong option."""
     try:
