@@ -46,6 +46,8 @@ def run(args: argparse.Namespace, words: list[str]) -> int:
     card, changes = cards.load_card(args.dataset), run_options.changes(args)
     wanted, seeds = run_options.methods(args.method), run_options.seeds(args.seeds)
     formats.check_options(card)
+    if args.watch_test and card.evaluation.result_files:
+        raise InputError(f"--watch-test: the owner of {card.name} keeps the test labels; leave it out")
     _check_name(args.name, len(wanted) * len(seeds))
     folder = _writable_folder(card.name, args.runs)
     from bench.training import device, distributed, jobs, reproduce  # noqa: PLC0415 (--help needs no torch)
@@ -72,6 +74,7 @@ def run(args: argparse.Namespace, words: list[str]) -> int:
         return status
     with distributed.process_group(args.device, threads=args.threads) as (processes, target):
         execution = _execution(args, runs, target) | {"fresh": args.fresh, "processes": processes}
+        execution |= {"watched": card.evaluation if args.watch_test else None}
         with processes.main_first():
             stores = {name: prepare(data) for name, data in needed.items()}
         contexts = {key: StageContext(one, target, folder.stages, **execution) for key, one in stores.items()}

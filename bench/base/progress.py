@@ -2,8 +2,9 @@
 
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import Self
+from typing import Any, Self
 
 from tqdm import tqdm
 
@@ -48,15 +49,31 @@ class Progress:
         """Show the epoch's mean loss so far in the bar."""
         self.bar.set_postfix_str(f"loss {mean:.4f}, {self.images_per_second:,.0f} images/s")
 
-    def epoch(self, epoch: int, *, loss: float, held_out: float | None, lr: float) -> None:
-        """Show the results of a finished epoch, counted from 1: mean loss, held-out loss, learning rate."""
-        validated = "" if held_out is None else f"held out {held_out:.4f}, "
+    def epoch(self, epoch: int, row: Mapping[str, Any]) -> None:
+        """Show the results of a finished epoch, counted from 1: `row` has the fields of a log's row."""
         images_left = (self.epochs - epoch) * self.steps * self.batch_size
         seconds_left = images_left / max(self.images_per_second, 1e-9)
-        status = f"loss {loss:.4f}, {validated}lr {lr:g}, {self.images_per_second:,.0f} images/s"
+        status = f"{_results(row)}, {self.images_per_second:,.0f} images/s"
         self.bar.set_postfix_str(status)
         if not self.terminal and not self.quiet:
             say(f"{self.title} {epoch}/{self.epochs}: {status}, at most {_minutes(seconds_left)} left")
+
+
+def _results(row: Mapping[str, Any]) -> str:
+    """Mean loss, held-out loss (of both weights, if they are averaged), learning rate, mAP on the test set.
+
+    >>> _results({"loss": 2.5, "held_out_loss": None, "lr_first": 0.1, "lr": 0.05})
+    'loss 2.5000, lr 0.1 to 0.05'
+    """
+    texts = [f"loss {row['loss']:.4f}"]
+    if (held_out := row["held_out_loss"]) is not None:
+        raw, averaged = row.get("raw_held_out_loss", held_out), row.get("averaged_held_out_loss")
+        texts.append(f"held out {raw:.4f}" + ("" if averaged is None else f" (averaged {averaged:.4f})"))
+    first = f"{row['lr_first']:g} to " if "lr_first" in row else ""
+    texts.append(f"lr {first}{row['lr']:g}")
+    if (on_test := row.get("test_mAP")) is not None:
+        texts.append(f"test mAP {on_test:.2f} (watched only)")
+    return ", ".join(texts)
 
 
 class Meter:

@@ -21,7 +21,6 @@ from bench.training.distributed import SINGLE_PROCESS, Processes
 CAPTURED_BATCHES = 16
 
 
-@torch.no_grad()
 def predict(
     model: nn.Module,
     view: View,
@@ -39,6 +38,25 @@ def predict(
     On a GPU a smaller last batch is filled up with zeros, whose logits are left out: cuDNN would search its
     kernels anew for another size, which takes longer than some thousand images.
     """
+    logits_NC = all_logits(
+        model, view, pixels, batch_size=batch_size, processes=processes, captured=captured, feed=feed
+    )
+    _require_finite(logits_NC)
+    return logits_NC
+
+
+@torch.no_grad()
+def all_logits(
+    model: nn.Module,
+    view: View,
+    pixels: InputTransform,
+    *,
+    batch_size: int | None = None,
+    processes: Processes = SINGLE_PROCESS,
+    captured: bool = True,
+    feed: Callable[..., Iterable[Batch]] = batches.evaluation,
+) -> NDArray[np.float32]:
+    """As `predict`, whether the logits are finite or not."""
     processes.broadcast_buffers(model)
     model.eval()
     on = pixels.device
@@ -57,7 +75,6 @@ def predict(
         own_batches.append(logits_BC[: len(batch.images_BCHW)])
     all_batches = processes.gather([logits_BC.cpu() for logits_BC in own_batches])
     logits_NC: NDArray[np.float32] = torch.cat(all_batches).numpy()
-    _require_finite(logits_NC)
     return logits_NC
 
 

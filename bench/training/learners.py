@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from bench.base import progress
 from bench.data.store import Store
-from bench.training import batches, device, stage_checkpoint, stages
+from bench.training import batches, best_on_test, device, stage_checkpoint, stages
 from bench.training.batches import Batch, InputTransform
 from bench.training.distributed import SINGLE_PROCESS, Processes
 from bench.training.inference import predict
@@ -29,7 +29,7 @@ class Learner(Protocol):
     def learn(self) -> dict[str, Any]:
         """Learn the stage; returns its facts: `epochs` (a row for each) and those of its kind of stage.
 
-        `held_out` is None where no images are held out.
+        `watched`, where there is one: see `best_on_test`. `held_out` is None where no images are held out.
         """
 
     def result(self) -> Mapping[str, Tensor]:
@@ -47,13 +47,13 @@ class TrainingLearner:
     stage_run: StageRun
 
     def learn(self) -> dict[str, Any]:
-        epochs = train(self.model, self.stage_run)
+        epochs, watched = best_on_test.apart(train(self.model, self.stage_run))
         if epochs[-1]["held_out_loss"] is None:
-            return {"epochs": epochs, "held_out": None}
+            return {"epochs": epochs, "held_out": None, **watched}
         ends = {"last": epochs[-1]["epoch"], "best": stage_checkpoint.best_epoch(epochs)}
         stage = self.stage_run.stage
         used = {"weights": stage.weights} if stage.ema else {}
-        return {"epochs": epochs, "held_out": {**ends, "selected": ends[stage.select], **used}}
+        return {"epochs": epochs, "held_out": {**ends, "selected": ends[stage.select], **used}, **watched}
 
     def result(self) -> Mapping[str, Tensor]:
         return dict(stages.learned(self.model, self.stage_run.stage))

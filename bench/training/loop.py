@@ -16,10 +16,12 @@ from torch import nn
 from bench.base import signals
 from bench.base.errors import InputError
 from bench.base.progress import Progress
+from bench.base.protocol import Evaluation
 from bench.data.store import Store
 from bench.training import (
     batch_norm,
     batches,
+    best_on_test,
     captured_step,
     device,
     few_images,
@@ -45,6 +47,7 @@ class StageRun:
 
     file: the checkpoint, kept until the stage has ended. feed: gives the batches of training images.
     captured: on a GPU, steps are replayed from a CUDA graph. note: called with the row of every epoch.
+    watched: how the test set is scored after every epoch, see `best_on_test`; None: it is not.
     """
 
     stage: Stage
@@ -58,6 +61,7 @@ class StageRun:
     captured: bool = True
     feed: Callable[..., Iterable[Batch]] = batches.training
     note: Callable[[dict[str, Any]], None] = lambda _row: None
+    watched: Evaluation | None = None
 
     @property
     def steps(self) -> int:
@@ -140,14 +144,15 @@ class _StageTrainer:
         with self.progress:
             while not position.ended:
                 speed = self.train_epoch()
-                lr, loss = self.rates.lr, position.total / self.stage_run.steps
-                row = {"epoch": position.epoch, "lr": lr, "loss": loss, **self._validate()}
-                held_out_loss = row["held_out_loss"]
+                rates, loss = self.rates.of_epoch(position), position.total / self.stage_run.steps
+                row = {"epoch": position.epoch, **rates, "loss": loss, **self._validate()}
+                row |= best_on_test.watch(self.model, self.stage_run, self.average)
                 position.history.append(row)
                 if stage_checkpoint.best_epoch(position.history) == position.epoch:
                     self.checkpointer.keep_as_best()
                 self.stage_run.note({**row, **speed})
-                self.progress.epoch(position.epoch, loss=loss, held_out=held_out_loss, lr=lr)
+                self.progress.epoch(position.epoch, row)
+                held_out_loss = row["held_out_loss"]
                 goes_on = position.plateau.step(stage.schedule, epoch=position.epoch, loss=held_out_loss)
                 position.ended = not goes_on or position.epoch == stage.epochs
                 position.begin_next_epoch()
@@ -178,10 +183,7 @@ class _StageTrainer:
 
     def _validate(self) -> dict[str, Any]:
         """Held-out loss and mAP of the weights that the stage uses; with an average, also those of both."""
-        results = {"raw": validation.validate(self.model, self.stage_run, self.evaluate)}
-        if self.average.is_on:
-            with self.average.in_model():
-                results["averaged"] = validation.validate(self.model, self.stage_run, self.evaluate)
+        results = self.average.of_both(lambda: validation.validate(self.model, self.stage_run, self.evaluate))
         for loss, _ in results.values():
             if loss is not None and not math.isfinite(loss):
                 what = f"the loss on the held-out images is not finite at {self._where}"

@@ -22,6 +22,7 @@ from bench.data.store import IDENTITY
 from bench.results import record
 from bench.scoring import doubts, label_checks, metrics, predictions, profiles
 from bench.training import device, few_images, held_out_thresholds, inference, method, stage_cache, submission
+from bench.training.best_on_test import facts_of_best, said_of_best
 from bench.training.content_digest import content_digest
 from bench.training.log import Log
 from bench.training.method import File
@@ -88,7 +89,7 @@ def reproduce(run: Run, context: StageContext, folder: RunFolder, *, tensorboard
     is_recorded = processes.is_main and path.exists() and not context.fresh
     recorded = processes.broadcast(record.read_record(path) if is_recorded else {"key": None})
     if recorded["key"] == key and not record.is_edited(recorded):
-        return f"{run.title}: unchanged, nothing to train; {_headline(recorded, path)}"
+        return f"{run.title}: unchanged, nothing to train; {_headline(recorded, path, context)}"
     _check_test_labels(card, context)
     model = method.build(module, config, method.labels_of(context.store), run.seed)
     model.to(context.device).to(memory_format=torch.channels_last)
@@ -109,9 +110,11 @@ def reproduce(run: Run, context: StageContext, folder: RunFolder, *, tensorboard
         return f"{run.title}: {len(files)} files for the evaluation server in {record.shown(files[0].parent)}"
     scores = _score(card, context, logits_NC, folder.predictions(name))
     result = {**identity, **_data_and_recipe(card, context, config), **_model_and_stages(model, stages)}
+    if context.watched:
+        result |= facts_of_best(stages[-1], scores[card.evaluation.profile]["mAP"])
     result |= {"metrics": scores, "key": key, **_timing(context, stages, time.monotonic() - began)} | fitted
     record.write_record(result, folder.path)
-    return f"{run.title}: recorded, {_headline(result, path)}"
+    return f"{run.title}: recorded, {_headline(result, path, context)}"
 
 
 def _check_test_labels(card: Card, context: StageContext) -> None:
@@ -148,9 +151,10 @@ def _identity(run: Run, module: method.Method, context: StageContext) -> dict[st
     }
 
 
-def _headline(recorded: dict[str, Any], path: Path) -> str:
+def _headline(recorded: dict[str, Any], path: Path, context: StageContext) -> str:
     scores = recorded["metrics"][recorded["protocol"]["profile"]]
-    return f"mAP {scores['mAP']:.2f} in {record.shown(path)}"
+    more = said_of_best(recorded, watched=context.watched is not None)
+    return f"mAP {scores['mAP']:.2f} in {record.shown(path)}{more}"
 
 
 def _image_ids(context: StageContext) -> list[str]:
@@ -212,7 +216,7 @@ def _timing(context: StageContext, stages: list[dict[str, Any]], test_seconds: f
 
 def _model_and_stages(model: nn.Module, stages: list[dict[str, Any]]) -> dict[str, Any]:
     """The fields of a record about the model and its stages."""
-    left_out = ("seconds", "reused")
+    left_out = ("seconds", "reused", "watched")
     return {
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "epochs": sum(len(stage["epochs"]) for stage in stages),

@@ -112,6 +112,11 @@ def _add_execution(options: argparse.ArgumentParser) -> None:
         help="write TensorBoard's files as well, to runs/DATASET/tensorboard",
     )
     options.add_argument(
+        "--watch-test",
+        action="store_true",
+        help='the test set\'s mAP after every epoch of the last stage, for "best on test"; no result changes',
+    )
+    options.add_argument(
         "--compile", action="store_true", help="compile the training step with torch.compile"
     )
     _add_gpu(options)

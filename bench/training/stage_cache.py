@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from bench.base import code_digest, locks, progress
+from bench.base.protocol import Evaluation
 from bench.data import cards, known_labels
 from bench.data.store import Store
 from bench.training import device, stages, tensor_file
@@ -36,7 +37,8 @@ class StageContext:
 
     fresh: results in the folder are ignored, except those that this process stored itself: their keys are in
     `learned_here`. precision: of matrix products; None: the device's usual. fused_norms: see `fused_blocks`.
-    captured: see `captured_step`.
+    captured: see `captured_step`. watched: how the test set is scored after each epoch of the last stage, see
+    `best_on_test`; None: it is not. It is no part of a key, as it changes no result.
     """
 
     store: Store
@@ -48,6 +50,7 @@ class StageContext:
     precision: torch.dtype | None = None
     fused_norms: bool = False
     captured: bool = True
+    watched: Evaluation | None = None
     learned_here: set[str] = field(default_factory=set)
 
     def of(self, config: Any) -> "StageContext":
@@ -145,7 +148,8 @@ def run_stages(
     for stage, key in plan:
         finished, stage_title = context.folder / f"{key}.safetensors", f"{title} {stage.name}"
         note = _row_writer(log, stage, key)
-        learner = _learner(model, stage, context, finished, seed=seed, title=stage_title, note=note)
+        own = context if stage is plan[-1][0] else dataclasses.replace(context, watched=None)
+        learner = _learner(model, stage, own, finished, seed=seed, title=stage_title, note=note)
         with _stage_lock(finished, stage_title, processes):
             is_usable = not context.fresh or key in context.learned_here
             reused = processes.broadcast(finished.exists() and is_usable)
@@ -180,8 +184,8 @@ def _learner(
     }
     if isinstance(stage, Collection):
         return CollectionLearner(model, **shared)
-    file, compiled = _checkpoint(finished), context.compiled
-    return TrainingLearner(model, StageRun(**shared, seed=seed, file=file, compiled=compiled, note=note))
+    shared |= {"compiled": context.compiled, "watched": context.watched}
+    return TrainingLearner(model, StageRun(**shared, seed=seed, file=_checkpoint(finished), note=note))
 
 
 def _checkpoint(finished: Path) -> Path:

@@ -15,6 +15,7 @@ from bench.training import stages
 from bench.training.distributed import Processes
 from bench.training.loss_scaling import LossScaling
 from bench.training.schedule import Schedule
+from bench.training.stage_checkpoint import StagePosition
 from bench.training.stages import Stage
 
 
@@ -64,6 +65,12 @@ class Rates:
                 group["betas"] = (momentum, group["betas"][1])
             else:
                 group["momentum"] = momentum
+
+    def of_epoch(self, position: StagePosition) -> dict[str, float]:
+        """The rate of an epoch's last step, `lr`, and where it differs, of its first step, `lr_first`."""
+        when = {"epoch": position.epoch, "step": 0, "steps": self.steps}
+        first = self.schedule.rate(position.plateau.lr, **when)
+        return {"lr": self.lr} | ({"lr_first": first} if first != self.lr else {})
 
 
 def _rate_type(device: torch.device) -> torch.dtype:

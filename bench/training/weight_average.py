@@ -1,7 +1,8 @@
 """The exponential moving average of the tensors that a stage trains, norms' statistics included."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +34,14 @@ class WeightAverage:
             self._average(averages, weights, 0)
         for name in self._weights.keys() - set(floating):
             self.averages[name].copy_(self._weights[name])
+
+    def of_both(self, evaluate: Callable[[], Any]) -> dict[str, Any]:
+        """The result for the weights as they are, `raw`, and where there is an average, `averaged`."""
+        results = {"raw": evaluate()}
+        if self.is_on:
+            with self.in_model():
+                results["averaged"] = evaluate()
+        return results
 
     @contextmanager
     def in_model(self) -> Iterator[None]:
