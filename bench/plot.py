@@ -1,4 +1,4 @@
-"""Draw the training curves of runs from their logs: loss and held-out mAP over the epochs of all stages.
+"""Draw the training curves of runs from their logs, over all stages: loss, held-out mAP and learning rate.
 
 `python -m bench.plot --dataset demo --method srn --output curves.svg`
 """

@@ -11,8 +11,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from bench.base.protocol import Evaluation
 from bench.data.store import Store, open_store
 from bench.training import (
+    best_on_test,
     captured_step,
     distributed,
     inference,
@@ -24,6 +26,7 @@ from bench.training import (
 )
 from bench.training.distributed import Processes
 from bench.training.stage_cache import StageContext
+from bench.training.weight_average import WeightAverage
 from tests.conftest import small_recipe
 from tests.killing import stage_run
 from tests.training.test_captured_step import TapeRecorder
@@ -82,9 +85,11 @@ def all_stages(store: Store, folder: Path, processes: Processes) -> None:
 def same_weights(store: Store, folder: Path, processes: Processes) -> None:
     """Validate an untrained model, and predict with it."""
     model, settings = stage_run(store, folder / "none", batch_size=3)
-    loss_and_map = validation.validate(model, replace(settings, processes=processes))
+    watched = replace(settings, processes=processes, watched=Evaluation())
+    loss_and_map = validation.validate(model, watched)
+    on_test = best_on_test.watch(model, watched, WeightAverage(model, settings.stage))
     logits_NC = inference.predict(model, store.test, settings.pixels, batch_size=20, processes=processes)
-    text = json.dumps([*loss_and_map, logits_NC.tolist()])
+    text = json.dumps([*loss_and_map, on_test, logits_NC.tolist()])
     (folder / f"same-{processes.size}-{processes.rank}.json").write_text(text, encoding="utf-8")
 
 

@@ -91,7 +91,10 @@ def training_figure(evidence: Evidence) -> ReportFigure:
     """Loss and held-out mAP over the epochs, for the first seed of each method."""
     runs = {run_name(group): epoch_rows(evidence.members[group][0]) for group in evidence.ordered_groups}
     runs = {name: rows for name, rows in runs.items() if rows}
-    columns = ("epoch", "lr", "loss", "held_out_loss", "held_out_mAP")
+    columns = ["epoch", "lr", "loss", "held_out_loss", "held_out_mAP"]
+    columns += [
+        name for name in run_curves.FURTHER if any(name in row for own in runs.values() for row in own)
+    ]
     rows = [
         {"run": name, "stage": row["stage"], **{column: row.get(column) for column in columns}}
         for name, epochs in runs.items()
@@ -102,8 +105,9 @@ def training_figure(evidence: Evidence) -> ReportFigure:
         QUESTIONS[2],
         "Loss and held-out mAP while training",
         "The first seed of each method. Dotted lines show where a stage begins, dashed lines the loss on the "
-        "images held out of the training set; only these images control the learning rate.",
-        "Two charts over the epochs of all stages: training and held-out loss, and held-out mAP.",
+        "images held out of the training set; only these images control the learning rate."
+        f"{run_curves.legend(runs.values())}",
+        "Three charts over the epochs of all stages: training and held-out loss, held-out mAP, and rate.",
         partial(_draw_training, runs),
         {},
         rows,
@@ -113,9 +117,12 @@ def training_figure(evidence: Evidence) -> ReportFigure:
 def epoch_rows(record: Record) -> list[EpochRow]:
     """The epochs of a record's stages, in the form of a log's rows."""
     default = {"held_out_mAP": None}
-    return [
+    rows = [
         {**default, "stage": stage["name"], **row} for stage in record["stages"] for row in stage["epochs"]
     ]
+    best = record.get("best_on_test", {"epochs": ()})
+    watched = {(best["stage"], row["epoch"]): row for row in best["epochs"]}
+    return [row | watched.get((row["stage"], row.get("epoch")), {}) for row in rows]
 
 
 def _draw_training(runs: Mapping[str, list[EpochRow]], canvas: Canvas) -> Figure:

@@ -12,7 +12,7 @@ from pathlib import Path
 from bench.base import method_names, paths
 from bench.base.protocol import ALL, GROUPS, TOP3, Column, Evaluation, Values
 from bench.data import cards
-from bench.results import agreement, listing, published, row_marks, table_formats
+from bench.results import agreement, listing, published, row_marks, table_formats, watched_rows
 from bench.results.listing import Listing
 from bench.results.printed_rows import printed_rows, printed_values, profile_remarks
 from bench.results.published_rows import PublishedRow, PublishedTable, pretraining_of
@@ -65,14 +65,18 @@ def build_table(
         *_sources(shown_paper, wanted),
         f"Reproduced: {origin}.",
     )
+    watched = any(row.lines.get(watched_rows.BEST) for row in rows)
     notes = [
         *_notes(rows),
         *listing.notes(shown_paper, paper, wanted, dataset),
         *_unprotected(records),
         *agreement.verdict_notes(rows, stated=tolerance),
+        *watched_rows.notes(records, shown=watched),
     ]
     notes.append(FIDELITY_NOTE)
     table = Table(dataset, about, _columns(paper, evaluation), tuple(rows), tuple(notes), origin)
+    if watched:
+        table = replace(table, lines=(*table.lines, watched_rows.BEST, watched_rows.DIFFERENCE))
     return table if wanted.is_plain else replace(table, facts=listing.FACTS)
 
 
@@ -146,7 +150,10 @@ def _mean_row(
     samples = values_by_column([metric_values(member, profile) for member in members])
     means = {column: statistics.fmean(sample) for column, sample in samples.items()}
     published_row, marks = _counterpart(members[0], paper)
-    lines = {"difference": _differences(means, published_row, profile)}
+    lines = {
+        "difference": _differences(means, published_row, profile),
+        **watched_rows.lines(members, profile),
+    }
     if len(members) > 1:
         lines["std"] = {column: statistics.stdev(sample) for column, sample in samples.items()}
     return TableRow(

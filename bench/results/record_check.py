@@ -57,6 +57,8 @@ def check_record(record: object) -> None:
     if "thresholds" in record:
         labels = record["metrics"][record["protocol"]["profile"]].get("AP")
         _check_thresholds(record["thresholds"], labels)
+    if "best_on_test" in record:
+        _check_best_on_test(record["best_on_test"])
 
 
 def _check_key(record: Mapping[str, Any], key: str) -> None:
@@ -112,6 +114,25 @@ def _check_thresholds(thresholds: Any, labels: Mapping[str, Any] | None) -> None
         check_type(logit, (float, int, NULL), name=f"thresholds.logits.{label}")
     if labels is not None and (differing := sorted(thresholds["logits"].keys() ^ labels.keys())):
         raise InputError(f"label {differing[0]!r} is not in both thresholds.logits and its AP")
+
+
+def _check_best_on_test(best: Any) -> None:
+    """The highest mAP of any epoch on the test set (`bench.training.best_on_test`)."""
+    check_type(best, (dict,), name="best_on_test")
+    kinds = {
+        "stage": (str,),
+        "epoch": (int,),
+        "mAP": (float, int),
+        "difference": (float, int),
+        "epochs": (list,),
+    }
+    for key, kind in kinds.items():
+        require_key(best, key, name=f"best_on_test.{key}")
+        check_type(best[key], kind, name=f"best_on_test.{key}")
+    check_percentage(best["mAP"], name="best_on_test.mAP", rounding=ROUNDING)
+    for place, epoch in enumerate(best["epochs"]):
+        check_type(epoch, (dict,), name=f"best_on_test.epochs[{place}]")
+        check_type(epoch.get("epoch"), (int,), name=f"best_on_test.epochs[{place}].epoch")
 
 
 def _check_metrics(metrics: Mapping[str, Any], protocol: Mapping[str, Any]) -> None:

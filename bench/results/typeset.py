@@ -28,7 +28,10 @@ LINES = {  # name of a further line below a row -> its label, and the sign optio
     "difference": ("diff", "+"),
     "tolerance": ("tol", ""),
     "verdict": ("verdict", ""),
+    "best_on_test": ("", ""),
+    "best_on_test_difference": ("diff", "+"),
 }
+NAMED_LINES = {"best_on_test": "  best on test (not comparable)"}  # further lines with a name in front
 WIDTH, NAME_WIDTH = (
     118,
     37,
@@ -46,7 +49,10 @@ LATEX: dict[str, str] = {mark: f"\\{mark}" for mark in "&%$#_{}"} | {
 
 def as_text(table: Table) -> str:
     """The table for a terminal of 140 columns."""
-    width = max((len(row.name) for row in table.rows if len(row.name) <= NAME_WIDTH), default=NAME_WIDTH)
+    names = [row.name for row in table.rows] + [
+        NAMED_LINES[name] for name in NAMED_LINES if name in table.lines
+    ]
+    width = max((len(name) for name in names if len(name) <= NAME_WIDTH), default=NAME_WIDTH)
     line = functools.partial(_line, width=width, groups=[group for group, _ in table.columns])
     parts = [*_paragraphs(table.about), "", line(["", "", *_group_headings(table)]), line(_headings(table))]
     rule = "-" * len(parts[-1])
@@ -120,7 +126,13 @@ def _cells(table: Table, row: TableRow) -> list[list[str]]:
     for name in table.lines:
         label, sign = LINES[name]
         if values := row.lines.get(name):
-            lines.append(["", label, *(_number(values.get(column), sign=sign) for column in table.columns)])
+            lines.append(
+                [
+                    NAMED_LINES.get(name, ""),
+                    label,
+                    *(_number(values.get(column), sign=sign) for column in table.columns),
+                ]
+            )
     return lines
 
 

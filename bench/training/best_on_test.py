@@ -63,12 +63,12 @@ def facts_of_best(stage: Row, mean_ap: float) -> dict[str, Any]:
     Of equal values the one of the earliest epoch counts, and of both weights the raw ones.
     """
     rows = stage.get("watched", [])
-    values = [(row[name], -row["epoch"], name) for row in rows for name in row if row[name] is not None]
-    values = [value for value in values if value[2] in FIELDS]
+    names = [name for name in FIELDS[1:] if any(name in row for row in rows)] or FIELDS[:1]
+    values = [(row[name], -row["epoch"], name) for row in rows for name in names if row.get(name) is not None]
     if not values:
         return {}
-    value, epoch, name = max(values, key=lambda one: (one[0], one[1], one[2] == FIELDS[1]))
-    both = {"weights": name.removesuffix("_test_mAP")} if FIELDS[1] in rows[0] else {}
+    value, epoch, name = max(values)  # of equal ones "raw" comes after "averaged"
+    both = {"weights": name.removesuffix("_test_mAP")} if name != FIELDS[0] else {}
     best = {"stage": stage["name"], "epoch": -epoch, **both, "mAP": value, "difference": value - mean_ap}
     return {"best_on_test": {**best, "epochs": rows}}
 

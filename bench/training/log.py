@@ -1,9 +1,10 @@
 """The log of a run, `runs/<dataset>/<run>.jsonl`: one JSON line for each epoch of each stage.
 
-A row has stage, key (the first 12 characters of the stage's key), epoch, lr, loss, held_out_loss,
-held_out_mAP (percent), and, if this run learned the stage itself, images_per_second, memory_bytes (the
-device's peak), seconds and processes; under float16 also loss_scale, and skipped_steps: the updates that were
-skipped because gradients overflowed.
+A row has stage, key (the first 12 characters of the stage's key), epoch, lr (of the epoch's last step; if it
+differs also lr_first, of its first), loss, held_out_loss and held_out_mAP (in percent; with averaged weights
+also both with raw_ and averaged_ before them), under --watch-test test_mAP (the same), and, if this run learned
+the stage itself, images_per_second, memory_bytes (the device's peak), seconds and processes; under float16 also
+loss_scale, and skipped_steps: the updates that were skipped because gradients overflowed.
 """
 
 import json
@@ -17,7 +18,11 @@ from bench.base.errors import InputError
 from bench.base.schema import Range
 
 EpochRow = dict[str, Any]
-TENSORBOARD_FIELDS = ("loss", "held_out_loss", "held_out_mAP", "lr", "images_per_second", "memory_bytes")
+TENSORBOARD_FIELDS = (
+    *("loss", "held_out_loss", "held_out_mAP", "lr", "lr_first", "images_per_second", "memory_bytes"),
+    *("raw_held_out_loss", "raw_held_out_mAP", "averaged_held_out_loss", "averaged_held_out_mAP"),
+    *("test_mAP", "raw_test_mAP", "averaged_test_mAP"),
+)
 
 
 @dataclass(frozen=True)

@@ -234,6 +234,9 @@ def test_the_epochs_of_all_stages_stand_in_their_order():
         ("joint", 2),
     ]
     assert rows[0]["held_out_mAP"] is None
+    best = {"stage": "joint", "epochs": [{"epoch": 2, "test_mAP": 60.0}]}
+    watched = epoch_rows(records.fake(stages=stages) | {"best_on_test": best})
+    assert [row.get("test_mAP") for row in watched] == [None, None, None, 60.0]
 
 
 class TestPositions:

@@ -164,6 +164,14 @@ def test_a_method_on_one_side_only_is_mentioned_and_fails_where_strict(accepted,
     assert checked(capsys, "--strict")[0] == 1
 
 
+def test_best_on_test_is_not_compared(accepted, capsys):
+    best = {"stage": "main", "epoch": 1, "mAP": 99.0, "difference": 19.0, "epochs": []}
+    write_fresh(*(one | {"best_on_test": best} for one in accepted))
+    status, text = checked(capsys, "--strict")
+    assert status == 0
+    assert "no number moved: 26 compared, the largest move is 0% of its tolerance" in text
+
+
 @pytest.mark.usefixtures("accepted")
 def test_a_variant_is_compared_with_its_own_kind(capsys):
     write_fresh(fake("srn", variant="budget=equal", shift=9))

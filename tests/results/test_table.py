@@ -13,6 +13,7 @@ from bench.base.errors import InputError
 from bench.base.protocol import ALL, TOP3
 from bench.data import cards
 from bench.results import published, table_formats
+from bench.results.record import check_record
 from tests.records import fake, refused, write_all, write_card
 
 HEADS = [*ALL, *TOP3]
@@ -508,3 +509,38 @@ def test_a_row_on_fewer_images_says_so_and_on_far_fewer_gets_no_verdict(there, m
         mark: f"images: 119,892 of 119,892 for train, {there:,} of 80,283 for test",
     }
     assert bool(row["verdict"]["all"]) == is_judged
+
+
+class TestBestOnTest:
+    def best(self, value: float) -> Any:
+        epochs = [{"epoch": 3, "test_mAP": value}]
+        return {"stage": "main", "epoch": 3, "mAP": value, "difference": value - 80.0, "epochs": epochs}
+
+    def test_it_stands_below_the_row_and_changes_no_other_number(self, capsys):
+        write_all(paths.RUNS / "demo", *(fake(seed=seed) for seed in (0, 1)))
+        plain = as_json(capsys)
+        values = (81.0, 82.0)
+        with_it = [fake(seed=seed) | {"best_on_test": self.best(v)} for seed, v in enumerate(values)]
+        write_all(paths.RUNS / "demo", *with_it)
+        marked = as_json(capsys)
+        (note,) = [text for text in marked["notes"] if text not in plain["notes"]]
+        assert "chosen on the test set: not comparable" in note
+        row = row_of(marked, "srn")
+        assert row.pop("best_on_test")["all"] == {"mAP": 81.5}
+        assert row.pop("best_on_test_difference")["all"] == {"mAP": 1.5}
+        assert row == row_of(plain, "srn")
+        text = shown(capsys, "--dataset", "demo")
+        assert "\n  best on test (not comparable)" in text
+        assert ",best_on_test mAP," in shown(capsys, "--dataset", "demo", "--format", "csv")
+
+    def test_of_some_seeds_only_it_is_not_shown_but_said(self, capsys):
+        write_all(paths.RUNS / "demo", fake(seed=0), fake(seed=1) | {"best_on_test": self.best(81.0)})
+        found = as_json(capsys)
+        assert "best_on_test" not in row_of(found, "srn")
+        said = "best on test of srn: known of 1 of 2 seeds only; train the others with --watch-test --fresh."
+        assert said in found["notes"]
+
+    @pytest.mark.parametrize(("key", "value"), [("mAP", 101.0), ("epoch", "3"), ("epochs", [3])])
+    def test_a_wrong_one_is_no_record(self, key: str, value: Any):
+        with pytest.raises(InputError, match=f"best_on_test.{key}"):
+            check_record(fake() | {"best_on_test": self.best(81.0) | {key: value}})

@@ -121,9 +121,13 @@ def test_tensorboard_that_is_not_there_is_said_with_its_remedy(
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the package itself
 def test_tensorboard_gets_the_same_numbers(tmp_path: Path):
     reader = importlib.import_module("tensorboard.backend.event_processing.event_accumulator")
-    Log(tmp_path / "r", tensorboard=tmp_path / "board").write(row(epoch=3, held_out_mAP=50.0))
+    both = {"lr_first": 0.25, "averaged_held_out_mAP": 51.0, "test_mAP": 49.0}
+    Log(tmp_path / "r", tensorboard=tmp_path / "board").write(row(epoch=3, held_out_mAP=50.0, **both))
     events = reader.EventAccumulator(str(tmp_path / "board")).Reload()
     assert [(event.step, event.value) for event in events.Scalars("main/held_out_mAP")] == [(3, 50.0)]
+    assert {f"main/{name}": events.Scalars(f"main/{name}")[0].value for name in both} == {
+        f"main/{name}": value for name, value in both.items()
+    }
     assert "main/images_per_second" not in events.Tags()["scalars"]
 
 
@@ -150,7 +154,7 @@ class TestPlot:
     def test_draws_every_run_of_the_method_and_no_other(self, tmp_path: Path):
         runs = run_curves.read(RunFolder(self.logs(tmp_path)), ["srn"])
         assert list(runs) == ["srn-seed0", "srn@epochs=2-seed1"]
-        losses, maps = run_curves.draw(runs, title="demo").axes
+        losses, maps, _ = run_curves.draw(runs, title="demo").axes
         assert [
             line.get_ydata().tolist() if hasattr(line.get_ydata(), "tolist") else line.get_ydata()
             for line in losses.lines[:2]
@@ -158,6 +162,16 @@ class TestPlot:
         assert len(losses.lines) == 4
         assert len(maps.lines) == 4  # a curve and where the joint stage begins, for both
         assert [text.get_text() for text in maps.get_legend().get_texts()] == list(runs)
+
+    def test_both_weights_the_watched_test_set_and_the_rate_of_every_step_are_drawn(self):
+        both = {"raw_held_out_mAP": 50.0, "averaged_held_out_mAP": 51.0, "test_mAP": 49.0}
+        both |= {"raw_held_out_loss": 2.5, "averaged_held_out_loss": 2.25, "lr_first": 0.4}
+        losses, maps, rates = run_curves.draw({"a": [row(**both)]}, title="").axes
+        drawn = [[[*line.get_ydata()] for line in axis.lines] for axis in (losses, maps, rates)]
+        assert drawn == [[[2.0], [2.5], [2.25]], [[50.0], [51.0], [49.0]], [[0.4, 0.1]]]
+        legend = "; dash-dotted: averaged weights; crosses: the test set, watched only"
+        assert rates.get_xlabel() == f"epoch, over all stages{legend}"
+        assert doctest.testmod(run_curves).failed == 0
 
     def test_no_log_is_said(self, tmp_path: Path):
         with pytest.raises(InputError, match="no log of srn in .*demo: run python -m bench.run first"):
