@@ -2,9 +2,9 @@
 
 A row has stage, key (the first 12 characters of the stage's key), epoch, lr (of the epoch's last step; if it
 differs also lr_first, of its first), loss, held_out_loss and held_out_mAP (in percent; with averaged weights
-also both with raw_ and averaged_ before them), under --watch-test test_mAP (the same), and, if this run learned
-the stage itself, images_per_second, memory_bytes (the device's peak), seconds and processes; under float16 also
-loss_scale, and skipped_steps: the updates that were skipped because gradients overflowed.
+also both with raw_ and averaged_ before them), under --watch-test test_mAP (the same), and, if this run
+learned the stage itself, images_per_second, memory_bytes (the device's peak), seconds and processes; under
+float16 also loss_scale, and skipped_steps: the updates that were skipped because gradients overflowed.
 """
 
 import json

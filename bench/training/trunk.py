@@ -3,6 +3,7 @@
 from typing import Any
 
 import timm
+from torch import nn
 
 from bench.base.errors import InputError
 from bench.training import trunk_weights
@@ -40,7 +41,7 @@ def load_trunk(
         raise InputError(
             f"trunk {name} has no pretrained weights: add --from-scratch, or --trunk-weights FILE of your own"
         )
-    network = _build(name, input_size)
+    network = _without_chance(_build(name, input_size))
     if not from_scratch:
         trunk_weights.load(network, name, weights)
     if type(network).__name__ in RESNETS:
@@ -48,6 +49,20 @@ def load_trunk(
     trunk = NetworkTrunk(network, name)
     trunk.check(input_size or network.pretrained_cfg["input_size"][-1])
     return trunk
+
+
+def _without_chance(network: Any) -> Any:
+    """The network without stochastic depth and dropout, which some of timm's, as Swin, have when they train.
+
+    They would draw from torch's global state: a resumed training, or one on several processes, would end with
+    other weights.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+        elif hasattr(module, "drop_prob"):
+            module.drop_prob = 0.0
+    return network
 
 
 def _build(name: str, input_size: int | None) -> Any:

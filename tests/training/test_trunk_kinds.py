@@ -104,3 +104,12 @@ def test_a_scale_that_the_trunk_lacks_is_named():
     coarse.scales = {32: 4}
     with pytest.raises(InputError, match="at stride 32; this method needs stride 16: choose another"):
         _ = coarse.x_channels
+
+
+@pytest.mark.parametrize("name", ["swin_narrow", "vit_narrow"])
+def test_nothing_in_a_trunk_is_left_to_chance_while_it_trains(name: str):
+    """timm's Swin has stochastic depth: drawn from the global state, it would be other after a resume."""
+    trunk = trunks.load_trunk(name, input_size=64, from_scratch=True).train()
+    images = torch.randn(4, 3, 64, 64)
+    assert all(torch.equal(trunk.features(images), trunk.features(images)) for _ in range(3))
+    assert not any(getattr(module, "drop_prob", 0.0) for module in trunk.modules())
