@@ -52,7 +52,7 @@ def _draw(runs: dict[str, list[EpochRow]], title: str) -> Any:
 
 def _curve(axis: Any, rows: list[EpochRow], field: str, otherwise: str = "", **style: Any) -> None:
     """A curve of a field, or of another one in epochs without it; none where no epoch has either."""
-    values = [row.get(field, row.get(otherwise)) for row in rows]
+    values: list[float | None] = [row.get(field, row.get(otherwise)) for row in rows]
     if otherwise or any(value is not None for value in values):
         axis.plot(range(1, len(rows) + 1), [*map(_none_to_nan, values)], **style)
 
