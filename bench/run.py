@@ -45,9 +45,7 @@ def run(args: argparse.Namespace, words: list[str]) -> int:
     """Run every method with every seed: here one after the other, or with `--jobs` in several processes."""
     card, changes = cards.load_card(args.dataset), run_options.changes(args)
     wanted, seeds = run_options.methods(args.method), run_options.seeds(args.seeds)
-    formats.check_options(card)
-    if args.watch_test and card.evaluation.result_files:
-        raise InputError(f"--watch-test: the owner of {card.name} keeps the test labels; leave it out")
+    _check_dataset(card, args)
     _check_name(args.name, len(wanted) * len(seeds))
     folder = _writable_folder(card.name, args.runs)
     from bench.training import device, distributed, jobs, reproduce  # noqa: PLC0415 (--help needs no torch)
@@ -74,7 +72,6 @@ def run(args: argparse.Namespace, words: list[str]) -> int:
         return status
     with distributed.process_group(args.device, threads=args.threads) as (processes, target):
         execution = _execution(args, runs, target) | {"fresh": args.fresh, "processes": processes}
-        execution |= {"watched": card.evaluation if args.watch_test else None}
         with processes.main_first():
             stores = {name: prepare(data) for name, data in needed.items()}
         contexts = {key: StageContext(one, target, folder.stages, **execution) for key, one in stores.items()}
@@ -133,7 +130,15 @@ def _execution(args: argparse.Namespace, runs: list["Run"], target: "torch.devic
         "precision": device.chosen_precision(args.precision),
         "fused_norms": device.fused_norms(target, args.fused_norms, usual=usual),
         "captured": not args.no_graph,
+        "watched": runs[0].card.evaluation if args.watch_test else None,
     }
+
+
+def _check_dataset(card: "Card", args: argparse.Namespace) -> None:
+    """InputError for a wrong option of the data set, and where there are no test labels to watch."""
+    formats.check_options(card)
+    if args.watch_test and card.evaluation.result_files:
+        raise InputError(f"--watch-test: the owner of {card.name} keeps the test labels; leave it out")
 
 
 def _check_name(name: str | None, runs: int) -> None:

@@ -63,7 +63,7 @@ def rates(rows: list[EpochRow]) -> tuple[list[float], list[float]]:
     >>> rates([{"lr": 0.1}, {"lr_first": 0.2, "lr": 0.4}])
     ([0, 1, 1, 2], [0.1, 0.1, 0.2, 0.4])
     """
-    ends = [(row.get("lr_first", row["lr"]), row["lr"]) for row in rows]
+    ends = [(row.get("lr_first") or row["lr"], row["lr"]) for row in rows]
     return [end for n in range(len(rows)) for end in (n, n + 1)], [lr for pair in ends for lr in pair]
 
 

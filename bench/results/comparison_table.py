@@ -65,18 +65,16 @@ def build_table(
         *_sources(shown_paper, wanted),
         f"Reproduced: {origin}.",
     )
-    watched = any(row.lines.get(watched_rows.BEST) for row in rows)
     notes = [
         *_notes(rows),
         *listing.notes(shown_paper, paper, wanted, dataset),
         *_unprotected(records),
         *agreement.verdict_notes(rows, stated=tolerance),
-        *watched_rows.notes(records, shown=watched),
+        *watched_rows.notes(records, rows),
+        FIDELITY_NOTE,
     ]
-    notes.append(FIDELITY_NOTE)
     table = Table(dataset, about, _columns(paper, evaluation), tuple(rows), tuple(notes), origin)
-    if watched:
-        table = replace(table, lines=(*table.lines, watched_rows.BEST, watched_rows.DIFFERENCE))
+    table = watched_rows.with_lines(table)
     return table if wanted.is_plain else replace(table, facts=listing.FACTS)
 
 

@@ -1,10 +1,12 @@
 """Best on test in the table: lines below a row, never the row itself, and a note on what they are worth."""
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from bench.base.protocol import Column
 from bench.results.record import Record, group_records, record_name
+from bench.results.table_model import Table, TableRow
 
 BEST, DIFFERENCE = "best_on_test", "best_on_test_difference"  # further lines of a row
 MEAN_AP: Column = ("all", "mAP")
@@ -25,9 +27,18 @@ def lines(members: Sequence[Record], profile: str) -> dict[str, Mapping[Column, 
     }
 
 
-def notes(records: Sequence[Record], *, shown: bool) -> list[str]:
+def with_lines(table: Table) -> Table:
+    """The table with the further lines, if any row has them."""
+    return replace(table, lines=(*table.lines, BEST, DIFFERENCE)) if _has_any(table.rows) else table
+
+
+def _has_any(rows: Iterable[TableRow]) -> bool:
+    return any(row.lines.get(BEST) for row in rows)
+
+
+def notes(records: Sequence[Record], rows: Iterable[TableRow]) -> list[str]:
     """What the lines are, and of which rows only some seeds have it."""
-    texts = [NOTE] if shown else []
+    texts = [NOTE] if _has_any(rows) else []
     for members in group_records(records).values():
         known = sum("best_on_test" in member for member in members)
         if 0 < known < len(members):

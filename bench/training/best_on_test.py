@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import nn
 
+from bench.base.protocol import Evaluation
 from bench.scoring import metrics
 from bench.training import inference, stages
 from bench.training.weight_average import WeightAverage
@@ -57,12 +58,12 @@ def apart(history: Sequence[Row]) -> tuple[list[dict[str, Any]], dict[str, Any]]
     return epochs, {"watched": watched} if watched else {}
 
 
-def facts_of_best(stage: Row, mean_ap: float) -> dict[str, Any]:
+def facts_of_best(stage: Row, mean_ap: float, *, watched: Evaluation | None) -> dict[str, Any]:
     """What a record says of the last stage's epochs beside its own mAP; empty where none was watched.
 
     Of equal values the one of the earliest epoch counts, and of both weights the raw ones.
     """
-    rows = stage.get("watched", [])
+    rows = stage.get("watched", []) if watched else []
     names = [name for name in FIELDS[1:] if any(name in row for row in rows)] or FIELDS[:1]
     values = [(row[name], -row["epoch"], name) for row in rows for name in names if row.get(name) is not None]
     if not values:

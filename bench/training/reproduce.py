@@ -110,8 +110,7 @@ def reproduce(run: Run, context: StageContext, folder: RunFolder, *, tensorboard
         return f"{run.title}: {len(files)} files for the evaluation server in {record.shown(files[0].parent)}"
     scores = _score(card, context, logits_NC, folder.predictions(name))
     result = {**identity, **_data_and_recipe(card, context, config), **_model_and_stages(model, stages)}
-    if context.watched:
-        result |= facts_of_best(stages[-1], scores[card.evaluation.profile]["mAP"])
+    fitted |= facts_of_best(stages[-1], scores[card.evaluation.profile]["mAP"], watched=context.watched)
     result |= {"metrics": scores, "key": key, **_timing(context, stages, time.monotonic() - began)} | fitted
     record.write_record(result, folder.path)
     return f"{run.title}: recorded, {_headline(result, path, context)}"

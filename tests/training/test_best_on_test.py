@@ -64,7 +64,7 @@ def test_epochs_that_were_trained_without_it_are_said(
         loop.train(model, replace(settings, feed=dying(batches.training, 6)))
     facts = {"name": "main", **TrainingLearner(*watched_run(store, tmp_path / "c")).learn()}
     assert [row["epoch"] for row in facts["watched"]] == [2, 3]
-    made = {"stages": [facts], **best_on_test.facts_of_best(facts, 50.0)}
+    made = {"stages": [facts], **best_on_test.facts_of_best(facts, 50.0, watched=RULES)}
     text = best_on_test.said_of_best(made, watched=False)
     assert text.endswith("; 1 of 3 epochs were trained without it; to train them again: --fresh --watch-test")
 
@@ -78,7 +78,7 @@ def test_logits_that_are_not_finite_leave_a_gap_and_do_not_stop_the_training(
     monkeypatch.setattr(best_on_test.inference, "all_logits", none_finite)
     facts = TrainingLearner(*watched_run(store, tmp_path / "c")).learn()
     assert [row["test_mAP"] for row in facts["watched"]] == [None] * 3
-    assert best_on_test.facts_of_best({"name": "main", **facts}, 50.0) == {}
+    assert best_on_test.facts_of_best({"name": "main", **facts}, 50.0, watched=RULES) == {}
 
 
 def test_the_best_is_the_highest_of_both_weights_and_all_epochs_and_the_earliest_of_equal_ones():
@@ -87,7 +87,9 @@ def test_the_best_is_the_highest_of_both_weights_and_all_epochs_and_the_earliest
         {"epoch": n, "test_mAP": averaged, "raw_test_mAP": raw, "averaged_test_mAP": averaged}
         for n, (raw, averaged) in enumerate(values, 1)
     ]
-    made = best_on_test.facts_of_best({"name": "joint", "watched": rows}, 61.0)["best_on_test"]
+    stage = {"name": "joint", "watched": rows}
+    made = best_on_test.facts_of_best(stage, 61.0, watched=RULES)["best_on_test"]
+    assert best_on_test.facts_of_best(stage, 61.0, watched=None) == {}
     expected = {"stage": "joint", "epoch": 2, "weights": "averaged", "mAP": 61.5, "difference": 0.5}
     assert made == expected | {"epochs": rows}
     assert doctest.testmod(best_on_test).failed == 0
