@@ -73,8 +73,8 @@ def build_table(
         *watched_rows.notes(records, rows),
         FIDELITY_NOTE,
     ]
-    table = Table(dataset, about, _columns(paper, evaluation), tuple(rows), tuple(notes), origin)
-    table = watched_rows.with_lines(table)
+    columns = _columns(paper, evaluation)
+    table = watched_rows.with_lines(Table(dataset, about, columns, tuple(rows), tuple(notes), origin))
     return table if wanted.is_plain else replace(table, facts=listing.FACTS)
 
 

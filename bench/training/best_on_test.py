@@ -74,7 +74,7 @@ def facts_of_best(stage: Row, mean_ap: float, *, watched: Evaluation | None) -> 
     return {"best_on_test": {**best, "epochs": rows}}
 
 
-def said_of_best(record: Row, *, watched: bool) -> str:
+def said_of_best(record: Row, watched: Evaluation | None) -> str:
     """What to say of it after the record's own mAP.
 
     watched: it is asked for; then it is also said why there is none, or where it lacks epochs.

@@ -26,7 +26,7 @@ from bench.training.best_on_test import facts_of_best, said_of_best
 from bench.training.content_digest import content_digest
 from bench.training.log import Log
 from bench.training.method import File
-from bench.training.stage_cache import StageContext
+from bench.training.stage_cache import NOT_RECORDED, StageContext
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,7 @@ def reproduce(run: Run, context: StageContext, folder: RunFolder, *, tensorboard
     code = code_digest.digest("bench.training.inference", "bench.scoring.thresholds", module.Model.__module__)
     key = content_digest(keys[-1], code, _protocol(card))
     path = folder.record(name := Path(record.file_name(identity)).stem)
-    is_recorded = processes.is_main and path.exists() and not context.fresh
-    recorded = processes.broadcast(record.read_record(path) if is_recorded else {"key": None})
+    recorded = processes.broadcast(_recorded(path, context))
     if recorded["key"] == key and not record.is_edited(recorded):
         return f"{run.title}: unchanged, nothing to train; {_headline(recorded, path, context)}"
     _check_test_labels(card, context)
@@ -114,6 +113,11 @@ def reproduce(run: Run, context: StageContext, folder: RunFolder, *, tensorboard
     result |= {"metrics": scores, "key": key, **_timing(context, stages, time.monotonic() - began)} | fitted
     record.write_record(result, folder.path)
     return f"{run.title}: recorded, {_headline(result, path, context)}"
+
+
+def _recorded(path: Path, context: StageContext) -> dict[str, Any]:
+    is_there = context.processes.is_main and path.exists() and not context.fresh
+    return record.read_record(path) if is_there else {"key": None}
 
 
 def _check_test_labels(card: Card, context: StageContext) -> None:
@@ -152,8 +156,7 @@ def _identity(run: Run, module: method.Method, context: StageContext) -> dict[st
 
 def _headline(recorded: dict[str, Any], path: Path, context: StageContext) -> str:
     scores = recorded["metrics"][recorded["protocol"]["profile"]]
-    more = said_of_best(recorded, watched=context.watched is not None)
-    return f"mAP {scores['mAP']:.2f} in {record.shown(path)}{more}"
+    return f"mAP {scores['mAP']:.2f} in {record.shown(path)}{said_of_best(recorded, context.watched)}"
 
 
 def _image_ids(context: StageContext) -> list[str]:
@@ -205,7 +208,7 @@ def _data_and_recipe(card: Card, context: StageContext, config: Any) -> dict[str
 
 def _timing(context: StageContext, stages: list[dict[str, Any]], test_seconds: float) -> dict[str, Any]:
     """The fields of a record that may differ between two runs of one command."""
-    seconds = {**{stage["name"]: stage["seconds"] for stage in stages}, "test": test_seconds}
+    seconds = {stage["name"]: stage["seconds"] for stage in stages} | {"test": test_seconds}
     hardware = device.hardware(context.device, context.processes.size)
     return {
         "timing": {"seconds": seconds},
@@ -215,11 +218,10 @@ def _timing(context: StageContext, stages: list[dict[str, Any]], test_seconds: f
 
 def _model_and_stages(model: nn.Module, stages: list[dict[str, Any]]) -> dict[str, Any]:
     """The fields of a record about the model and its stages."""
-    left_out = ("seconds", "reused", "watched")
     return {
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "epochs": sum(len(stage["epochs"]) for stage in stages),
-        "stages": [{name: stage[name] for name in stage if name not in left_out} for stage in stages],
+        "stages": [{name: stage[name] for name in stage if name not in NOT_RECORDED} for stage in stages],
     }
 
 

@@ -27,6 +27,7 @@ from bench.training.loop import StageRun
 from bench.training.method import Method
 from bench.training.stages import Collection, Stage
 
+NOT_RECORDED = ("seconds", "reused", "watched")  # facts of a stage that a record has elsewhere, or not
 # Methods of a model that only prediction and report call: a subclass may replace them and still share stages.
 NOT_CALLED_IN_TRAINING = ("forward", "influence", "explain", "logits")
 

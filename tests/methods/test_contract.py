@@ -77,7 +77,8 @@ def test_a_broken_file_is_named_and_the_others_are_tested(tmp_path: Path, monkey
     for name, text in texts.items():
         (tmp_path / f"{name}.py").write_text(f"{parts}{text}\n", encoding="utf-8")
     monkeypatch.setattr(method_names, "METHODS", tmp_path)
-    monkeypatch.setattr("methods.__path__", [str(tmp_path)])
+    monkeypatch.setattr(method.search_path, "METHODS", tmp_path)
+    monkeypatch.setattr("methods.__path__", [str(tmp_path)])  # as `load_method` sets it, and taken back after
     monkeypatch.setattr(method.code_digest, "digest", lambda _: "")
     assert method_files.working() == ["whole"]
     assert "torn.py: line 2: not Python" in method_files.fault("torn")

@@ -65,7 +65,7 @@ def test_epochs_that_were_trained_without_it_are_said(
     facts = {"name": "main", **TrainingLearner(*watched_run(store, tmp_path / "c")).learn()}
     assert [row["epoch"] for row in facts["watched"]] == [2, 3]
     made = {"stages": [facts], **best_on_test.facts_of_best(facts, 50.0, watched=RULES)}
-    text = best_on_test.said_of_best(made, watched=False)
+    text = best_on_test.said_of_best(made, None)
     assert text.endswith("; 1 of 3 epochs were trained without it; to train them again: --fresh --watch-test")
 
 
@@ -98,8 +98,8 @@ def test_the_best_is_the_highest_of_both_weights_and_all_epochs_and_the_earliest
 def test_a_last_stage_without_epochs_has_none_and_says_so():
     made = {"stages": [{"name": "features", "epochs": []}]}
     text = "; best on test: none, as the last stage, features, has no epochs"
-    assert best_on_test.said_of_best(made, watched=True) == text
-    assert best_on_test.said_of_best(made, watched=False) == ""
+    assert best_on_test.said_of_best(made, RULES) == text
+    assert best_on_test.said_of_best(made, None) == ""
 
 
 def test_a_run_records_it_beside_the_same_result_and_the_table_marks_it(
