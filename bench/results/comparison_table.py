@@ -55,9 +55,8 @@ def build_table(
     records, origin = records_to_show(dataset, runs)
     reproduced = _reproduced_rows(dataset, records, paper, evaluation, profile or evaluation.profile)
     shown_paper = listing.select(paper, wanted, {record["method"] for record in records}) if paper else None
-    printed = printed_rows(shown_paper, dataset, evaluation.profile)
     judged = agreement.with_verdicts([*reproduced], stated=tolerance)
-    rows = listing.arrange([*printed, *judged], wanted)
+    rows = listing.arrange([*printed_rows(shown_paper, dataset, evaluation.profile), *judged], wanted)
     title = card.title if card else paper.title if paper else cards.base(dataset)
     about = (
         title + _options(dataset, paper),
