@@ -1,7 +1,7 @@
 """Trains a method with one recipe and seed on a data set, predicts its test images, and writes the record."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -26,6 +26,7 @@ from bench.training.content_digest import content_digest
 from bench.training.log import Log
 from bench.training.method import File
 from bench.training.stage_cache import StageContext
+from bench.training.tracking import TrackedRun, open_all
 
 
 @dataclass(frozen=True)
@@ -59,20 +60,20 @@ class Run:
 
 
 def reproduce_all(
-    runs: Iterable[Run], contexts: dict[str, StageContext], folder: RunFolder, *, tensorboard: bool = False
+    runs: Iterable[Run], contexts: dict[str, StageContext], folder: RunFolder, *, track: Sequence[str] = ()
 ) -> Iterator[str]:
     """Reproduce one run after the other; yields a line for each, on the first process only.
 
-    contexts: by the name of `Run.data`.
+    contexts: by the name of `Run.data`. track: names of trackers, of `bench.training.tracking`.
     """
     for run in runs:
         context = contexts[run.data.name]
-        line = reproduce(run, context, folder, tensorboard=tensorboard)
+        line = reproduce(run, context, folder, track=track)
         if context.processes.is_main:
             yield line
 
 
-def reproduce(run: Run, context: StageContext, folder: RunFolder, *, tensorboard: bool = False) -> str:
+def reproduce(run: Run, context: StageContext, folder: RunFolder, *, track: Sequence[str] = ()) -> str:
     """Train, predict, score and record one run in the folder; returns a line that says what was done.
 
     Nothing is done if the folder has a record of the same key. If the data set's owner keeps the test labels,
@@ -96,14 +97,16 @@ def reproduce(run: Run, context: StageContext, folder: RunFolder, *, tensorboard
     log = None
     if processes.is_main:
         _say_if_batches_are_smaller(run, module, config)
-        log = Log(folder.log(name), tensorboard=folder.tensorboard(name) if tensorboard else None)
+        tracked = TrackedRun(card.name, name, {**identity, **_recipe(config)}, key, folder, context.fresh)
+        log = Log(folder.log(name), trackers=open_all(track, tracked))
     stages = list(stage_cache.run_stages(model, plan, context, seed=run.seed, title=run.title, log=log))
     fitted = held_out_thresholds.fit(model, card, context, folder.held_out(name))
     began, pixels = time.monotonic(), stage_cache.input_transform(model, context)
     predict = partial(inference.predict, processes=processes, captured=context.captured)
     logits_NC = predict(model, context.store.test, pixels)
-    if not processes.is_main:
+    if log is None:
         return ""
+    log.close()
     if card.evaluation.result_files:
         files = submission.write(folder.result_files(name), card, _image_ids(context), logits_NC)
         return f"{run.title}: {len(files)} files for the evaluation server in {record.shown(files[0].parent)}"
