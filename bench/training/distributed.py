@@ -92,7 +92,7 @@ class Processes:
     def raise_together(self, fault: str) -> None:
         """InputError on all processes if any of them has a fault (empty: none); each machine says it once."""
         if faults := list(dict.fromkeys(filter(None, self.gather([fault])))):
-            if self.size == 1 or os.environ.get("LOCAL_RANK", "0") == "0":
+            if os.environ.get("LOCAL_RANK", "0") == "0":
                 raise InputError("\n".join(faults))
             raise SystemExit(2)
 

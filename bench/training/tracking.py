@@ -20,6 +20,8 @@ from bench.base.run_folder import RunFolder
 
 FIELDS = ("loss", "held_out_loss", "held_out_mAP", "lr", "images_per_second", "memory_bytes")
 PROJECT = "multilabel-bench"
+# Both packages report their own use and faults to their makers, unless they are told not to.
+NO_REPORTS = {"WANDB_ERROR_REPORTING": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
 HELP = "give the rows of TensorBoard to wandb or mlflow too, offline unless their settings say otherwise"
 # Name -> (the option that asks for it, the package, what installs it).
 PACKAGES = {
@@ -78,17 +80,23 @@ def chosen(text: str, *, tensorboard: bool = False) -> list[str]:
     return names
 
 
+def is_installed(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
+
+
 def check(names: Sequence[str]) -> None:
     """InputError, before any work, for a tracker whose package is not installed."""
     for name in names:
         option, package, install = PACKAGES[name]
-        if importlib.util.find_spec(package) is None:
+        if not is_installed(package):
             raise InputError(f"{option} needs a package that is not installed: pip install {install}")
 
 
 def open_all(names: Sequence[str], run: TrackedRun) -> list[Tracker]:
     """The trackers of these names, ready for the run's rows; InputError where one cannot be opened."""
     check(names)
+    for variable, value in NO_REPORTS.items():
+        os.environ.setdefault(variable, value)
     trackers: list[Tracker] = []
     for name in names:
         try:
@@ -188,20 +196,29 @@ class Mlflow:
         import mlflow  # noqa: PLC0415 (an optional package)
 
         own = run.folder.tracker("mlflow").resolve().as_uri()
+        os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # new versions refuse it otherwise
         self.client: Any = mlflow.MlflowClient(os.environ.get("MLFLOW_TRACKING_URI", own))
         self.id = run.identity("mlflow") or self._begin(run)
         self.client.update_run(self.id, status="RUNNING")
 
     def _begin(self, run: TrackedRun) -> str:
         """The tracked run's id; runs of one data set are an experiment."""
-        title = f"{PROJECT}/{run.dataset}"
-        there = self.client.get_experiment_by_name(title)
-        experiment = there.experiment_id if there else self.client.create_experiment(title)
-        identity = str(self.client.create_run(experiment, run_name=run.name).info.run_id)
+        identity = str(self.client.create_run(self._experiment(run), run_name=run.name).info.run_id)
         for name, value in run.facts.items():
             self.client.log_param(identity, name, value)
         run.remember("mlflow", identity)
         return identity
+
+    def _experiment(self, run: TrackedRun) -> str:
+        title = f"{PROJECT}/{run.dataset}"
+        if there := self.client.get_experiment_by_name(title):
+            return str(there.experiment_id)
+        try:
+            return str(self.client.create_experiment(title))
+        except Exception:
+            if there := self.client.get_experiment_by_name(title):  # another task was faster
+                return str(there.experiment_id)
+            raise
 
     def write(self, row: Mapping[str, Any]) -> None:
         for name, value in _values(row):

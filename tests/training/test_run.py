@@ -348,9 +348,8 @@ class TestElsewhere:
         how = {"folder": folder, "name": "multilabel-bench demo"}
         assert given == [listed, {"slurm_partition": "gpu", "timeout_min": 60}, how]
         assert said[0] == f"submitted 2 runs as Slurm job 4711; what they print: {folder}"
-        assert said[1].startswith(
-            f"their results: python -m bench.table --dataset demo --runs {tmp_path}/runs; the same command again"
-        )
+        table = f"python -m bench.table --dataset demo --runs {tmp_path}/runs"
+        assert said[1].startswith(f"their results: {table}; the same command again does what failed")
 
     def test_a_wrong_recipe_is_named_before_anything_is_submitted(self, command: Any, tmp_path: Path):
         with pytest.raises(InputError, match="unknown recipe field 'hidden'"):

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import os
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -34,9 +35,10 @@ def tracked(name: str, tmp_path: Path, *rows: dict[str, Any], **changes: Any) ->
 @pytest.fixture(autouse=True)
 def settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """No settings of these packages but those of a test; each package counts as installed."""
-    for name in ("WANDB_MODE", "WANDB_PROJECT", "WANDB_DIR", "MLFLOW_TRACKING_URI"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(tracking.importlib.util, "find_spec", lambda _: "installed")
+    for name in ("WANDB_MODE", "WANDB_PROJECT", "WANDB_DIR", "MLFLOW_TRACKING_URI", *tracking.NO_REPORTS):
+        monkeypatch.setenv(name, "")  # so that it is as before after the test
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(tracking, "is_installed", lambda _: True)
 
 
 @pytest.fixture
@@ -153,12 +155,29 @@ class TestMlflow:
         ended = [call[1] for call in mlflow if call[0] == "set_terminated"]
         assert ended[0] == ended[1] != ended[2]
 
+    def test_an_experiment_that_another_task_made_first_is_taken(self, mlflow: list[Any], tmp_path: Path):
+        client = sys.modules["mlflow"].MlflowClient
+
+        def create(_: Any, name: str) -> str:
+            mlflow.append(("experiment", name))
+            raise RuntimeError("RESOURCE_ALREADY_EXISTS")
+
+        client.create_experiment = create
+        tracked("mlflow", tmp_path)
+        assert ("run", "7", "srn-seed0") in mlflow
+
     def test_goes_where_the_user_says(
         self, mlflow: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ):
         monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
         tracked("mlflow", tmp_path)
         assert mlflow[0] == ("client", "http://127.0.0.1:9")
+
+
+def test_no_package_reports_its_use_to_its_maker(wandb: list[Any], tmp_path: Path):
+    tracked("wandb", tmp_path)
+    assert (os.environ["WANDB_ERROR_REPORTING"], os.environ["MLFLOW_DISABLE_TELEMETRY"]) == ("false", "true")
+    assert wandb
 
 
 class TestFaults:
@@ -173,7 +192,7 @@ class TestFaults:
     def test_a_missing_package_is_one_line_before_any_work(
         self, words: list[str], package: str, install: str, monkeypatch: pytest.MonkeyPatch
     ):
-        monkeypatch.setattr(tracking.importlib.util, "find_spec", lambda name: name != package or None)
+        monkeypatch.setattr(tracking, "is_installed", lambda name: name != package)
         option = " ".join(words)
         with pytest.raises(
             InputError, match=f"^{option} needs a package that is not installed: pip install {install}$"
@@ -197,7 +216,7 @@ class TestFaults:
         monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=init))
         with pytest.raises(
             InputError,
-            match="--track wandb: the run cannot be tracked: api_key not configured; or leave --track wandb out",
+            match="--track wandb: the run cannot be tracked: api_key not configured; or leave --track wandb",
         ):
             tracking.open_all(["wandb"], run(tmp_path))
 
@@ -207,7 +226,7 @@ class TestFaults:
         trackers = tracking.open_all(["mlflow"], run(tmp_path))
 
         def fail(*_: Any, **__: Any) -> None:
-            raise OSError(101, "Network is unreachable")
+            raise OSError(101, "Network is down")
 
         trackers[0].tracker.client.log_metric = fail  # type: ignore[attr-defined]
         trackers[0].tracker.client.set_terminated = fail  # type: ignore[attr-defined]
@@ -216,7 +235,7 @@ class TestFaults:
             log.write(row(epoch=epoch))
         log.close()
         assert capsys.readouterr().err.splitlines() == [
-            "mlflow: not tracked from stage main, epoch 1 on, while it fails: [Errno 101] Network is unreachable"
+            "mlflow: not tracked from stage main, epoch 1 on, while it fails: [Errno 101] Network is down"
         ]
         assert len((tmp_path / "r").read_text().splitlines()) == 2
         assert mlflow
