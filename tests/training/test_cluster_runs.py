@@ -36,7 +36,7 @@ class Tasks:
         self.warned: set[int] = set()
 
     def work(self) -> None:
-        """Run all; of four trainings one is killed, as if its node failed, and one warned, as if preempted."""
+        """Run all; of four trainings one is killed, as a node may fail, and one warned, as if preempted."""
         while self.left or self.jobs:
             while self.left and len(self.jobs) < AT_ONCE:
                 pair = self.left.pop(0)
