@@ -18,7 +18,7 @@ from bench.base import cluster, progress, signals
 from bench.base.atomic_files import check_writable
 from bench.base.cli import run_command
 from bench.base.errors import InputError
-from bench.base.paths import RUNS
+from bench.base.paths import DATA, RUNS
 from bench.base.run_folder import RunFolder
 from bench.data import cards, preparation
 from bench.data.manifest import MANIFEST
@@ -195,7 +195,8 @@ def _leave_to_others(
     """Print the commands of the runs, or submit them to a cluster."""
     for name in needed:
         if not (args.data / name / MANIFEST).exists():
-            now = shlex.join(["python", "-m", "bench.prepare", "--dataset", name])
+            place = [] if args.data == DATA else ["--data", str(args.data)]
+            now = shlex.join(["python", "-m", "bench.prepare", "--dataset", name, *place])
             progress.say(
                 f"{args.data / name} is not there: one run prepares it while the others wait; or first: {now}"
             )

@@ -40,7 +40,7 @@ class RunFolder:
     @property
     def written(self) -> list[Path]:
         """The folders into which a run writes."""
-        names = ("stages", "predictions", "held_out", "results", "tensorboard")
+        names = ("stages", "predictions", "held_out", "results", "tensorboard", "tracked", "cluster")
         return [self.path, *(self.path / name for name in names)]
 
     def record(self, run: str) -> Path:

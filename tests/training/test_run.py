@@ -305,7 +305,7 @@ class TestElsewhere:
             [method, "--seeds", seed] for method in ("srn", "resnet101@budget=equal") for seed in "01"
         ]
         assert all(line.count(option) == 1 for line in lines for option in ("--method", "--seeds", "--jobs"))
-        now = "or first: python -m bench.prepare --dataset demo"
+        now = f"or first: python -m bench.prepare --dataset demo --data {tmp_path}/data"
         assert (
             printed.err
             == f"{tmp_path}/data/demo is not there: one run prepares it while the others wait; {now}\n"
