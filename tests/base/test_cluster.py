@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.base import cluster
+from bench.base import cluster, locks
 from bench.base.cluster import CommandTask
 from bench.base.errors import InputError
 from bench.base.paths import ROOT
@@ -191,3 +191,67 @@ task()
         thread.join()
         assert left.value.code == 143
         assert slept == [cluster.SECONDS_TO_END]
+
+
+LEARNS = """
+import pathlib, signal, sys, time
+from bench.base import locks
+from bench.base.atomic_files import write_atomically
+folder, name = pathlib.Path(sys.argv[1]), sys.argv[2]
+def stop(number, frame):
+    raise SystemExit(128 + number)
+signal.signal(signal.SIGTERM, stop)
+stage, checkpoint = folder / "stage", folder / "unfinished"
+with locks.held(folder / ".lock", waiting=lambda: None) as lease:
+    if not stage.exists():
+        done = int(checkpoint.read_text()) if checkpoint.exists() else 0
+        for step in range(done + 1, 41):
+            time.sleep(0.05)
+            write_atomically(checkpoint, str(step))
+        lease.check()
+        with (folder / "learned").open("a") as file:
+            file.write(f"{name} {done}\\n")
+        write_atomically(stage, "40 steps")
+write_atomically(folder / f"{name}.json", stage.read_text())
+"""
+
+
+def learning(folder: Path, steps: int) -> int:
+    """The process that learns the stage, once it has done so many steps."""
+    while True:
+        done = int((folder / "unfinished").read_text()) if (folder / "unfinished").exists() else 0
+        chain = locks._chain(folder / ".lock")
+        if done >= steps and chain and chain[-1].holder.pid and not chain[-1].holder.has_ended:
+            return chain[-1].holder.pid
+        time.sleep(0.01)
+
+
+def parent(process: int) -> int:
+    return int(Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the tasks' processes in /proc")
+def test_tasks_that_start_together_learn_a_shared_stage_once_through_a_kill_and_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """On submitit's local executor: SIGKILL as if a node failed, then the signal of a preemption."""
+    submitit = pytest.importorskip("submitit")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), *sys.path]))
+    executor = submitit.AutoExecutor(folder=tmp_path / "logs", cluster="local")
+    executor.update_parameters(timeout_min=10)
+    tasks = [CommandTask([sys.executable, "-c", LEARNS, str(tmp_path), name]) for name in "abcd"]
+    jobs = [executor.submit(task) for task in tasks]
+
+    learner = learning(tmp_path, 5)
+    starter = parent(learner)
+    killed = [int(job.job_id) for job in jobs].index(parent(starter))
+    os.kill(starter, signal.SIGKILL)
+    os.kill(learner, signal.SIGKILL)
+    jobs[killed] = executor.submit(tasks[killed])  # as Slurm does with --requeue
+    os.kill(parent(learning(tmp_path, 20)), signal.SIGUSR2)
+
+    assert [job.result() for job in jobs] == [None] * 4
+    assert sorted(path.name for path in tmp_path.glob("*.json")) == ["a.json", "b.json", "c.json", "d.json"]
+    (line,) = (tmp_path / "learned").read_text().splitlines()
+    assert int(line.split()[1]) >= 20  # it went on from the checkpoint
+    assert not list(tmp_path.glob(".lock*"))
