@@ -181,4 +181,4 @@ def test_a_node_with_a_disk_of_its_own_gets_one_clear_message(
     assert all(status == 1 for status, _ in said)  # torchrun's own
     for _, printed in said:
         assert printed.count(f"error: {socket.gethostname()}: {tmp_path}/own/{message}") == 1
-    assert not list(tmp_path.glob("*/demo/*.json"))
+    assert not list(tmp_path.glob("runs/demo/*.json"))
