@@ -10,13 +10,13 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from bench.base import progress, schema, structured_files
 from bench.base.errors import InputError
 from bench.base.locks import Lease
 from bench.base.schema import Range
-from bench.training.tracking import Tracker
+from bench.training.tracking import TrackedRun, Tracker, open_all
 
 EpochRow = dict[str, Any]
 
@@ -55,9 +55,17 @@ class Log:
         for tracker in self.trackers:
             tracker.write(row)
 
-    def close(self) -> None:
-        """Tell the trackers that the run has finished."""
-        for tracker in self.trackers:
+    @classmethod
+    def of(cls, run: TrackedRun, track: Sequence[str]) -> Self:
+        """The log of a run, with the trackers of these names."""
+        return cls(run.folder.log(run.name), trackers=open_all(track, run))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        """Tell the trackers that the run has finished, unless it was stopped: it then goes on later."""
+        for tracker in self.trackers if kind is None else ():
             tracker.close()
 
     def write_missing(self, stage: str, key: str, epochs: Iterable[Mapping[str, Any]]) -> None:

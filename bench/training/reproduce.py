@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -26,7 +27,7 @@ from bench.training.content_digest import content_digest
 from bench.training.log import Log
 from bench.training.method import File
 from bench.training.stage_cache import StageContext
-from bench.training.tracking import TrackedRun, open_all
+from bench.training.tracking import TrackedRun
 
 
 @dataclass(frozen=True)
@@ -94,19 +95,16 @@ def reproduce(run: Run, context: StageContext, folder: RunFolder, *, track: Sequ
     model = method.build(module, config, method.labels_of(context.store), run.seed)
     model.to(context.device).to(memory_format=torch.channels_last)
     plan = list(zip(module.stages(config), keys, strict=True))
-    log = None
-    if processes.is_main:
-        _say_if_batches_are_smaller(run, module, config)
-        tracked = TrackedRun(card.name, name, {**identity, **_recipe(config)}, key, folder, context.fresh)
-        log = Log(folder.log(name), trackers=open_all(track, tracked))
-    stages = list(stage_cache.run_stages(model, plan, context, seed=run.seed, title=run.title, log=log))
+    _say_if_batches_are_smaller(run, module, config, quiet=not processes.is_main)
+    tracked = TrackedRun(card.name, name, identity | _recipe(config), key, folder, context.fresh)
+    with Log.of(tracked, track) if processes.is_main else nullcontext() as log:
+        stages = list(stage_cache.run_stages(model, plan, context, seed=run.seed, title=run.title, log=log))
     fitted = held_out_thresholds.fit(model, card, context, folder.held_out(name))
     began, pixels = time.monotonic(), stage_cache.input_transform(model, context)
     predict = partial(inference.predict, processes=processes, captured=context.captured)
     logits_NC = predict(model, context.store.test, pixels)
-    if log is None:
+    if not processes.is_main:
         return ""
-    log.close()
     if card.evaluation.result_files:
         files = submission.write(folder.result_files(name), card, _image_ids(context), logits_NC)
         return f"{run.title}: {len(files)} files for the evaluation server in {record.shown(files[0].parent)}"
@@ -131,9 +129,9 @@ def _fitting_recipe(run: Run, module: method.Method, context: StageContext, *, w
     return few_images.fitting_recipe(config, changes, context.of(config).store)
 
 
-def _say_if_batches_are_smaller(run: Run, module: method.Method, config: Any) -> None:
+def _say_if_batches_are_smaller(run: Run, module: method.Method, config: Any, *, quiet: bool) -> None:
     usual, size = method.recipe(module, run.card.name, run.changes).batch_size, config.batch_size
-    if usual != size:
+    if usual != size and not quiet:
         progress.say(
             f"{run.title}: {size} images to train on do not fill a batch of {usual}: a batch is all {size} of"
             " them (batch_size in the record)"

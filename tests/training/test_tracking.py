@@ -27,9 +27,9 @@ def run(tmp_path: Path, **changes: Any) -> TrackedRun:
 
 def tracked(name: str, tmp_path: Path, *rows: dict[str, Any], **changes: Any) -> None:
     log = Log(tmp_path / "r", trackers=tracking.open_all([name], run(tmp_path, **changes)))
-    for one in rows:
-        log.write(one)
-    log.close()
+    with log:
+        for one in rows:
+            log.write(one)
 
 
 @pytest.fixture(autouse=True)
@@ -231,9 +231,9 @@ class TestFaults:
         trackers[0].tracker.client.log_metric = fail  # type: ignore[attr-defined]
         trackers[0].tracker.client.set_terminated = fail  # type: ignore[attr-defined]
         log = Log(tmp_path / "r", trackers=trackers)
-        for epoch in (1, 2):
-            log.write(row(epoch=epoch))
-        log.close()
+        with log:
+            for epoch in (1, 2):
+                log.write(row(epoch=epoch))
         assert capsys.readouterr().err.splitlines() == [
             "mlflow: not tracked from stage main, epoch 1 on, while it fails: [Errno 101] Network is down"
         ]
