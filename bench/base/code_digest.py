@@ -17,7 +17,6 @@ SUITE = ("bench", "methods")  # imports of other packages are not followed
 EXEMPT = {
     "bench.base.code_digest": "computes the digest itself",
     "bench.base.errors": "wording of error messages",
-    "bench.base.lock_holder": "names processes",
     "bench.base.locks": "only makes processes wait",
     "bench.base.method_names": "finds a method by its name",
     "bench.base.paths": "where files are, not what they hold",
