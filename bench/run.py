@@ -14,13 +14,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.base import progress, signals
+from bench.base import cluster, progress, signals
 from bench.base.atomic_files import check_writable
 from bench.base.cli import run_command
 from bench.base.errors import InputError
-from bench.base.paths import RUNS
+from bench.base.paths import DATA, RUNS
 from bench.base.run_folder import RunFolder
 from bench.data import cards, formats, preparation
+from bench.data.manifest import MANIFEST
 from bench.data.store import Store
 from bench.deploy import find_run
 from bench.results import comparison_table, published, record, typeset
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
     from bench.training.reproduce import Run
     from bench.training.stage_cache import StageContext
 
+# Options of a command for several runs, which the commands of its single runs do not have.
+OF_SEVERAL = ("--method", "--seeds", "--jobs", "--slurm")
+FLAGS = ("--table", "--list")
+
 
 def main(argv: list[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
@@ -48,7 +53,7 @@ def run(args: argparse.Namespace, words: list[str]) -> int:
     _check_dataset(card, args)
     _check_name(args.name, len(wanted) * len(seeds))
     folder = _writable_folder(card.name, args.runs)
-    from bench.training import device, distributed, jobs, reproduce  # noqa: PLC0415 (--help needs no torch)
+    from bench.training import device, distributed, jobs, reproduce, several_machines  # noqa: PLC0415 (--help needs no torch)
     from bench.training.stage_cache import StageContext  # noqa: PLC0415 (as above)
 
     runs = [
@@ -60,10 +65,12 @@ def run(args: argparse.Namespace, words: list[str]) -> int:
     _say_where_comparable(runs, quiet=args.is_job or os.environ.get("RANK", "0") != "0")
     prepare = _preparation(args)
     show_table = partial(_print_table, card.name, folder) if args.table else _print_nothing
+    commands = [_command(name, own, seed, words) for name, own in wanted for seed in seeds]
+    if args.list or args.slurm is not None:
+        return _leave_to_others(commands, needed, folder, args)
     number = args.jobs or jobs.usual_number(args.device, threads=args.threads)
     if number > 1 and len(runs) > 1:
         stores = {name: prepare(data) for name, data in needed.items()}
-        commands = [_command(name, own, seed, words) for name, own in wanted for seed in seeds]
         if not (status := jobs.run(commands, jobs=number, after_each=show_table)):
             target = device.choose(args.device)
             execution = _execution(args, runs, target)
@@ -72,10 +79,9 @@ def run(args: argparse.Namespace, words: list[str]) -> int:
         return status
     with distributed.process_group(args.device, threads=args.threads) as (processes, target):
         execution = _execution(args, runs, target) | {"fresh": args.fresh, "processes": processes}
-        with processes.main_first():
-            stores = {name: prepare(data) for name, data in needed.items()}
+        stores = several_machines.open_stores(needed, prepare, processes, data=args.data, runs=folder)
         contexts = {key: StageContext(one, target, folder.stages, **execution) for key, one in stores.items()}
-        for line in reproduce.reproduce_all(runs, contexts, folder, tensorboard=args.tensorboard):
+        for line in reproduce.reproduce_all(runs, contexts, folder, track=args.track):
             print(line, flush=True)
             show_table()
         if processes.is_main and not args.is_job:
@@ -183,13 +189,36 @@ def _meaning(facts: record.Record, store: Store) -> str:
 
 
 def _command(name: str, changes: dict[str, str], seed: int, words: list[str]) -> list[str]:
-    """The command of a single run: of an option that is given twice, the last one counts."""
+    """The command of a single run, after `python`."""
     method = (
         f"{name}@" + ",".join(f"{field}={value}" for field, value in changes.items()) if changes else name
     )
-    single = [word for word in words if word != "--table"]
+    single = cluster.without([word for word in words if word not in FLAGS], OF_SEVERAL)
     own = ["--method", method, "--seeds", str(seed), "--jobs", "1", "--is-job"]
     return ["-m", "bench.run", *single, *own]
+
+
+def _leave_to_others(
+    commands: list[list[str]], needed: dict[str, "Card"], folder: RunFolder, args: argparse.Namespace
+) -> int:
+    """Print the commands of the runs, or submit them to a cluster."""
+    for name in needed:
+        if not (args.data / name / MANIFEST).exists():
+            place = [] if args.data == DATA else ["--data", str(args.data)]
+            now = shlex.join(["python", "-m", "bench.prepare", "--dataset", name, *place])
+            progress.say(
+                f"{args.data / name} is not there: one run prepares it while the others wait; or first: {now}"
+            )
+    if args.list:
+        print("\n".join(shlex.join([sys.executable, *command]) for command in commands))
+        return 0
+    name = f"multilabel-bench {folder.path.name}"
+    job = cluster.submit(commands, args.slurm, folder=folder.cluster, name=name)
+    print(f"submitted {len(commands)} runs as Slurm job {job}; what they print: {folder.cluster}")
+    runs = [] if args.runs == RUNS else ["--runs", str(args.runs)]
+    table = shlex.join(["python", "-m", "bench.table", "--dataset", folder.path.name, *runs])
+    print(f"their results: {table}; the same command again does what failed, and passes over what is done")
+    return 0
 
 
 def _print_table(dataset: str, folder: RunFolder) -> None:

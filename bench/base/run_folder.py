@@ -40,7 +40,7 @@ class RunFolder:
     @property
     def written(self) -> list[Path]:
         """The folders into which a run writes."""
-        names = ("stages", "predictions", "held_out", "results", "tensorboard")
+        names = ("stages", "predictions", "held_out", "results", "tensorboard", "tracked", "cluster")
         return [self.path, *(self.path / name for name in names)]
 
     def record(self, run: str) -> Path:
@@ -66,3 +66,16 @@ class RunFolder:
     def tensorboard(self, run: str) -> Path:
         """The folder of the run's TensorBoard files."""
         return self.path / "tensorboard" / run
+
+    def tracked(self, run: str) -> Path:
+        """The file with the names that other trackers gave to the run."""
+        return self.path / "tracked" / f"{run}.json"
+
+    def tracker(self, name: str) -> Path:
+        """The folder of a tracker's own files: of wandb or mlflow."""
+        return self.path / "tracked" / name
+
+    @property
+    def cluster(self) -> Path:
+        """The folder of what the tasks of a cluster print."""
+        return self.path / "cluster"

@@ -89,6 +89,13 @@ class Processes:
         """Whether the fact holds on every process."""
         return not self.maximum(int(not fact))
 
+    def raise_together(self, fault: str) -> None:
+        """InputError on all processes if any of them has a fault (empty: none); each machine says it once."""
+        if faults := list(dict.fromkeys(filter(None, self.gather([fault])))):
+            if os.environ.get("LOCAL_RANK", "0") == "0":
+                raise InputError("\n".join(faults))
+            raise SystemExit(2)
+
     def mean(self, value: Tensor) -> Tensor:
         """The mean of a tensor over the processes; it stays on the device."""
         if self.exchange:

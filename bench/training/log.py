@@ -8,21 +8,18 @@ float16 also loss_scale, and skipped_steps: the updates that were skipped becaus
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from bench.base import progress, schema, structured_files
 from bench.base.errors import InputError
+from bench.base.locks import Lease
 from bench.base.schema import Range
+from bench.training.tracking import TrackedRun, Tracker, open_all
 
 EpochRow = dict[str, Any]
-TENSORBOARD_FIELDS = (
-    *("loss", "held_out_loss", "held_out_mAP", "lr", "lr_first", "images_per_second", "memory_bytes"),
-    *("raw_held_out_loss", "raw_held_out_mAP", "averaged_held_out_loss", "averaged_held_out_mAP"),
-    *("test_mAP", "raw_test_mAP", "averaged_test_mAP"),
-)
 
 
 @dataclass(frozen=True)
@@ -39,12 +36,11 @@ class RowFacts:
 
 
 class Log:
-    """Writes a run's log line by line, and TensorBoard's files if it is given a folder for them."""
+    """Writes a run's log line by line, and gives every row to the trackers as well."""
 
-    def __init__(self, path: Path, *, tensorboard: Path | None = None) -> None:
-        self.path = path
+    def __init__(self, path: Path, *, trackers: Sequence[Tracker] = ()) -> None:
+        self.path, self.trackers = path, trackers
         self._written = {_row_id(row) for row in rows(path)}
-        self._tensorboard = _tensorboard_writer(tensorboard) if tensorboard else None
 
     def write(self, row: EpochRow) -> None:
         """Append a row; InputError where the file cannot be written."""
@@ -57,11 +53,21 @@ class Log:
             raise InputError(
                 f"cannot write {self.path}: {error.strerror}; make it writable, or choose another --runs"
             ) from error
-        if self._tensorboard:
-            for name in TENSORBOARD_FIELDS:
-                if row.get(name) is not None:
-                    self._tensorboard.add_scalar(f"{row['stage']}/{name}", row[name], row["epoch"])
-            self._tensorboard.flush()
+        for tracker in self.trackers:
+            tracker.write(row)
+
+    @classmethod
+    def of(cls, run: TrackedRun, track: Sequence[str]) -> Self:
+        """The log of a run, with the trackers of these names."""
+        return cls(run.folder.log(run.name), trackers=open_all(track, run))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        """Tell the trackers that the run has finished, unless it was stopped: it then goes on later."""
+        for tracker in self.trackers if kind is None else ():
+            tracker.close()
 
     def write_missing(self, stage: str, key: str, epochs: Iterable[Mapping[str, Any]]) -> None:
         """Append the rows of a stage that was learned in an earlier run, unless the log has them."""
@@ -69,6 +75,23 @@ class Log:
             row = {"stage": stage, "key": key[:12], **epoch}
             if _row_id(row) not in self._written:
                 self.write(row)
+
+
+@dataclass(frozen=True)
+class RowWriter:
+    """Writes a stage's rows to the log, if there is one; before that, the stage's lock must still be held."""
+
+    log: Log | None
+    stage: str
+    key: str
+    lease: Lease | None = None
+
+    def __call__(self, row: Mapping[str, Any]) -> None:
+        """Write the row of an epoch; InputError where the lock was lost."""
+        if self.lease:
+            self.lease.check()
+        if self.log:
+            self.log.write({"stage": self.stage, "key": self.key[:12], **row})
 
 
 def rows(path: Path) -> list[EpochRow]:
@@ -117,13 +140,3 @@ def _missing_line_break(path: Path) -> bytes:
     """A line break if the last line lacks one, because its process was killed; else nothing."""
     content = path.read_bytes()
     return b"\n" if content and not content.endswith(b"\n") else b""
-
-
-def _tensorboard_writer(folder: Path) -> Any:
-    try:
-        from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 (needs an optional package)
-    except ImportError as missing:
-        raise InputError(
-            "--tensorboard needs a package that is not installed: pip install tensorboard"
-        ) from missing
-    return SummaryWriter(str(folder))

@@ -1,7 +1,8 @@
 """Trains a method with one recipe and seed on a data set, predicts its test images, and writes the record."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -27,6 +28,7 @@ from bench.training.content_digest import content_digest
 from bench.training.log import Log
 from bench.training.method import File
 from bench.training.stage_cache import NOT_RECORDED, StageContext
+from bench.training.tracking import TrackedRun
 
 
 @dataclass(frozen=True)
@@ -60,20 +62,20 @@ class Run:
 
 
 def reproduce_all(
-    runs: Iterable[Run], contexts: dict[str, StageContext], folder: RunFolder, *, tensorboard: bool = False
+    runs: Iterable[Run], contexts: dict[str, StageContext], folder: RunFolder, *, track: Sequence[str] = ()
 ) -> Iterator[str]:
     """Reproduce one run after the other; yields a line for each, on the first process only.
 
-    contexts: by the name of `Run.data`.
+    contexts: by the name of `Run.data`. track: names of trackers, of `bench.training.tracking`.
     """
     for run in runs:
         context = contexts[run.data.name]
-        line = reproduce(run, context, folder, tensorboard=tensorboard)
+        line = reproduce(run, context, folder, track=track)
         if context.processes.is_main:
             yield line
 
 
-def reproduce(run: Run, context: StageContext, folder: RunFolder, *, tensorboard: bool = False) -> str:
+def reproduce(run: Run, context: StageContext, folder: RunFolder, *, track: Sequence[str] = ()) -> str:
     """Train, predict, score and record one run in the folder; returns a line that says what was done.
 
     Nothing is done if the folder has a record of the same key. If the data set's owner keeps the test labels,
@@ -93,11 +95,10 @@ def reproduce(run: Run, context: StageContext, folder: RunFolder, *, tensorboard
     model = method.build(module, config, method.labels_of(context.store), run.seed)
     model.to(context.device).to(memory_format=torch.channels_last)
     plan = list(zip(module.stages(config), keys, strict=True))
-    log = None
-    if processes.is_main:
-        _say_if_batches_are_smaller(run, module, config)
-        log = Log(folder.log(name), tensorboard=folder.tensorboard(name) if tensorboard else None)
-    stages = list(stage_cache.run_stages(model, plan, context, seed=run.seed, title=run.title, log=log))
+    _say_if_batches_are_smaller(run, module, config, quiet=not processes.is_main)
+    tracked = TrackedRun(card.name, name, identity | _recipe(config), key, folder, context.fresh)
+    with Log.of(tracked, track) if processes.is_main else nullcontext() as log:
+        stages = list(stage_cache.run_stages(model, plan, context, seed=run.seed, title=run.title, log=log))
     fitted = held_out_thresholds.fit(model, card, context, folder.held_out(name))
     began, pixels = time.monotonic(), stage_cache.input_transform(model, context)
     predict = partial(inference.predict, processes=processes, captured=context.captured)
@@ -134,9 +135,9 @@ def _fitting_recipe(run: Run, module: method.Method, context: StageContext, *, w
     return few_images.fitting_recipe(config, changes, context.of(config).store)
 
 
-def _say_if_batches_are_smaller(run: Run, module: method.Method, config: Any) -> None:
+def _say_if_batches_are_smaller(run: Run, module: method.Method, config: Any, *, quiet: bool) -> None:
     usual, size = method.recipe(module, run.card.name, run.changes).batch_size, config.batch_size
-    if usual != size:
+    if usual != size and not quiet:
         progress.say(
             f"{run.title}: {size} images to train on do not fill a batch of {usual}: a batch is all {size} of"
             " them (batch_size in the record)"

@@ -7,10 +7,11 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from bench.base import method_names
+from bench.base import cluster, method_names
 from bench.base.cli import Parser, add_data, add_dataset, add_device, add_runs
 from bench.base.errors import InputError
 from bench.data import cards, task
+from bench.training import tracking
 
 MOST = 1024  # the highest number of jobs, and of threads
 # Field -> (its value, its help), for recipe fields that every method has and that most users need.
@@ -55,6 +56,8 @@ def parse(words: Sequence[str], *, description: str | None) -> argparse.Namespac
     for name, number in (("jobs", args.jobs), ("threads", args.threads)):
         if number is not None and not 1 <= number <= MOST:
             raise InputError(f"--{name} {number}: give a number from 1 to {MOST}")
+    args.track = tracking.chosen(args.track, tensorboard=args.tensorboard)
+    args.slurm = None if args.slurm is None else cluster.parse(args.slurm, fresh=args.fresh)
     if args.fused_norms and args.compile:
         raise InputError("--fused-norms and --compile both fuse kernels: leave one out")
     return args
@@ -111,6 +114,7 @@ def _add_execution(options: argparse.ArgumentParser) -> None:
         action="store_true",
         help="write TensorBoard's files as well, to runs/DATASET/tensorboard",
     )
+    options.add_argument("--track", default="", metavar="NAME", help=tracking.HELP)
     options.add_argument(
         "--watch-test",
         action="store_true",
@@ -120,6 +124,7 @@ def _add_execution(options: argparse.ArgumentParser) -> None:
         "--compile", action="store_true", help="compile the training step with torch.compile"
     )
     _add_gpu(options)
+    cluster.add_options(options)
 
 
 def _add_gpu(options: argparse.ArgumentParser) -> None:

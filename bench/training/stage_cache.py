@@ -3,7 +3,7 @@
 import dataclasses
 import importlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from bench.base import code_digest, locks, progress
+from bench.base import code_digest, progress
+from bench.base.locks import Lease, held
 from bench.base.protocol import Evaluation
 from bench.data import cards, known_labels
 from bench.data.store import Store
@@ -22,7 +23,7 @@ from bench.training.batches import InputTransform
 from bench.training.content_digest import content_digest
 from bench.training.distributed import SINGLE_PROCESS, Processes
 from bench.training.learners import CollectionLearner, Learner, TrainingLearner
-from bench.training.log import Log
+from bench.training.log import Log, RowWriter
 from bench.training.loop import StageRun
 from bench.training.method import Method
 from bench.training.stages import Collection, Stage
@@ -148,16 +149,16 @@ def run_stages(
         fused_blocks.fuse_for([stage.batch_norm for stage, _ in plan], model, processes=processes.size)
     for stage, key in plan:
         finished, stage_title = context.folder / f"{key}.safetensors", f"{title} {stage.name}"
-        note = _row_writer(log, stage, key)
         own = context if stage is plan[-1][0] else dataclasses.replace(context, watched=None)
-        learner = _learner(model, stage, own, finished, seed=seed, title=stage_title, note=note)
-        with _stage_lock(finished, stage_title, processes):
+        with _stage_lock(finished, stage_title, processes) as lease:
+            note = RowWriter(log, stage.name, key, lease)
+            learner = _learner(model, stage, own, finished, seed=seed, title=stage_title, note=note)
             is_usable = not context.fresh or key in context.learned_here
             reused = processes.broadcast(finished.exists() and is_usable)
             if reused:
                 facts = _load_result(learner, finished, stage_title, processes)
             else:
-                facts = _learn_and_store(learner, finished, stage.name, context)
+                facts = _learn_and_store(learner, finished, stage.name, context, lease)
                 context.learned_here.add(key)
         if log and reused:
             log.write_missing(stage.name, key, facts["epochs"])
@@ -172,7 +173,7 @@ def _learner(
     *,
     seed: int,
     title: str,
-    note: Callable[[dict[str, Any]], None],
+    note: RowWriter,
 ) -> Learner:
     """The learner for the stage's kind."""
     shared: dict[str, Any] = {
@@ -194,16 +195,11 @@ def _checkpoint(finished: Path) -> Path:
     return finished.with_suffix(".unfinished.safetensors")
 
 
-def _stage_lock(finished: Path, title: str, processes: Processes) -> AbstractContextManager[None]:
+def _stage_lock(finished: Path, title: str, processes: Processes) -> AbstractContextManager[Lease | None]:
     """The lock on a stage, which one training holds at a time; under torchrun only its main process does."""
     wait = partial(progress.say, f"{title}: another process is learning this stage; waiting for it")
     lock = finished.with_name(f".{finished.stem}.lock")
-    return locks.held(lock, waiting=wait) if processes.is_main else nullcontext()
-
-
-def _row_writer(log: Log | None, stage: Stage | Collection, key: str) -> Callable[[dict[str, Any]], None]:
-    """A function that writes an epoch's row to the log, if there is a log."""
-    return lambda row: log.write({"stage": stage.name, "key": key[:12], **row}) if log else None
+    return held(lock, waiting=wait) if processes.is_main else nullcontext()
 
 
 def _load_result(learner: Learner, finished: Path, title: str, processes: Processes) -> dict[str, Any]:
@@ -216,8 +212,10 @@ def _load_result(learner: Learner, finished: Path, title: str, processes: Proces
     return facts
 
 
-def _learn_and_store(learner: Learner, finished: Path, name: str, context: StageContext) -> dict[str, Any]:
-    """Learn the stage and store its result; returns the stage's facts."""
+def _learn_and_store(
+    learner: Learner, finished: Path, name: str, context: StageContext, lease: Lease | None
+) -> dict[str, Any]:
+    """Learn the stage and store its result, if the lock is held; returns the stage's facts."""
     processes = context.processes
     if processes.is_main:
         _delete_temporary_files(finished)
@@ -228,14 +226,15 @@ def _learn_and_store(learner: Learner, finished: Path, name: str, context: Stage
     began = time.monotonic()
     learned = learner.learn()
     facts = {"name": name, "key": finished.stem, **learned, "seconds": time.monotonic() - began}
-    if processes.is_main:
+    if lease:  # on the main process
+        lease.check()
         tensor_file.save(finished, learner.result(), facts)
         _checkpoint(finished).unlink(missing_ok=True)
     return facts
 
 
 def _delete_temporary_files(finished: Path) -> None:
-    """Delete the incomplete files that a process left which was killed while it saved this stage."""
+    """Delete the incomplete files of a process that was killed while it saved this stage."""
     for incomplete in finished.parent.glob(f".{finished.stem}.*safetensors.*"):
         incomplete.unlink()
 

@@ -1,4 +1,4 @@
-"""docs/fidelity.md and fidelity-methods.md: files, names, recipe values, options, sizes and counts in it are those of the code."""
+"""The fidelity pages: files, names, recipe values, options, sizes and counts are those of the code."""
 
 import importlib
 import inspect

@@ -1,12 +1,9 @@
 """The log: a line for every epoch of every stage, readable after a crash, and the curves drawn from it."""
 
-import builtins
 import doctest
 import errno
-import importlib
 import json
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -93,42 +90,6 @@ def test_a_log_that_cannot_be_written_is_named(tmp_path: Path):
     fresh.path = tmp_path / "folder"
     with pytest.raises(InputError, match="cannot write .*folder: Is a directory"):
         fresh.write(row())
-
-
-def missing(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
-    real = builtins.__import__
-
-    def importing(name: str, *args: Any, **kwargs: Any) -> Any:
-        if name.startswith(package):
-            raise ImportError(name)
-        return real(name, *args, **kwargs)
-
-    for name in [name for name in sys.modules if name.startswith(package)]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setattr(builtins, "__import__", importing)
-
-
-def test_tensorboard_that_is_not_there_is_said_with_its_remedy(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    missing(monkeypatch, "torch.utils.tensorboard")
-    with pytest.raises(
-        InputError, match="--tensorboard needs a package that is not installed: pip install tensorboard"
-    ):
-        Log(tmp_path / "r", tensorboard=tmp_path)
-
-
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the package itself
-def test_tensorboard_gets_the_same_numbers(tmp_path: Path):
-    reader = importlib.import_module("tensorboard.backend.event_processing.event_accumulator")
-    both = {"lr_first": 0.25, "averaged_held_out_mAP": 51.0, "test_mAP": 49.0}
-    Log(tmp_path / "r", tensorboard=tmp_path / "board").write(row(epoch=3, held_out_mAP=50.0, **both))
-    events = reader.EventAccumulator(str(tmp_path / "board")).Reload()
-    assert [(event.step, event.value) for event in events.Scalars("main/held_out_mAP")] == [(3, 50.0)]
-    assert {f"main/{name}": events.Scalars(f"main/{name}")[0].value for name in both} == {
-        f"main/{name}": value for name, value in both.items()
-    }
-    assert "main/images_per_second" not in events.Tags()["scalars"]
 
 
 class TestPlot:

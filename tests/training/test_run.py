@@ -1,6 +1,7 @@
 """The commands as a user types them: repeatable, skipped where nothing changed, mistakes in one line."""
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -294,3 +295,69 @@ class TestAtTheEnd:
         with pytest.raises(InputError, match=f"^{re.escape(message)}"):
             run.main(["--dataset", "demo", "--method", "resnet101", *places, *words])
         assert not list(tmp_path.iterdir())
+
+
+class TestElsewhere:
+    def test_the_list_is_a_command_for_each_run_and_each_can_be_run_by_itself(
+        self, command: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], small_cards: Path
+    ):
+        asked = ("--method", "srn,resnet101@budget=equal", "--seeds=0,1", "--jobs=2", "--table", "--list")
+        assert command(*asked) == []
+        printed = capsys.readouterr()
+        lines = [shlex.split(line) for line in printed.out.splitlines()]
+        assert [line[:3] for line in lines] == [[sys.executable, "-m", "bench.run"]] * 4
+        assert not {"--table", "--list"} & {word for line in lines for word in line}
+        assert [line[line.index("--method") + 1 : line.index("--method") + 4] for line in lines] == [
+            [method, "--seeds", seed] for method in ("srn", "resnet101@budget=equal") for seed in "01"
+        ]
+        assert all(line.count(option) == 1 for line in lines for option in ("--method", "--seeds", "--jobs"))
+        now = f"or first: python -m bench.prepare --dataset demo --data {tmp_path}/data"
+        assert (
+            printed.err
+            == f"{tmp_path}/data/demo is not there: one run prepares it while the others wait; {now}\n"
+        )
+        assert {path.name for path in tmp_path.iterdir()} == {small_cards.name}
+        assert run.main(lines[3][3:]) == 0
+        (facts,) = record.read_folder(tmp_path / "runs" / "demo")
+        assert (facts["method"], facts["seed"]) == ("resnet101", 1)
+        assert "budget=equal" in facts["variant"]
+
+    def test_a_name_with_a_blank_or_a_quote_is_quoted(
+        self, command: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ):
+        command("--method", "srn", "--list", "--name", "it's mine")
+        (line,) = capsys.readouterr().out.splitlines()
+        assert line.startswith(f"{sys.executable} -m bench.run --dataset demo ")
+        assert """ --name 'it'"'"'s mine' """ in line
+        assert str(tmp_path) in line
+
+    def test_slurm_gets_the_same_commands(
+        self,
+        command: Any,
+        tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ):
+        given: list[Any] = []
+
+        def submit(commands: Any, options: Any, **how: Any) -> str:
+            given.extend([commands, options, how])
+            return "4711"
+
+        monkeypatch.setattr(run.cluster, "submit", submit)
+        asked = ("--method", "srn,knn", "--slurm", "partition=gpu,time=60", "--seeds", "0")
+        command(*asked)
+        said = capsys.readouterr().out.splitlines()
+        command(*asked, "--list")
+        listed = [shlex.split(line)[1:] for line in capsys.readouterr().out.splitlines()]
+        folder = tmp_path / "runs" / "demo" / "cluster"
+        how = {"folder": folder, "name": "multilabel-bench demo"}
+        assert given == [listed, {"slurm_partition": "gpu", "timeout_min": 60}, how]
+        assert said[0] == f"submitted 2 runs as Slurm job 4711; what they print: {folder}"
+        table = f"python -m bench.table --dataset demo --runs {tmp_path}/runs"
+        assert said[1].startswith(f"their results: {table}; the same command again does what failed")
+
+    def test_a_wrong_recipe_is_named_before_anything_is_submitted(self, command: Any, tmp_path: Path):
+        with pytest.raises(InputError, match="unknown recipe field 'hidden'"):
+            command("--method", "srn", "--hidden", "8", "--slurm", "time=60")
+        assert {path.name for path in tmp_path.iterdir()} == {"cards"}
