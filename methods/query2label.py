@@ -206,8 +206,8 @@ def stages(config: Config) -> tuple[Stage, ...]:
 DEMO: dict[str, Any] = {
     "width": 96,
     "feedforward": 192,
-    "lr": 5e-3,  # for a trunk from scratch
-    "new_layers_lr": 0.02,  # the release's 1e-4
+    "lr": 1e-2,  # for a trunk from scratch
+    "new_layers_lr": 0.02,  # 2e-4; at 5e-4 the held-out loss is higher
     "batch_size": 96,
     "batch_norm": "local",
     "ema": 0.0,  # too few steps for 0.9997
