@@ -1,11 +1,14 @@
-"""Find a run by what a user calls it: a path, a name of their own, `demo/srn-seed0`, `srn-seed0`, `demo`."""
+"""Find a run by what a user calls it: a path, a name of their own, `demo/srn-seed0`, `srn-seed0`, `demo`.
+
+`hf:ORG/NAME` is an exported model on the Hugging Face Hub; of it, the two files that are read are fetched.
+"""
 
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.base import locks, paths
+from bench.base import hub, locks, paths, progress
 from bench.base.atomic_files import write_atomically
 from bench.base.errors import InputError
 from bench.base.run_folder import RunFolder
@@ -14,6 +17,7 @@ from bench.results import record
 from bench.results.record import Record
 
 LISTED = 10  # runs that a message names
+EXPORTED = ("config.json", "model.safetensors")  # of a model on the Hub: all that is fetched
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,8 @@ def find_run(wanted: str, runs: Path | None = None) -> Path:
     folder = runs or paths.RUNS
     if not wanted:
         raise InputError("--run: a name is expected; python -m bench.runs lists the runs there are")
+    if hub.is_address(wanted):
+        return _fetch(wanted)
     if _exists(Path(wanted)):
         return Path(wanted)
     there = list_runs(folder)
@@ -63,6 +69,14 @@ def find_run(wanted: str, runs: Path | None = None) -> Path:
         if fitting := [run for run in there if fits(run, wanted)]:
             return fitting[0].path
     raise InputError(f"--run {wanted}: neither a path nor a run in {record.shown(folder)}; {_remedy(there)}")
+
+
+def _fetch(wanted: str) -> Path:
+    """The folder of an exported model on the Hub; a line says which commit of it is read."""
+    there = hub.address(wanted, "model")
+    folder = hub.download(there, EXPORTED, needed=EXPORTED)
+    progress.say(f"{there}: commit {folder.name}")
+    return folder
 
 
 def give_name(name: str, title: str, runs: Path) -> None:

@@ -15,15 +15,17 @@ from bench.training import tensor_file
 ONNX = "model.onnx"
 
 
-def write_folder(loaded: LoadedModel, folder: Path, *, onnx: bool = False) -> list[Path]:
+def write_folder(
+    loaded: LoadedModel, folder: Path, *, onnx: bool = False, address: str = "DIR"
+) -> list[Path]:
     """Write the model's files into a new or empty folder; InputError if the folder holds anything.
 
-    The configuration is written last: a folder that has one is complete.
+    address: of the model, for its card. The configuration is written last: a folder that has one is complete.
     """
     require_new(folder)
     onnx_files = [_write_onnx(loaded, folder / ONNX)] if onnx else []
     tensor_file.save(folder / WEIGHTS, dict(loaded.tensors), {"schema": SCHEMA})
-    card = write_atomically(folder / "README.md", model_card.text(loaded, onnx=onnx))
+    card = write_atomically(folder / "README.md", model_card.text(loaded, onnx=onnx, address=address))
     content = configuration(loaded)
     content[checksums.KEY] = checksums.of_object(content)
     text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"

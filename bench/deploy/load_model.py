@@ -120,7 +120,11 @@ def build(
 
     labels: their names, in the order of the model's logits. source: the path that messages name.
     """
-    module = method.load_method(record["method"])
+    try:
+        module = method.load_method(record["method"])
+    except InputError as mistake:
+        wrong = f"{records.shown(source)}: a model is built by the code of this checkout alone"
+        raise InputError(f"{wrong}: {mistake}") from mistake
     config = _config(module, record["recipe"], source)
     # A method keeps what it uses of the label co-occurrence in its state, so any matrix does here.
     label_facts = Labels(labels, np.eye(len(labels), dtype=np.int64))

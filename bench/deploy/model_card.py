@@ -39,7 +39,7 @@ In percent, on {tested:,} test images, by the metric convention `{profile}`{edit
 In a checkout of multilabel-bench:
 
 ```
-python -m bench.predict --run DIR --images PATH...
+python -m bench.predict --run {address} --images PATH...
 ```
 
 ```python
@@ -99,8 +99,8 @@ EDITED = """.
 numbers are not those of the run"""
 
 
-def text(loaded: LoadedModel, *, onnx: bool) -> str:
-    """The model card in Markdown."""
+def text(loaded: LoadedModel, *, onnx: bool, address: str = "DIR") -> str:
+    """The model card in Markdown; address: what to give to --run."""
     record, card = loaded.record, cards.load_card(loaded.record["dataset"])
     return LAYOUT.format(
         front=_front(loaded, card),
@@ -115,6 +115,7 @@ def text(loaded: LoadedModel, *, onnx: bool) -> str:
         profile=record["protocol"]["profile"],
         edited=EDITED if records.is_edited(record) else "",
         scores=_scores(loaded),
+        address=address,
         side=loaded.input_size,
         mean=loaded.transform.mean,
         std=loaded.transform.std,
