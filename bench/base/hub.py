@@ -21,6 +21,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,
 REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,199}")
 LOG_IN = "log in with hf auth login, or set HF_TOKEN"
 WRITE = "make a token with the right to write to it at {}/settings/tokens"
+OFFLINE = "HF_HUB_OFFLINE forbids to ask the Hub; set HF_HUB_OFFLINE=0"
 SHA1_DIGITS = 40  # of a git blob's name; the digests of large files have the 64 of SHA-256
 
 
@@ -197,8 +198,10 @@ def _reason(fault: BaseException, there: Address) -> str:  # noqa: PLR0911 (a ca
             return f"has no revision {there.revision}; give a branch, a tag or a commit of it"
         case errors.LocalEntryNotFoundError() if fault.__cause__ and not _is_offline(fault.__cause__):
             return _reason(fault.__cause__, there)
-        case errors.LocalEntryNotFoundError() | errors.OfflineModeIsEnabled():
-            return "is not in the cache, and HF_HUB_OFFLINE forbids to ask the Hub; set HF_HUB_OFFLINE=0"
+        case errors.LocalEntryNotFoundError():
+            return f"is not in the cache, and {OFFLINE}"
+        case errors.OfflineModeIsEnabled():
+            return OFFLINE
         case errors.HfHubHTTPError() if status == 401:
             return f"the Hub does not accept your token; {LOG_IN}"
         case errors.HfHubHTTPError() if status == 403:
