@@ -2,6 +2,7 @@
 
 A result has moved if it differs by more than the spread between seeds explains (`bench/results/drift.py`).
 The exit status is then 1, and 3 if nothing was compared. Only this command writes `results/reproduced`.
+`--push` gives the fresh results to others instead, as a data set of the Hub.
 """
 
 import argparse
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from bench.base import checksums, lists, paths
+from bench.base import checksums, hub, paths
 from bench.base.atomic_files import check_writable
 from bench.base.cli import Parser, add_dataset, add_runs, run_command
 from bench.base.errors import InputError
@@ -28,12 +29,12 @@ from bench.results.drift import (
     redefined_profiles,
     seed_values,
 )
+from bench.results.hub_records import push_records, records_folder, require_sound
 from bench.results.record import (
     VOLATILE,
     Group,
     Record,
     group_records,
-    is_edited,
     read_folder,
     record_name,
     shown,
@@ -172,12 +173,7 @@ def accept(fresh: Sequence[Record], folder: Path, *, allow_partial: bool) -> lis
     Accepted records without a fresh counterpart stay. InputError, before anything is written, if a record was
     edited by hand, or is made from partial data and `allow_partial` is False.
     """
-    if edited := [record_name(record) for record in fresh if is_edited(record)]:
-        raise InputError(f"edited by hand: {lists.in_line(edited)}; make them again with python -m bench.run")
-    partial = [record_name(record) for record in fresh if record["data"]["partial"]]
-    if partial and not allow_partial:
-        names = lists.in_line(partial)
-        raise InputError(f"made from partial data: {names}; add --allow-partial to accept them")
+    require_sound(fresh, "accept", allow_partial=allow_partial)
     accepted = {record_name(record): record for record in read_folder(folder)}
     changes = {record_name(record): _change(accepted.get(record_name(record)), record) for record in fresh}
     for record in fresh:
@@ -204,16 +200,23 @@ def _mean_ap(record: Record) -> float:
 def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     dataset = published.full_dataset_name(args.dataset)
-    source = args.records or RunFolder.of(dataset, args.runs).path
+    if args.push:
+        hub.check_push(args.push, "dataset", where="--push", private=args.private)
+    own = RunFolder.of(dataset, args.runs).path
+    source = records_folder(args.records, dataset) if args.records else own
     folder = paths.accepted(dataset, to_write=args.accept)
     fresh, accepted = (read_folder(path, dataset=dataset) for path in (source, folder))
-    if not fresh and (accepted or args.accept or args.records):
+    if not fresh and (accepted or args.accept or args.records or args.push):
         command = f"python -m bench.run --dataset {dataset} --method all"
         if cards.base(dataset) in cards.names() and cards.load_card(dataset).evaluation.result_files:
             raise InputError(
                 f"{dataset} has no records: submit runs/{dataset}/results to its evaluation server for scores"
             )
         raise InputError(f"no fresh records in {shown(source)}; make them with: {command}")
+    if args.push:
+        how = {"private": args.private, "allow_partial": args.allow_partial}
+        print(push_records(source, dataset, args.push, **how))
+        return 0
     if args.accept:
         check_writable(folder)
         print("\n".join(accept(fresh, folder, allow_partial=args.allow_partial)))
@@ -233,10 +236,13 @@ def _parser() -> argparse.ArgumentParser:
     add_dataset(parser, published.known_datasets())
     add_runs(parser)
     add = parser.add_argument
-    text = "folder of the fresh records (default: the data set's runs)"
+    text = "fresh records: a folder (default: the data set's runs), or hf:ORG/NAME[@REVISION]"
     add("--records", type=Path, metavar="DIR", help=text)
     add("--accept", action="store_true", help="make the fresh records the accepted ones")
-    text = "with --accept: also accept records made from partial data"
+    text = "push the fresh records to this data set of the Hugging Face Hub; made if there is none"
+    add("--push", metavar="ORG/NAME", help=text)
+    add("--private", action="store_true", help="with --push: only into a private data set")
+    text = "with --accept or --push: also take records made from partial data"
     add("--allow-partial", action="store_true", help=text)
     text = "exit status 1 also if something cannot be compared; counts records without checksum"
     add("--strict", action="store_true", help=text)

@@ -3,9 +3,9 @@
 `python -m bench.predict --run demo/srn-seed0 --images PATH...`
 
 --run takes the name of a run (`python -m bench.runs` lists them), the path of its record, a folder that
-bench.export wrote, or hf:ORG/NAME[@REVISION], one that it pushed to the Hugging Face Hub. Folders of images are searched at any depth. A file that is not a usable image, an image
-in a format that is not read, such as HEIC, and a link to a folder or to nothing are reported and skipped;
-the exit status is then 1.
+bench.export wrote, or hf:ORG/NAME[@REVISION], one that it pushed to the Hugging Face Hub. Folders of images
+are searched at any depth. A file that is not a usable image, an image in a format that is not read, such as
+HEIC, and a link to a folder or to nothing are reported and skipped; the exit status is then 1.
 """
 
 import argparse
@@ -95,7 +95,7 @@ def _choice(top: int | None, threshold: float | Literal["fitted"] | None) -> Cho
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="python -m bench.predict", description=__doc__)
     add = parser.add_argument
-    add("--run", required=True, metavar="RUN", help="a run's name, its record, an exported folder, or hf:ORG/NAME")
+    add("--run", required=True, metavar="RUN", help="a run, its record, an exported folder, or hf:ORG/NAME")
     add("--images", type=Path, nargs="+", required=True, metavar="PATH", help="image files and folders")
     add("--top", type=int, metavar="K", help=f"report the K most confident labels (default: {DEFAULT_TOP})")
     add(

@@ -4,16 +4,20 @@ The reproduced rows are means over the seeds of the fresh records (`runs/<datase
 the accepted records (`results/reproduced/<dataset>`); the table says which.
 """
 
+import argparse
+from pathlib import Path
+
 from bench.base.cli import Parser, add_dataset, add_output, add_runs, deliver, run_command
 from bench.base.errors import InputError, unknown
 from bench.base.run_folder import RunFolder
 from bench.results import published, table_formats
 from bench.results.comparison_table import build_table
+from bench.results.hub_records import read_others
 from bench.results.listing import GROUPINGS, Listing
 from bench.scoring import profiles
 
 
-def main(argv: list[str] | None = None) -> int:
+def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="python -m bench.table", description=__doc__.splitlines()[0])
     add_dataset(parser, published.known_datasets())
     names = ", ".join(profiles.PROFILES)
@@ -35,9 +39,15 @@ def main(argv: list[str] | None = None) -> int:
         metavar="WHAT",
         help=f"all published rows, with ours, grouped by {', '.join(GROUPINGS[:-1])} or {GROUPINGS[-1]}",
     )
+    text = "also show these records of others: a folder, or hf:ORG/NAME[@REVISION]"
+    parser.add_argument("--records", type=Path, metavar="DIR", help=text)
     add_runs(parser)
     add_output(parser, table_formats.FORMATS)
-    args = parser.parse_args(argv)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = _parser().parse_args(argv)
     if args.profile:
         profiles.get_profile(args.profile)
     if args.tolerance is not None and not 0 <= args.tolerance <= 100:
@@ -49,7 +59,9 @@ def main(argv: list[str] | None = None) -> int:
     dataset = published.full_dataset_name(args.dataset)
     runs = RunFolder.of(dataset, args.runs).path
     wanted = Listing(args.since, args.group)
-    table = build_table(dataset, runs, profile=args.profile, tolerance=args.tolerance, wanted=wanted)
+    others = read_others(args.records, dataset) if args.records else None
+    how = {"profile": args.profile, "tolerance": args.tolerance, "wanted": wanted, "others": others}
+    table = build_table(dataset, runs, **how)
     deliver(table_formats.FORMATS[args.format](table), args.output)
     return 0
 

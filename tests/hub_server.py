@@ -98,7 +98,7 @@ class Handler(BaseHTTPRequestHandler):
                 return
         self._fail(404)
 
-    do_GET = do_HEAD = do_POST = do_PUT = _any  # noqa: N815 (names of the library)
+    do_GET = do_HEAD = do_POST = do_PUT = _any
 
     def _read(self) -> bytes:
         if self.headers.get("Transfer-Encoding") != "chunked":

@@ -131,24 +131,32 @@ def check_push(name: str, kind: Kind, *, where: str, private: bool = False) -> N
         except RepositoryNotFoundError:
             return
     if is_public:
-        raise InputError(f"{there}: exists and is public; make it private on its page, or leave --private out")
+        raise InputError(f"{there}: exists and is public; make it private there, or leave --private out")
 
 
 def push(
-    files: Mapping[str, Path | bytes], there: Address, *, private: bool, message: str, drop: Sequence[str] = ()
+    files: Mapping[str, Path | bytes],
+    there: Address,
+    *,
+    private: bool,
+    message: str,
+    drop: Sequence[str] = (),
+    if_absent: Mapping[str, bytes] | None = None,
 ) -> Address:
     """Push files, by their paths in the repository, in one commit; returns the address with that commit.
 
     The repository is made if there is none. drop: files of an earlier push that must not stay.
+    if_absent: files that are pushed only where there is none of that name.
     """
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi  # noqa: PLC0415 (slow)
 
     api = HfApi()
     with _faults(there), _quiet():
         api.create_repo(there.name, repo_type=there.kind, private=private or None, exist_ok=True)
-        present = api.list_repo_files(there.name, repo_type=there.kind) if drop else []
+        present = api.list_repo_files(there.name, repo_type=there.kind)
+        absent = {name: content for name, content in (if_absent or {}).items() if name not in present}
         changes: list[Any] = [CommitOperationDelete(name) for name in drop if name in present]
-        changes += [CommitOperationAdd(name, content) for name, content in files.items()]
+        changes += [CommitOperationAdd(name, content) for name, content in {**absent, **files}.items()]
         done = api.create_commit(there.name, changes, commit_message=message, repo_type=there.kind)
     return Address(there.kind, there.name, done.oid)
 
@@ -181,44 +189,42 @@ def _faults(there: Address) -> Iterator[None]:
         raise InputError(f"{there}: {_reason(fault, there)}") from fault
 
 
-def _reason(fault: BaseException, there: Address) -> str:  # noqa: PLR0911 (a case for each kind of fault)
+def _reason(fault: BaseException, there: Address) -> str:
     """What is wrong, and the remedy."""
     from huggingface_hub import constants, errors  # noqa: PLC0415 (slow to import)
 
-    status = getattr(getattr(fault, "response", None), "status_code", None)
-    match fault:
-        case errors.LocalTokenNotFoundError():
-            return f"needs a token of the Hub; {LOG_IN}"
-        case errors.GatedRepoError():
-            return f"its owner gives access on request; ask for it on its page, then {LOG_IN}"
-        case errors.RepositoryNotFoundError():
-            kind = "data set" if there.kind == "dataset" else there.kind
-            return f"the Hub has no such {kind}, or your token cannot see it; check the name, or {LOG_IN}"
-        case errors.RevisionNotFoundError():
-            return f"has no revision {there.revision}; give a branch, a tag or a commit of it"
-        case errors.LocalEntryNotFoundError() if fault.__cause__ and not _is_offline(fault.__cause__):
+    in_cache = isinstance(fault, errors.LocalEntryNotFoundError)
+    if fault.__cause__ and isinstance(fault, (errors.LocalEntryNotFoundError, RuntimeError)):
+        if not isinstance(fault.__cause__, errors.OfflineModeIsEnabled):
             return _reason(fault.__cause__, there)
-        case errors.LocalEntryNotFoundError():
-            return f"is not in the cache, and {OFFLINE}"
-        case errors.OfflineModeIsEnabled():
-            return OFFLINE
-        case errors.HfHubHTTPError() if status == 401:
-            return f"the Hub does not accept your token; {LOG_IN}"
-        case errors.HfHubHTTPError() if status == 403:
-            return f"your token may not do this; {WRITE.format(constants.ENDPOINT)}"
-        case errors.HfHubHTTPError():
-            said = " ".join((fault.server_message or "").split())[:200]
-            return f"the Hub answers {status}{f' ({said})' if said else ''}; try again later"
-        case RuntimeError() if fault.__cause__:
-            return _reason(fault.__cause__, there)
-        case errors.HTTPError():
-            reason = " ".join(str(fault).split())[:200] or type(fault).__name__
-            return f"{constants.ENDPOINT} cannot be reached ({reason}); check the network and HF_ENDPOINT"
-    reason = " ".join(str(fault).split())[:300]
-    return f"the Hub's client gave up: {reason}; run the same command again"
+    if in_cache or isinstance(fault, errors.OfflineModeIsEnabled):
+        return f"{'is not in the cache, and ' if in_cache else ''}{OFFLINE}"
+    kind = "data set" if there.kind == "dataset" else there.kind
+    unseen = f"the Hub has no such {kind}, or your token cannot see it; check the name, or {LOG_IN}"
+    remedies: dict[type[BaseException], str] = {
+        errors.LocalTokenNotFoundError: f"needs a token of the Hub; {LOG_IN}",
+        errors.GatedRepoError: f"its owner gives access on request; ask for it on its page, then {LOG_IN}",
+        errors.RepositoryNotFoundError: unseen,
+        errors.RevisionNotFoundError: f"has no revision {there.revision}; give a branch, a tag or a commit of it",
+    }
+    if remedy := next((text for error, text in remedies.items() if isinstance(fault, error)), ""):
+        return remedy
+    if isinstance(fault, errors.HfHubHTTPError):
+        return _answer(fault)
+    said = " ".join(str(fault).split())[:300] or type(fault).__name__
+    if isinstance(fault, errors.HTTPError):
+        return f"{constants.ENDPOINT} cannot be reached ({said}); check the network and HF_ENDPOINT"
+    return f"the Hub's client gave up: {said}; run the same command again"
 
 
-def _is_offline(fault: BaseException) -> bool:
-    from huggingface_hub import errors  # noqa: PLC0415 (slow to import)
+def _answer(fault: Any) -> str:
+    """What the status of a refusal means."""
+    from huggingface_hub import constants  # noqa: PLC0415 (slow to import)
 
-    return isinstance(fault, errors.OfflineModeIsEnabled)
+    status = fault.response.status_code
+    if status == 401:
+        return f"the Hub does not accept your token; {LOG_IN}"
+    if status == 403:
+        return f"your token may not do this; {WRITE.format(constants.ENDPOINT)}"
+    said = " ".join((fault.server_message or "").split())[:200]
+    return f"the Hub answers {status}{f' ({said})' if said else ''}; try again later"

@@ -13,6 +13,7 @@ from bench.base import method_names, paths
 from bench.base.protocol import ALL, GROUPS, TOP3, Column, Evaluation, Values
 from bench.data import cards
 from bench.results import agreement, listing, published, row_marks, table_formats, watched_rows
+from bench.results.hub_records import OtherRecords
 from bench.results.listing import Listing
 from bench.results.printed_rows import printed_rows, printed_values, profile_remarks
 from bench.results.published_rows import PublishedRow, PublishedTable, pretraining_of
@@ -42,20 +43,25 @@ def build_table(
     profile: str = "",
     tolerance: float | None = None,
     wanted: Listing = Listing(),  # noqa: B008 (frozen)
+    others: OtherRecords | None = None,
 ) -> Table:
     """The table of a data set, from its card, its published results and its records.
 
     `profile`: of the reproduced rows; empty: the profile of the data set's paper. `tolerance`: the smallest
     tolerance, in points, for the verdict; None: from the spread between seeds alone. `wanted`: which
-    published rows, and under which headings.
+    published rows, and under which headings. `others`: records made elsewhere, for rows of their own.
     """
     paper = published.load_published(dataset)
     card = cards.load_card(dataset) if cards.base(dataset) in cards.names() else None
     evaluation = card.evaluation if card else Evaluation(top3=paper.top3 if paper else None)
     records, origin = records_to_show(dataset, runs)
-    reproduced = _reproduced_rows(dataset, records, paper, evaluation, profile or evaluation.profile)
-    shown_paper = listing.select(paper, wanted, {record["method"] for record in records}) if paper else None
-    judged = agreement.with_verdicts([*reproduced], stated=tolerance)
+    how = paper, evaluation, profile or evaluation.profile
+    methods = {record["method"] for record in [*records, *(others.records if others else [])]}
+    shown_paper = listing.select(paper, wanted, methods) if paper else None
+    judged = agreement.with_verdicts([*_reproduced_rows(dataset, records, *how)], stated=tolerance)
+    if others:  # judged apart: their spread between seeds says nothing of ours
+        theirs = [row for row in _reproduced_rows(dataset, others.records, *how) if row.n]
+        judged += tuple(others.marked(agreement.with_verdicts(theirs, stated=tolerance), records))
     rows = listing.arrange([*printed_rows(shown_paper, dataset, evaluation.profile), *judged], wanted)
     title = card.title if card else paper.title if paper else cards.base(dataset)
     about = (
@@ -63,11 +69,13 @@ def build_table(
         _rules(evaluation, profile),
         *_sources(shown_paper, wanted),
         f"Reproduced: {origin}.",
+        *([f"Beside them: {len(others.records)} records of {others.origin}."] if others else []),
     )
     notes = [
         *_notes(rows),
         *listing.notes(shown_paper, paper, wanted, dataset),
         *_unprotected(records),
+        *(others.notes if others else []),
         *agreement.verdict_notes(rows, stated=tolerance),
         *watched_rows.notes(records, rows),
         FIDELITY_NOTE,

@@ -107,20 +107,28 @@ def read_folder(folder: Path, *, dataset: str = "") -> list[Record]:
     Each `*.json` directly in the folder must be a record (of `dataset`, if given) and have the name that
     `file_name` gives it, so that no copy counts twice; InputError gives the file that does not.
     """
-    paths = sorted(path for path in folder.glob("*.json") if path.is_file() and path.name[0] != ".")
-    records = [read_record(path) for path in paths]
-    for path, record in zip(paths, records, strict=True):
-        if dataset and record["dataset"] != dataset:
-            raise InputError(
-                f"{path}: the record is of data set {record['dataset']!r}, not of {dataset!r}; "
-                "move it elsewhere"
-            )
-        if path.name != file_name(record):
-            raise InputError(
-                f"{path}: the file name does not match the record; rename it to {file_name(record)} "
-                "or move it elsewhere"
-            )
+    records = [read_named(path, dataset=dataset) for path in record_files(folder)]
     return sorted(records, key=lambda record: (record["method"], record["variant"], record["seed"]))
+
+
+def record_files(folder: Path) -> list[Path]:
+    """The files directly in the folder that must be records."""
+    return sorted(path for path in folder.glob("*.json") if path.is_file() and path.name[0] != ".")
+
+
+def read_named(path: Path, *, dataset: str = "") -> Record:
+    """The record in a file that has the name `file_name` gives it; InputErrors are those of `read_folder`."""
+    record = read_record(path)
+    if dataset and record["dataset"] != dataset:
+        raise InputError(
+            f"{path}: the record is of data set {record['dataset']!r}, not of {dataset!r}; move it elsewhere"
+        )
+    if path.name != file_name(record):
+        raise InputError(
+            f"{path}: the file name does not match the record; rename it to {file_name(record)} "
+            "or move it elsewhere"
+        )
+    return record
 
 
 def shown(path: Path) -> str:

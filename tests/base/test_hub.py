@@ -12,7 +12,7 @@ from bench.base.errors import InputError
 from tests import hub_server
 from tests.hub_server import READER, Hub
 
-FILES = {"config.json": b"{}", "model.safetensors": b"weights" * 99, "code.py": b"raise SystemExit", "a.pt": b"x"}
+FILES = {"config.json": b"{}", "model.safetensors": b"weights" * 99, "code.py": b"raise 1", "a.pt": b"x"}
 MODEL = hub.Address("model", "mine/srn")
 
 
@@ -47,7 +47,7 @@ def refused_push(name: str = "mine/srn", **how: bool) -> str:
 
 
 class TestDownload:
-    def test_it_fetches_what_matches_and_nothing_else_and_the_folder_is_named_by_the_commit(self, server: Hub):
+    def test_it_fetches_what_matches_alone_and_the_folder_is_named_by_the_commit(self, server: Hub):
         commit = server.add("model", "mine/srn", FILES)
         folder = hub.download(MODEL, ("config.json", "model.safetensors"))
         assert folder.name == commit
@@ -121,8 +121,8 @@ class TestDownload:
     def test_names_and_revisions_that_are_not_there(self, server: Hub):
         server.add("model", "mine/srn", FILES)
         assert reason(hub.Address("model", "mine/snr")) == (
-            "hf:mine/snr: the Hub has no such model, or your token cannot see it; check the name, or log in with "
-            "hf auth login, or set HF_TOKEN"
+            "hf:mine/snr: the Hub has no such model, or your token cannot see it; check the name, or log in "
+            "with hf auth login, or set HF_TOKEN"
         )
         assert reason(hub.Address("model", "mine/srn", "v9")) == (
             "hf:mine/srn@v9: has no revision v9; give a branch, a tag or a commit of it"
@@ -170,11 +170,13 @@ class TestPush:
     def test_what_is_pushed_privately_must_not_be_public(self, server: Hub):
         server.add("model", "mine/srn", FILES)
         assert refused_push(private=True) == (
-            "hf:mine/srn: exists and is public; make it private on its page, or leave --private out"
+            "hf:mine/srn: exists and is public; make it private there, or leave --private out"
         )
         assert len(server.repositories["model", "mine/srn"].commits) == 1
 
-    def test_tokens_that_are_missing_wrong_or_cannot_write(self, server: Hub, monkeypatch: pytest.MonkeyPatch):
+    def test_tokens_that_are_missing_wrong_or_cannot_write(
+        self, server: Hub, monkeypatch: pytest.MonkeyPatch
+    ):
         lines = {}
         for token in (READER, "hf_unknown", ""):
             monkeypatch.setenv("HF_TOKEN", token)

@@ -104,7 +104,11 @@ def test_nothing_is_asked_of_the_hub_without_push(run: Path, server: Hub, tmp_pa
 
 
 def test_a_push_that_cannot_succeed_is_refused_before_anything_is_written(
-    run: Path, server: Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    run: Path,
+    server: Hub,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ):
     words = ["--run", str(run), "--output", str(tmp_path / "model")]
     assert "--private belongs to --push ORG/NAME" in refused(export.main, [*words, "--private"], capsys)
@@ -112,6 +116,7 @@ def test_a_push_that_cannot_succeed_is_refused_before_anything_is_written(
     line = refused(export.main, [*words, "--push", "mine/srn"], capsys)
     assert line.startswith("error: hf:mine/srn: your token can only read; make a token with the right")
     assert not (tmp_path / "model").exists()
+    assert server.repositories == {}
 
 
 def test_damaged_weights_are_refused(
@@ -123,7 +128,7 @@ def test_damaged_weights_are_refused(
     server.damaged["model.safetensors"] = bytes(weights)
     capsys.readouterr()
     line = refused(predict.main, ["--run", "hf:mine/srn", "--images", str(image)], capsys)
-    assert line.startswith("error: hf:mine/srn: model.safetensors is damaged: it has not the digest that the Hub")
+    assert line.startswith("error: hf:mine/srn: model.safetensors is damaged: it has not the digest")
 
 
 def test_a_model_whose_method_is_not_of_this_checkout_is_refused_and_no_code_is_fetched(
@@ -137,7 +142,7 @@ def test_a_model_whose_method_is_not_of_this_checkout_is_refused_and_no_code_is_
     other = {"config.json": json.dumps(config).encode(), "methods/theirs.py": b"raise SystemExit(9)"}
     server.add("model", "mine/srn", {**server.files("model", "mine/srn"), **other, "theirs.py": b"raise 1"})
     capsys.readouterr()
-    with pytest.raises(InputError, match="a model is built by the code of this checkout alone: unknown method"):
+    with pytest.raises(InputError, match="by the code of this checkout alone: unknown method"):
         predict.main(["--run", "hf:mine/srn", "--images", str(image)])
     assert not [request for request in server.asked if "theirs.py" in request]
 
