@@ -5,6 +5,7 @@ Hub states for it. Nothing of what is fetched is executed.
 """
 
 import hashlib
+import importlib
 import re
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -164,7 +165,7 @@ def push(
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without the client's progress bars where nobody sees them move."""
-    from huggingface_hub import utils  # noqa: PLC0415 (slow to import)
+    utils: Any = importlib.import_module("huggingface_hub.utils")
 
     if sys.stderr.isatty() or utils.are_progress_bars_disabled():
         yield
@@ -179,8 +180,7 @@ def _quiet() -> Iterator[None]:
 @contextmanager
 def _faults(there: Address) -> Iterator[None]:
     """Around calls of the client: whatever it raises becomes an InputError of one line."""
-    from huggingface_hub import errors  # noqa: PLC0415 (slow to import)
-
+    errors: Any = importlib.import_module("huggingface_hub.errors")
     try:
         yield
     except InputError:
@@ -191,21 +191,23 @@ def _faults(there: Address) -> Iterator[None]:
 
 def _reason(fault: BaseException, there: Address) -> str:
     """What is wrong, and the remedy."""
-    from huggingface_hub import constants, errors  # noqa: PLC0415 (slow to import)
+    from huggingface_hub import constants  # noqa: PLC0415 (slow to import)
 
+    errors: Any = importlib.import_module("huggingface_hub.errors")
     in_cache = isinstance(fault, errors.LocalEntryNotFoundError)
-    if fault.__cause__ and isinstance(fault, (errors.LocalEntryNotFoundError, RuntimeError)):
-        if not isinstance(fault.__cause__, errors.OfflineModeIsEnabled):
-            return _reason(fault.__cause__, there)
+    cause = fault.__cause__ if in_cache or isinstance(fault, RuntimeError) else None
+    if cause and not isinstance(cause, errors.OfflineModeIsEnabled):
+        return _reason(cause, there)
     if in_cache or isinstance(fault, errors.OfflineModeIsEnabled):
         return f"{'is not in the cache, and ' if in_cache else ''}{OFFLINE}"
     kind = "data set" if there.kind == "dataset" else there.kind
+    revision = f"has no revision {there.revision}; give a branch, a tag or a commit of it"
     unseen = f"the Hub has no such {kind}, or your token cannot see it; check the name, or {LOG_IN}"
     remedies: dict[type[BaseException], str] = {
         errors.LocalTokenNotFoundError: f"needs a token of the Hub; {LOG_IN}",
         errors.GatedRepoError: f"its owner gives access on request; ask for it on its page, then {LOG_IN}",
         errors.RepositoryNotFoundError: unseen,
-        errors.RevisionNotFoundError: f"has no revision {there.revision}; give a branch, a tag or a commit of it",
+        errors.RevisionNotFoundError: revision,
     }
     if remedy := next((text for error, text in remedies.items() if isinstance(fault, error)), ""):
         return remedy

@@ -11,6 +11,7 @@
 | HEIC, JPEG XL and others that are not read, whatever the file's name | `Unusable`, with what reads them |
 """
 
+import io
 import os
 import stat
 import struct
@@ -91,12 +92,12 @@ FOREIGN = {
 }
 
 
-def decode(path: Path) -> PixelArray:
-    """The file's pixels (H, W, 3); raises Unusable with the reason if there are none."""
+def decode(path: Path | bytes) -> PixelArray:
+    """The pixels (H, W, 3) of a file, or of its bytes; raises Unusable with the reason if there are none."""
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # to open a pipe would wait for a writer
+        if isinstance(path, Path) and not stat.S_ISREG(path.stat().st_mode):  # a pipe would wait for a writer
             raise Unusable(NO_FILE)
-        with path.open("rb") as file, warnings.catch_warnings():
+        with opened(path) as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the table above decides what Pillow warns about
             return _decode(file)
     except FileNotFoundError as error:
@@ -111,9 +112,14 @@ def decode(path: Path) -> PixelArray:
         raise Unusable(reason) from error
 
 
-def _what_it_is(path: Path) -> str:
+def opened(image: Path | bytes) -> BinaryIO:
+    """The file, or its bytes, to read from."""
+    return image.open("rb") if isinstance(image, Path) else io.BytesIO(image)
+
+
+def _what_it_is(path: Path | bytes) -> str:
     """What a file is that Pillow does not know, by its first bytes."""
-    with path.open("rb") as file:
+    with opened(path) as file:
         head = file.read(64)
     if not head:
         return EMPTY

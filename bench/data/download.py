@@ -20,6 +20,7 @@ from bench.base.atomic_files import write_atomically
 from bench.base.cli import resume_hint
 from bench.base.errors import InputError
 from bench.base.progress import Meter, say
+from bench.data import hf_snapshot
 from bench.data.cards import Archive, Card
 from bench.data.formats import _source
 from bench.data.unpack import bytes_to_write, unpack
@@ -41,6 +42,8 @@ def fetch(card: Card, folder: Path) -> Path:
     Raises InputError if the card has no archives, the disk is too small, the server does not answer, or an
     archive does not have the card's size and MD5. What was downloaded is kept, so that it can be resumed.
     """
+    if card.format == hf_snapshot.FORMAT:
+        return hf_snapshot.fetch(card, folder)
     if not card.archives:
         raise InputError(f"{card.title} cannot be downloaded automatically; {_source.how_to_get(card)}")
     if card.not_offered:

@@ -14,8 +14,9 @@ TURNED = range(2, 9)  # orientations other than as stored
 INVERSE = {6: 8, 8: 6}  # the others undo themselves
 
 
-def read(path: Path, exif: str) -> PixelArray:
-    """The file's pixels (H, W, 3), turned as EXIF says if `exif` is "turn", as stored if it is "ignore".
+def read(path: Path | bytes, exif: str) -> PixelArray:
+    """The pixels (H, W, 3) of a file or its bytes, turned as EXIF says if `exif` is "turn", as stored if it
+    is "ignore".
 
     Raises decode.Unusable.
     """
@@ -26,10 +27,11 @@ def read(path: Path, exif: str) -> PixelArray:
     return _turn(pixels_HWC, INVERSE.get(orientation, orientation) if is_turned else orientation)
 
 
-def find(path: Path) -> tuple[int, bool]:
+def find(path: Path | bytes) -> tuple[int, bool]:
     """(the EXIF orientation, 1 if there is none that can be read; whether decoding turns the pixels)."""
     try:
-        with warnings.catch_warnings(action="ignore"), Image.open(path, formats=decode.FORMATS) as image:
+        file = path if isinstance(path, Path) else decode.opened(path)
+        with warnings.catch_warnings(action="ignore"), Image.open(file, formats=decode.FORMATS) as image:
             # Pillow turns a TIFF when it decodes it.
             return int(image.getexif().get(ORIENTATION, 1)), image.format == "TIFF"
     except decode.DECODING_ERRORS:

@@ -17,7 +17,7 @@ from bench.base.errors import InputError
 from bench.base.paths import DATA
 from bench.base.processes import cores, map_unordered
 from bench.base.progress import Meter, say
-from bench.data import assembly, cards, held_out, libraries, overlap, remarks, shards
+from bench.data import assembly, cards, held_out, hf_snapshot, libraries, overlap, remarks, shards
 from bench.data.assembly import ShardSet
 from bench.data.cards import Card
 from bench.data.decode import RULES
@@ -59,7 +59,9 @@ def prepare(
     may_differ = True
     if source is None and fetched_folder(card, data).exists():
         source = fetched_folder(card, data)
-        may_differ = not card.archives  # a download stays as it is, and its annotations take long to read
+        may_differ = not (
+            card.archives or card.format == hf_snapshot.FORMAT
+        )  # a download stays as it is, and its annotations take long to read
     elif source is not None:
         _source.folder(card, source)  # reports a wrong folder even if it is not needed
     if source is not None and may_differ and _is_ready(card, staging.folder):

@@ -15,13 +15,13 @@ import numpy as np
 
 from bench.base import code_digest
 from bench.base.atomic_files import write_atomically
-from bench.data import libraries, manifest, orientation
+from bench.data import libraries, manifest
 from bench.data.arrow_files import ImageRow, read_image_rows, write_image_rows
 from bench.data.card_options import Resample
 from bench.data.cards import Sizes
 from bench.data.decode import PixelArray, Unusable, crop, resize
 from bench.data.formats import LeftOut, Sample
-from bench.data.source_digests import content, image_key, source_digest, source_pixels
+from bench.data.source_digests import content, image_key, is_turned, source_digest, source_pixels
 from bench.data.store import HELD_OUT_SHARE, SPLITS, file_name
 
 FACTS = "facts"  # the folder of the files of facts
@@ -216,7 +216,7 @@ def _pictures(shard: Shard, facts: ShardFacts) -> Iterator[tuple[Sample, PixelAr
             facts.unusable += [(sample.id, file, str(reason)) for sample in samples]
             continue
         facts.pictures.append((content(pixels), file))
-        facts.turned += isinstance(samples[0].image, Path) and orientation.find(samples[0].image)[0] != 1
+        facts.turned += is_turned(samples[0].image)
         for sample in samples:
             try:
                 part = crop(pixels, sample.box, square=sample.square) if sample.box else pixels

@@ -14,10 +14,25 @@ from bench.data.formats import Sample
 def source_pixels(image: Path | PixelArray, exif: str) -> tuple[PixelArray, str]:
     """(the pixels, the SHA-256 of the file or of the pixels made in memory)."""
     if not isinstance(image, Path):
-        return image, hashlib.sha256(image.tobytes()).hexdigest()
+        encoded = encoded_file(image)
+        pixels = image if encoded is None else orientation.read(encoded, exif)
+        return pixels, hashlib.sha256(image.tobytes()).hexdigest()
     pixels = orientation.read(image, exif)
     with image.open("rb") as file:
         return pixels, hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def encoded_file(image: Path | PixelArray) -> Path | bytes | None:
+    """The file that is to be decoded, or its bytes; None for pixels made in memory."""
+    if isinstance(image, Path):
+        return image
+    return image.tobytes() if image.ndim == 1 else None
+
+
+def is_turned(image: Path | PixelArray) -> bool:
+    """Whether the image is a file with an EXIF orientation."""
+    encoded = encoded_file(image)
+    return encoded is not None and orientation.find(encoded)[0] != 1
 
 
 def source_digest(sample: Sample, source: str) -> str:

@@ -28,15 +28,17 @@ class SplitSurvey:
     """The counts of one split.
 
     positives_C: images of each label that is 1. paths: images in files, not made in memory. boxes: images
-    that are a box in a file. held_out: images for validation. left_out: items left out, by reason. digest: of
-    all items in order, with labels and the size of each file. times: a digest of when each file was last
-    written. faults: items left out that must not be there. shared: images of one file under two ids.
+    that are a box in a file. encoded: images given as the bytes of a file. held_out: images for validation.
+    left_out: items left out, by reason. digest: of all items in order, with labels and the size of each file.
+    times: a digest of when each file was last written. faults: items left out that must not be there. shared:
+    images of one file under two ids.
     """
 
     positives_C: NDArray[np.int64]
     images: int = 0
     paths: list[str] = field(default_factory=list)
     boxes: int = 0
+    encoded: int = 0
     held_out: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
     digest: Any = field(default_factory=hashlib.sha256)
@@ -51,8 +53,8 @@ class SplitSurvey:
 
     @property
     def files(self) -> int:
-        """The number of images in files."""
-        return len(self.paths)
+        """The number of images to decode: in files, or in the bytes of files."""
+        return len(self.paths) + self.encoded
 
     @property
     def items(self) -> int:
@@ -110,6 +112,9 @@ def _count(counts: SplitSurvey, sample: Sample, source: Path | None) -> None:
         size, time = _size_and_time(sample.image)
         facts += [size]
         counts.times.update(f"{time}\n".encode())
+    elif sample.image.ndim == 1:
+        counts.encoded += 1
+        facts += [sample.image.size]
     counts.digest.update(json.dumps(facts).encode())
 
 

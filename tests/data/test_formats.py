@@ -25,7 +25,7 @@ def test_every_card_that_needs_original_files_has_a_test_tree():
 
 def test_the_formats_are_the_files_of_the_package():
     assert formats.names() == [
-        "coco-json", "digit-scenes", "list-files", "nuswide-lists", "voc-xml", "wider-json"
+        "coco-json", "digit-scenes", "hf-datasets", "list-files", "nuswide-lists", "voc-xml", "wider-json"
     ]  # fmt: skip
 
 

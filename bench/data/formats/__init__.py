@@ -27,10 +27,11 @@ OptionsClass = TypeVar("OptionsClass")
 class Sample:
     """One image with its labels, before it is resized.
 
-    image: a file, which may be missing, or uint8 pixels (H, W, 3). labels_C: 1, 0 or -1; bench.scoring says
-    what they mean. group: images of the same group are held out for validation together; "": the id. box:
-    (left, top, width, height) in pixels, the part of the image to use, as in the original annotations; it may
-    extend beyond the image and is then clipped; None: the whole image. square: see `decode.crop`.
+    image: a file, which may be missing, uint8 pixels (H, W, 3), or the bytes of a file (N,). labels_C: 1, 0
+    or -1; bench.scoring says what they mean. group: images of the same group are held out for validation
+    together; "": the id. box: (left, top, width, height) in pixels, the part of the image to use, as in the
+    original annotations; it may extend beyond the image and is then clipped; None: the whole image. square:
+    see `decode.crop`.
     """
 
     id: str
