@@ -38,6 +38,13 @@ revision = "{revision}"
 """
 
 
+@pytest.fixture(autouse=True)
+def no_bars() -> Iterator[None]:
+    datasets.disable_progress_bars()
+    yield
+    datasets.enable_progress_bars()
+
+
 def encoded(seed: int, form: str = "PNG", **how: Any) -> bytes:
     pixels = np.random.default_rng(seed).integers(0, 255, (16, 16, 3), dtype=np.uint8)
     buffer = io.BytesIO()
@@ -45,11 +52,11 @@ def encoded(seed: int, form: str = "PNG", **how: Any) -> bytes:
     return buffer.getvalue()
 
 
-def parquet(split: str, labels: Any = None, **columns: Any) -> bytes:
-    """A file as the library `datasets` pushes it; labels: the feature of the list of labels."""
+def parquet(split: str, feature: Any = None, **columns: Any) -> bytes:
+    """A file as the library `datasets` pushes it; feature: of the list of labels."""
     lists = LISTS[split]
     images = [{"bytes": encoded(10 * len(split) + n), "path": f"{n}.png"} for n in range(len(lists))]
-    feature = labels or datasets.List(datasets.ClassLabel(names=NAMES))
+    feature = feature or datasets.List(datasets.ClassLabel(names=NAMES))
     table = {"image": images, "labels": lists, **columns}
     features = {"image": datasets.Image(), "labels": feature}
     features |= {name: datasets.Value("string") for name in table if name not in features}
@@ -105,7 +112,11 @@ def test_labels_are_those_of_the_lists_and_an_image_is_the_bytes_of_its_file(fol
 
 
 def test_download_prepares_what_is_at_the_revision_also_without_network(
-    folder: Path, server: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    folder: Path,
+    server: Hub,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ):
     commit = server.add("dataset", "mine/pets", files() | {"pets.py": b"raise SystemExit", "big.bin": b"x"})
     server.repositories["dataset", "mine/pets"].tags["v1"] = commit
@@ -138,7 +149,9 @@ def test_a_damaged_download_is_refused(folder: Path, server: Hub, tmp_path: Path
 def test_a_revision_that_moves_is_refused(folder: Path, server: Hub, tmp_path: Path, capsys):
     for revision in ("main", "refs/convert/parquet"):
         write_card(tmp_path, revision)
-        line = refused(prepare.main, ["--dataset", "pets", "--data", str(tmp_path / "d"), "--download"], capsys)
+        line = refused(
+            prepare.main, ["--dataset", "pets", "--data", str(tmp_path / "d"), "--download"], capsys
+        )
         assert f"pets.toml: [options] revision '{revision}' moves with each commit; give a commit" in line
     assert server.asked == []
 
@@ -174,7 +187,10 @@ def test_several_patterns_are_one_split_in_the_order_of_their_files(folder: Path
     [
         ('image = "picture"', "has no column 'picture'; it has image, labels"),
         ('image = "labels"', "column 'labels' of data/train-*.parquet holds no images but List"),
-        ('labels = "image"', "column image must be a list of class numbers with names, or of names, not Image"),
+        (
+            'labels = "image"',
+            "column image must be a list of class numbers with names, or of names, not Image",
+        ),
         ('train = ["../*.parquet"]', "'../*.parquet' is no pattern of Parquet files"),
         ('train = ["pets.py"]', "'pets.py' is no pattern of Parquet files"),
         ('train = ["nowhere/*.parquet"]', "has no file nowhere/*.parquet; fetch hf:mine/pets@v1"),
@@ -190,8 +206,16 @@ def test_options_that_do_not_fit_the_files(folder: Path, tmp_path: Path, options
 @pytest.mark.parametrize(
     ("feature", "lists", "line"),
     [
-        (datasets.List(datasets.Value("int64")), LISTS["train"], "must be a list of class numbers with names"),
-        (datasets.List(datasets.ClassLabel(names=["cat", "sun", "dog"])), LISTS["train"], "label 2 is 'sun', but"),
+        (
+            datasets.List(datasets.Value("int64")),
+            LISTS["train"],
+            "must be a list of class numbers with names",
+        ),
+        (
+            datasets.List(datasets.ClassLabel(names=["cat", "sun", "dog"])),
+            LISTS["train"],
+            "label 2 is 'sun', but",
+        ),
         (datasets.List(datasets.Value("string")), [["cat"], ["cow"]] + 3 * [[]], "row 1 has the label 'cow'"),
         (datasets.List(datasets.ClassLabel(names=NAMES)), [None] + 4 * [[]], "row 0 has no list of labels"),
     ],
