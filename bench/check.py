@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from bench.base import checksums, hub, paths
+from bench.base import checksums, paths
 from bench.base.atomic_files import check_writable
 from bench.base.cli import Parser, add_dataset, add_runs, run_command
 from bench.base.errors import InputError
@@ -200,10 +200,9 @@ def _mean_ap(record: Record) -> float:
 def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     dataset = published.full_dataset_name(args.dataset)
-    if args.push:
-        hub.check_push(args.push, "dataset", where="--push", private=args.private)
-    own = RunFolder.of(dataset, args.runs).path
-    source = records_folder(args.records, dataset) if args.records else own
+    if args.private and not args.push:
+        raise InputError("--private belongs to --push ORG/NAME")
+    source = records_folder(args.records or RunFolder.of(dataset, args.runs).path, dataset)
     folder = paths.accepted(dataset, to_write=args.accept)
     fresh, accepted = (read_folder(path, dataset=dataset) for path in (source, folder))
     if not fresh and (accepted or args.accept or args.records or args.push):
@@ -214,8 +213,7 @@ def main(argv: list[str] | None = None) -> int:
             )
         raise InputError(f"no fresh records in {shown(source)}; make them with: {command}")
     if args.push:
-        how = {"private": args.private, "allow_partial": args.allow_partial}
-        print(push_records(source, dataset, args.push, **how))
+        print(push_records(source, dataset, args.push, private=args.private, partial=args.allow_partial))
         return 0
     if args.accept:
         check_writable(folder)
@@ -239,8 +237,7 @@ def _parser() -> argparse.ArgumentParser:
     text = "fresh records: a folder (default: the data set's runs), or hf:ORG/NAME[@REVISION]"
     add("--records", type=Path, metavar="DIR", help=text)
     add("--accept", action="store_true", help="make the fresh records the accepted ones")
-    text = "push the fresh records to this data set of the Hugging Face Hub; made if there is none"
-    add("--push", metavar="ORG/NAME", help=text)
+    add("--push", metavar="ORG/NAME", help="push the fresh records to this data set of the Hub")
     add("--private", action="store_true", help="with --push: only into a private data set")
     text = "with --accept or --push: also take records made from partial data"
     add("--allow-partial", action="store_true", help=text)

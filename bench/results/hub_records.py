@@ -101,14 +101,16 @@ def read_others(source: Path, dataset: str) -> OtherRecords:
 
 
 def push_records(
-    folder: Path, dataset: str, name: str, *, private: bool = False, allow_partial: bool = False
+    folder: Path, dataset: str, name: str, *, private: bool = False, partial: bool = False
 ) -> str:
     """Push the data set's records in a folder to a data set of the Hub, in one commit; returns what was done.
 
+    private: only into a private one. partial: also records of partial data.
     InputError, before anything is pushed, for records that `require_sound` refuses.
     """
+    hub.check_push(name, "dataset", where="--push", private=private)
     records = [read_named(path, dataset=dataset) for path in record_files(folder)]
-    require_sound(records, "push", allow_partial=allow_partial)
+    require_sound(records, "push", allow_partial=partial)
     there = hub.Address("dataset", name)
     files = {f"{dataset}/{file_name(record)}": folder / file_name(record) for record in records}
     card = {"README.md": CARD.format(name=name).encode()}

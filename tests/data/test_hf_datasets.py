@@ -137,7 +137,8 @@ def test_download_prepares_what_is_at_the_revision_also_without_network(
     assert read_manifest(tmp_path / "third" / "pets")["sources"] == manifest["sources"]
 
 
-def test_a_damaged_download_is_refused(folder: Path, server: Hub, tmp_path: Path, capsys):
+@pytest.mark.usefixtures("folder")
+def test_a_damaged_download_is_refused(server: Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     name = "data/test-00000-of-00001.parquet"
     commit = server.add("dataset", "mine/pets", files())
     write_card(tmp_path, commit)
@@ -146,7 +147,8 @@ def test_a_damaged_download_is_refused(folder: Path, server: Hub, tmp_path: Path
     assert line.startswith(f"error: hf:mine/pets@{commit}: {name} is damaged: it has not the digest")
 
 
-def test_a_revision_that_moves_is_refused(folder: Path, server: Hub, tmp_path: Path, capsys):
+@pytest.mark.usefixtures("folder")
+def test_a_revision_that_moves_is_refused(server: Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     for revision in ("main", "refs/convert/parquet"):
         write_card(tmp_path, revision)
         line = refused(
@@ -156,7 +158,10 @@ def test_a_revision_that_moves_is_refused(folder: Path, server: Hub, tmp_path: P
     assert server.asked == []
 
 
-def test_without_files_the_command_that_fetches_them_is_named(folder: Path, tmp_path: Path, capsys):
+@pytest.mark.usefixtures("folder")
+def test_without_files_the_command_that_fetches_them_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     fetch = "fetch hf:mine/pets@v1 with python -m bench.prepare --dataset pets --download, or give a folder"
     args = ["--dataset", "pets", "--data", str(tmp_path / "data")]
     assert fetch in refused(prepare.main, args, capsys)
@@ -237,7 +242,7 @@ def test_a_file_that_is_no_parquet_is_a_line(folder: Path, damage: Any):
 
 
 def test_images_without_bytes_and_damaged_ones_stop_the_preparation_and_nothing_else_is_read(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path, tmp_path: Path
 ):
     """A path in a row is never opened: it would be of this machine, not of the data set."""
     path = folder / "data" / "train-00000-of-00001.parquet"

@@ -95,6 +95,8 @@ def test_records_that_are_edited_or_of_partial_data_are_not_pushed(
 ):
     folder = results / "runs" / "demo"
     write_all(folder, fake(data={"partial": True}))
+    alone = ["--dataset", "demo", "--private", "--runs", str(results / "runs")]
+    assert "--private belongs to --push ORG/NAME" in refused(check.main, alone, capsys)
     words = ["--dataset", "demo", "--runs", str(results / "runs"), "--push", "mine/results"]
     line = refused(check.main, words, capsys)
     assert line == "error: made from partial data: srn seed 0; add --allow-partial to push them\n"
