@@ -12,7 +12,7 @@ from bench.base.errors import InputError, unknown
 from bench.base.run_folder import RunFolder
 from bench.results import published, table_formats
 from bench.results.comparison_table import build_table
-from bench.results.hub_records import read_others
+from bench.results.hub_records import OtherRecords, read_others
 from bench.results.listing import GROUPINGS, Listing
 from bench.scoring import profiles
 
@@ -59,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
     dataset = published.full_dataset_name(args.dataset)
     runs = RunFolder.of(dataset, args.runs).path
     wanted = Listing(args.since, args.group)
-    others = read_others(args.records, dataset) if args.records else None
+    others = read_others(args.records, dataset) if args.records else OtherRecords()
     how = {"profile": args.profile, "tolerance": args.tolerance, "wanted": wanted, "others": others}
     table = build_table(dataset, runs, **how)
     deliver(table_formats.FORMATS[args.format](table), args.output)

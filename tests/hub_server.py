@@ -126,7 +126,8 @@ class Handler(BaseHTTPRequestHandler):
         """0: the connection ends without an answer."""
         self.close_connection = True
         if status:
-            self._send(b'{"error": "so it is"}', status, **({"X_Error_Code": code} if code else {}))
+            headers = {"Connection": "close"} | ({"X_Error_Code": code} if code else {})
+            self._send(b'{"error": "so it is"}', status, **headers)
 
     def _may_write(self) -> bool:
         if self.headers.get("Authorization") == f"Bearer {TOKEN}":

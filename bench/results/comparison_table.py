@@ -43,7 +43,7 @@ def build_table(
     profile: str = "",
     tolerance: float | None = None,
     wanted: Listing = Listing(),  # noqa: B008 (frozen)
-    others: OtherRecords | None = None,
+    others: OtherRecords = OtherRecords(),  # noqa: B008 (frozen)
 ) -> Table:
     """The table of a data set, from its card, its published results and its records.
 
@@ -56,26 +56,18 @@ def build_table(
     evaluation = card.evaluation if card else Evaluation(top3=paper.top3 if paper else None)
     records, origin = records_to_show(dataset, runs)
     how = paper, evaluation, profile or evaluation.profile
-    methods = {record["method"] for record in [*records, *(others.records if others else [])]}
+    ours, theirs = ([*_reproduced_rows(dataset, some, *how)] for some in (records, others.records))
+    methods = {record["method"] for record in [*records, *others.records]}
     shown_paper = listing.select(paper, wanted, methods) if paper else None
-    judged = agreement.with_verdicts([*_reproduced_rows(dataset, records, *how)], stated=tolerance)
-    if others:  # judged apart: their spread between seeds says nothing of ours
-        theirs = [row for row in _reproduced_rows(dataset, others.records, *how) if row.n]
-        judged += tuple(others.marked(agreement.with_verdicts(theirs, stated=tolerance), records))
+    judged = (*agreement.with_verdicts(ours, stated=tolerance), *others.judged(theirs, records, tolerance))
     rows = listing.arrange([*printed_rows(shown_paper, dataset, evaluation.profile), *judged], wanted)
     title = card.title if card else paper.title if paper else cards.base(dataset)
-    about = (
-        title + _options(dataset, paper),
-        _rules(evaluation, profile),
-        *_sources(shown_paper, wanted),
-        f"Reproduced: {origin}.",
-        *([f"Beside them: {len(others.records)} records of {others.origin}."] if others else []),
-    )
+    first = title + _options(dataset, paper), _rules(evaluation, profile)
+    about = (*first, *_sources(shown_paper, wanted), f"Reproduced: {origin}.", *others.about)
     notes = [
         *_notes(rows),
         *listing.notes(shown_paper, paper, wanted, dataset),
-        *_unprotected(records),
-        *(others.notes if others else []),
+        *(*_unprotected(records), *others.notes),
         *agreement.verdict_notes(rows, stated=tolerance),
         *watched_rows.notes(records, rows),
         FIDELITY_NOTE,

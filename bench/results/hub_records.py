@@ -10,7 +10,7 @@ from pathlib import Path
 from bench.base import hub, lists
 from bench.base.errors import InputError
 from bench.base.progress import say
-from bench.results import row_marks
+from bench.results import agreement, row_marks
 from bench.results.record import (
     Record,
     file_name,
@@ -52,15 +52,26 @@ class OtherRecords:
     records: list[Record] = field(default_factory=list)
     damaged: list[str] = field(default_factory=list)
 
-    def marked(self, rows: Sequence[TableRow], own: Sequence[Record]) -> Iterator[TableRow]:
-        """The rows of these records, marked with where they come from, and where their data are not ours."""
+    def judged(
+        self, rows: Sequence[TableRow], own: Sequence[Record], tolerance: float | None
+    ) -> Iterator[TableRow]:
+        """The rows of these records with their verdicts, marked with where they come from, and where their
+        data are not those of our own records.
+
+        They are judged apart from our rows: their spread between seeds says nothing of ours.
+        """
         mark = {f"of {self.origin}": f"made elsewhere, as the records of {self.origin} say; not run here"}
         theirs = {(f"{self.origin}:{key[0]}", key[1]): m for key, m in group_records(self.records).items()}
         data = row_marks.data_marks(group_records(own) | theirs)
-        for row in rows:
+        for row in agreement.with_verdicts([row for row in rows if row.n], stated=tolerance):
             other = data.get((f"{self.origin}:{row.method}", row.variant), {})
             facts = {**row.facts, "records": self.origin}
             yield replace(row, marks=mark | dict(row.marks) | other, facts=facts)
+
+    @property
+    def about(self) -> list[str]:
+        """What to say above a table."""
+        return [f"Beside them: {len(self.records)} records of {self.origin}."] if self.origin else []
 
     @property
     def notes(self) -> list[str]:
