@@ -21,7 +21,7 @@ from bench.data.known_labels import Known, is_known
 from bench.data.shards import is_held_out
 from bench.data.store import SPLITS
 
-PIXEL_BYTES: dict[Storage, float] = {"pixels": 3, "jpeg": 0.6}  # in the store; JPEG: photographs 0.5, drawn noise 0.9
+PIXEL_BYTES: dict[Storage, float] = {"pixels": 3, "jpeg": 0.6}  # JPEG: photographs 0.5, noise 0.9
 ROW_BYTES = 300  # of an image in the store besides its pixels: id, labels, checksum
 
 

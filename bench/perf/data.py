@@ -169,7 +169,7 @@ def measure(images: int, *, repeat: int, workers: int) -> list[Rate]:
         Rate("decode, resize, checksum, write", rate["shard"], "Pillow, a PNG each", rate["png"], goal=500),
         Rate("of which checksum and write", rate["rows"], "Pillow, a PNG each", rate["png"], goal=500),
         Rate(f"read batches of {BATCH}", rate["read"], loader, rate["loader"], goal=50_000),
-        Rate("read them from a store of JPEG", rate["jpegs"], "from one of pixels", rate["read"]),
+        Rate("the same, pixels against JPEG", rate["read"], "a store of JPEG", rate["jpegs"]),
         Rate("read and crop them", rate["crops"], loader, rate["loader"]),
     ]
 
