@@ -1,4 +1,4 @@
-"""Options that every card has: the sides of stored images, how they are resized, how many labels are known.
+"""Options that every card has: sides, resizing and storage of images, how many labels are known.
 
 They stand in the data set's name, as in `coco@size=448,known=0.1`; each makes a store of its own.
 """
@@ -16,14 +16,18 @@ if TYPE_CHECKING:
     from bench.data.cards import Card
 
 Resample = Literal["antialiased", "bilinear"]
+Storage = Literal["pixels", "jpeg"]
+JPEG: dict[str, Any] = {"quality": 95, "subsampling": "4:4:4"}  # of stored images, in Pillow's words
 SIZES = ("size", "train_size")
-NAMES = (*SIZES, "resample", "known", "known_seed")
+NAMES = (*SIZES, "resample", "storage", "known", "known_seed")
+SAME_IMAGES = (*SIZES, "storage")  # options that change how images are stored, not which there are
 
 
 def apply(card: "Card", options: Mapping[str, str]) -> "Card":
     """The card with these options, given as text; InputError for a wrong value."""
     card = with_known(card, options.get("known"), options.get("known_seed"))
     card = _resampled(card, options.get("resample", card.resample))
+    card = _stored(card, options.get("storage", card.storage))
     sides = {
         name: _pixels(card.name, name, options[name]) for name in ("size", "train_size") if name in options
     }
@@ -43,6 +47,13 @@ def _resampled(card: "Card", how: str) -> "Card":
     if how not in get_args(Resample):
         raise unknown("resample", how, get_args(Resample))
     return card if how == card.resample else _renamed(card, f"resample={how}", resample=how)
+
+
+def _stored(card: "Card", how: str) -> "Card":
+    """The card with images stored in this way; InputError for an unknown one."""
+    if how not in get_args(Storage):
+        raise unknown("storage", how, get_args(Storage))
+    return card if how == card.storage else _renamed(card, f"storage={how}", storage=how)
 
 
 def _with_train_size(card: "Card", side: int) -> "Card":

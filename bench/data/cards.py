@@ -14,7 +14,7 @@ from bench.base.paths import CARDS, IS_INSTALLED, OWN_CARDS
 from bench.base.protocol import Evaluation
 from bench.base.schema import Range
 from bench.data import card_options
-from bench.data.card_options import Resample
+from bench.data.card_options import JPEG, Resample, Storage
 from bench.data.known_labels import Known
 
 Count = Annotated[int, Range(0, 10**9)]
@@ -73,8 +73,8 @@ class Card:
     instruction that continues a sentence. not_offered: the files that the archives do not contain; "": none.
     exif: whether photographs are turned as their EXIF orientation says, in the store and in use; boxes refer
     to the pixels as stored. resample: how images are resized, in the store and in use: Pillow's antialiased
-    bilinear filter, or plain bilinear interpolation, as Caffe and OpenCV do it. known: of a variant in which
-    only a part of the training labels is known.
+    bilinear filter, or plain bilinear interpolation, as Caffe and OpenCV do it. storage: whether the store
+    holds pixels or JPEG files. known: of a variant in which only a part of the training labels is known.
     """
 
     name: str
@@ -89,6 +89,7 @@ class Card:
     sizes: Sizes = Sizes()
     exif: Literal["ignore", "turn"] = "ignore"
     resample: Resample = "antialiased"
+    storage: Storage = "pixels"
     evaluation: Evaluation = dataclasses.field(default_factory=Evaluation)
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     variants: tuple[Variant, ...] = ()
@@ -114,9 +115,9 @@ def base(name: str) -> str:
 
 
 def variant(name: str) -> str:
-    """A data set's options without the sizes of images: `keep=all` of `nuswide@keep=all,size=448`."""
+    """A data set's options without those of storage: `keep=all` of `nuswide@keep=all,size=448`."""
     options = name.partition("@")[2].split(",")
-    return ",".join(option for option in options if option.partition("=")[0] not in card_options.SIZES)
+    return ",".join(option for option in options if option.partition("=")[0] not in card_options.SAME_IMAGES)
 
 
 def card_file(name: str) -> Path:
@@ -203,6 +204,8 @@ def store_digest(card: Card) -> str:
         parts.append("turned as EXIF says")
     if card.resample != "antialiased":
         parts.append(card.resample)
+    if card.storage != "pixels":
+        parts.append([card.storage, JPEG])
     if card.known:
         parts.append(vars(card.known))
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=vars).encode()).hexdigest()

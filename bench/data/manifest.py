@@ -75,6 +75,7 @@ class _Manifest:
     checksum: str
     source: str | None = None
     times: str | None = None  # stores that were made earlier have none
+    storage: str = "pixels"  # written for others only
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

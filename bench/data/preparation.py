@@ -100,7 +100,7 @@ def _make(task: Task) -> None:
     faults, wrong, approximate = _problems(task, surveys)
     remarks.check_labels(card, surveys)
     images = f"{surveys['train'].images:,} images for training and {surveys['test'].images:,} for testing"
-    staging.begin(store_bytes(surveys, card.sizes), f"{card.title}: {images}")
+    staging.begin(store_bytes(surveys, card.sizes, card.storage), f"{card.title}: {images}")
     shard_set, excluded = _make_usable_shards(task, surveys)
     assembled = assembly.assemble(shard_set)
     if empty := [split for split in SPLITS if not assembled["counts"][split]["images"]]:
@@ -118,6 +118,7 @@ def _make(task: Task) -> None:
     manifest |= assembled
     made_of = json.dumps([cards.store_digest(card), RULES[card.resample], assembled["sources"]])
     manifest |= {"sources": hashlib.sha256(made_of.encode()).hexdigest(), "resample": card.resample}
+    manifest |= {} if card.storage == "pixels" else {"storage": card.storage}
     manifest |= {"libraries": libraries.versions(), "exif": card.exif, "overlap": task.overlap}
     manifest |= {"expected": {split: vars(getattr(card, split)) for split in surveys}}  # actual: "counts"
     manifest |= {"labels": list(card.labels), "differences": wrong + approximate}
@@ -210,6 +211,7 @@ def _shards(
                 len(card.labels),
                 exif=card.exif,
                 resample=card.resample,
+                storage=card.storage,
                 dropped={file: files[file] for item in chunk if (file := _file(item)) in files},
                 held_out=further if split == "train" else frozenset(),
             )

@@ -17,12 +17,13 @@ from bench.base import code_digest
 from bench.base.atomic_files import write_atomically
 from bench.data import libraries, manifest
 from bench.data.arrow_files import ImageRow, read_image_rows, write_image_rows
-from bench.data.card_options import Resample
+from bench.data.card_options import JPEG, Resample, Storage
 from bench.data.cards import Sizes
 from bench.data.decode import PixelArray, Unusable, crop, resize
 from bench.data.formats import LeftOut, Sample
 from bench.data.source_digests import content, image_key, is_turned, source_digest, source_pixels
 from bench.data.store import HELD_OUT_SHARE, SPLITS, file_name
+from bench.data.stored_images import encode
 
 FACTS = "facts"  # the folder of the files of facts
 MAX_ITEMS = 1024
@@ -34,8 +35,8 @@ MAX_BYTES = 512 * 256 * 256 * 3  # 100 MB; making a shard takes about a second
 class Shard:
     """What a process needs to make a shard.
 
-    items: in the reader's order. labels: their number. exif, resample: the card's rules. dropped: the
-    files to leave out, each with the reason. held_out: groups to hold out besides those of `is_held_out`.
+    items: in the reader's order. labels: their number. exif, resample, storage: the card's rules. dropped:
+    the files to leave out, each with the reason. held_out: groups to hold out besides those of `is_held_out`.
     """
 
     folder: Path
@@ -46,6 +47,7 @@ class Shard:
     labels: int
     exif: str = "ignore"
     resample: Resample = "antialiased"
+    storage: Storage = "pixels"
     dropped: Mapping[str, str] = field(default_factory=dict)
     held_out: frozenset[str] = frozenset()
 
@@ -140,7 +142,8 @@ def make(shard: Shard) -> int:
 
 def _write(shard: Shard, facts: ShardFacts, view: str, rows: Iterable[ImageRow]) -> None:
     counted = _counted(rows, facts, view)
-    write_image_rows(shard.files[view], counted, side=_side(shard, view), labels=shard.labels)
+    side, storage = _side(shard, view), shard.storage
+    write_image_rows(shard.files[view], counted, side=side, labels=shard.labels, storage=storage)
 
 
 def _copy_kept(shard: Shard, facts: ShardFacts) -> None:
@@ -177,6 +180,7 @@ def _key(shard: Shard, items: Iterable[Sample | LeftOut]) -> str:
     parts: list[object] = [manifest.LAYOUT, dataclasses.asdict(shard.sizes), shard.labels, shard.exif]
     parts += [shard.resample, code, libraries.versions()]
     parts += [sorted(shard.held_out)] if shard.held_out else []
+    parts += [] if shard.storage == "pixels" else [shard.storage, JPEG]
     for item in items:
         if isinstance(item, LeftOut):
             parts.append([item.id, item.reason])
@@ -198,10 +202,10 @@ def _rows(shard: Shard, facts: ShardFacts, held_out: list[ImageRow]) -> Iterator
         validates = shard.split == "train" and (is_held_out(group) or group in shard.held_out)
         facts.rows.append((file_of(sample), source_digest(sample, source), validates))
         if validates:
-            image = resize(pixels, shard.sizes.test, shard.resample).tobytes()
-            held_out.append(ImageRow(sample.id, image, labels, validates))
-        image = resize(pixels, _side(shard, shard.split), shard.resample).tobytes()
-        yield ImageRow(sample.id, image, labels, validates)
+            image = encode(resize(pixels, shard.sizes.test, shard.resample), shard.storage)
+            held_out.append(ImageRow(sample.id, image, labels, validates, shard.storage))
+        image = encode(resize(pixels, _side(shard, shard.split), shard.resample), shard.storage)
+        yield ImageRow(sample.id, image, labels, validates, shard.storage)
 
 
 def _pictures(shard: Shard, facts: ShardFacts) -> Iterator[tuple[Sample, PixelArray, str]]:

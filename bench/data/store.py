@@ -7,7 +7,7 @@ Shapes: N images of a view, B of a batch, C labels, S side in pixels.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,8 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.base.errors import InputError
-from bench.data.arrow_files import CHECKSUM_BYTES, PIXEL_CHECKSUM, unlike_a_store
+from bench.data import arrow_files, stored_images
+from bench.data.arrow_files import CHECKSUM_BYTES, PIXEL_CHECKSUM
+from bench.data.card_options import Storage
 from bench.data.manifest import LAYOUT, MANIFEST, how_to_prepare, how_to_replace, read_manifest
+from bench.data.stored_images import NotStored
 
 if TYPE_CHECKING:
     import datasets
@@ -44,7 +47,12 @@ class Store:
         self.folder, self.manifest = folder, manifest
         self.trains_on_all, self.ignores_unknown = trains_on_all, ignores_unknown
         self.train, self.held_out, self.test = (
-            View(self.files(name), partial(self.checksums, name), ignores_unknown=ignores_unknown)
+            View(
+                self.files(name),
+                partial(self.checksums, name),
+                ignores_unknown=ignores_unknown,
+                storage=manifest.get("storage", "pixels"),
+            )
             for name in VIEWS
         )
         if trains_on_all:
@@ -105,7 +113,8 @@ class View:
 
     checksums: gives the checksums (N, CHECKSUM_BYTES) of the images. Ids and labels are compared with them
     when the files are opened, the pixels of an image when it is first read; InputError if they differ. None:
-    nothing is compared. ignores_unknown: whether label 0 means that the label is not known.
+    nothing is compared. ignores_unknown: whether label 0 means that the label is not known. storage: how the
+    files hold the images.
     """
 
     def __init__(
@@ -114,14 +123,16 @@ class View:
         checksums: Callable[[], NDArray[np.uint8]] | None = None,
         *,
         ignores_unknown: bool = False,
+        storage: Storage = "pixels",
     ) -> None:
         self.files, self.checksums, self.ignores_unknown = files, checksums, ignores_unknown
+        self.storage = storage
 
     @cached_property
     def _dataset(self) -> "datasets.Dataset":
         import datasets  # noqa: PLC0415 (slow to import, and not installed where only speed is measured)
 
-        parts = [_open(path, images) for path, images in self.files.items()]
+        parts = [arrow_files.opened(*file, self.storage) for file in self.files.items()]
         dataset = datasets.concatenate_datasets(parts).with_format("arrow")
         if self.checksums:
             self._compare_ids_and_labels(dataset)
@@ -131,32 +142,49 @@ class View:
     def _images(self) -> "datasets.Dataset":
         return self._dataset.select_columns(["image"])
 
+    @cached_property
+    def _labels(self) -> "datasets.Dataset":
+        return self._dataset.select_columns(["labels"])
+
     def __len__(self) -> int:
         return len(self._dataset) if self.files else 0
 
     def column(self, name: str) -> NDArray[Any]:
         """A column of all images: `id` or `held_out`, shape (N,), or `labels`, int8 (N, C)."""
-        return _column(self._dataset, name)
+        return arrow_files.column(self._dataset, name)
 
     @cached_property
     def labels_NC(self) -> NDArray[np.int8]:
         """The labels of all images, 1, 0 or -1."""
         return self.column("labels")
 
+    def label_blocks(self) -> Iterator[NDArray[np.int8]]:
+        """The labels of all images in blocks of some thousand images, read from the files: (n, C) each."""
+        return arrow_files.label_blocks(self._dataset)
+
     @cached_property
     def targets_NC(self) -> NDArray[np.int8]:
-        """The labels as training takes them: 1 positive, 0 negative, -1 not known, and to be ignored."""
-        other = np.where(self.labels_NC == 0, -1, 0) if self.ignores_unknown else 0
-        return np.where(self.labels_NC == 1, 1, other).astype(np.int8)
+        """The labels of all images as training takes them: 1 positive, 0 negative, -1 not known: ignored."""
+        return np.concatenate([self._as_targets(labels_BC) for labels_BC in self.label_blocks()])
+
+    def targets(self, indices_B: NDArray[np.int64]) -> NDArray[np.int8]:
+        """The rows (B, C) of `targets_NC` of these images, read from the files: it costs no memory."""
+        rows = self._labels[indices_B.tolist()]
+        return self._as_targets(arrow_files.column(rows, "labels"))
+
+    def _as_targets(self, labels_BC: NDArray[np.int8]) -> NDArray[np.int8]:
+        targets_BC: NDArray[np.int8] = (labels_BC == 1).astype(np.int8)
+        if self.ignores_unknown:
+            targets_BC[labels_BC == 0] = -1
+        return targets_BC
 
     def images(self, indices_B: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Pixels uint8 (B, S, S, 3) of the images with these indices, in the order of the indices."""
-        column = self._images[indices_B.tolist()].column("image").combine_chunks()
-        pixels = np.frombuffer(column.buffers()[1], np.uint8)
-        image_bytes = column.type.byte_width
-        side = round((image_bytes / 3) ** 0.5)
-        start = column.offset * image_bytes
-        images_BSS3 = pixels[start : start + len(column) * image_bytes].reshape(-1, side, side, 3)
+        column = self._images[indices_B.tolist()].column("image")
+        try:
+            images_BSS3 = arrow_files.pixels(column)
+        except NotStored as error:
+            raise self._damaged(int(indices_B[error.position])) from error
         if self.checksums:
             self._compare_new_pixels(indices_B, images_BSS3)
         return images_BSS3
@@ -172,10 +200,8 @@ class View:
         return self.checksums()
 
     def _compare_ids_and_labels(self, dataset: "datasets.Dataset") -> None:
-        labels_NC = _column(dataset, "labels")
-        for index, name in enumerate(_column(dataset, "id")):
-            parts = (str(name).encode(), labels_NC[index].tobytes())
-            digests = b"".join(hashlib.sha256(part).digest() for part in parts)
+        for index, (image_id, labels) in enumerate(arrow_files.ids_and_labels(dataset)):
+            digests = b"".join(hashlib.sha256(part).digest() for part in (image_id, labels))
             if digests != self._expected[index, : PIXEL_CHECKSUM.start].tobytes():
                 raise self._damaged(index)
 
@@ -193,39 +219,15 @@ class View:
         number = int(np.searchsorted(starts, index, side="right")) - 1
         path, place = list(self.files)[number], index - starts[number]
         return InputError(
-            f"{path.parent} is damaged: image {place} of {path.name} is not what its checksum says;"
+            f"{path.parent} is damaged: image {place} of {path.name} is not what its checksum says"
+            f"{stored_images.other_decoder(path.parent) if self.storage == 'jpeg' else ''};"
             f" {how_to_replace(path.parent)}"
         )
-
-
-def _column(dataset: "datasets.Dataset", name: str) -> NDArray[Any]:
-    values = dataset.data.column(name).combine_chunks()
-    if name == "labels":
-        flat: NDArray[Any] = values.flatten().to_numpy()
-        return flat.reshape(len(dataset), values.type.list_size)
-    return np.asarray(values.to_numpy(zero_copy_only=False))
 
 
 def file_name(view: str, number: int) -> str:
     """The name of a view's Arrow file with this number."""
     return f"{view}-{number:05d}.arrow"
-
-
-def _open(path: Path, images: int) -> "datasets.Dataset":
-    """One Arrow file; InputError if it cannot be read or has another number of images than the manifest."""
-    import datasets  # noqa: PLC0415 (as above)
-    import pyarrow as pa  # noqa: PLC0415 (as above)
-
-    try:
-        part = datasets.Dataset.from_file(str(path))
-        if reason := unlike_a_store(part.data.table):
-            raise ValueError(reason)
-    except (OSError, ValueError, TypeError, KeyError, pa.ArrowException) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(f"{path} cannot be read ({reason}); {how_to_replace(path.parent)}") from error
-    if len(part) != images:
-        raise InputError(f"{path} has {len(part)} images instead of {images}; {how_to_replace(path.parent)}")
-    return part
 
 
 def open_store(folder: Path) -> Store:

@@ -8,9 +8,11 @@ from bench.base import lists
 from bench.base.errors import InputError
 from bench.base.processes import cores, map_unordered
 from bench.base.progress import Meter
+from bench.data import stored_images
 from bench.data.arrow_files import CHECKSUM_BYTES, read_image_rows
 from bench.data.manifest import how_to_replace
 from bench.data.store import VIEWS, Store
+from bench.data.stored_images import NotStored
 
 SINGLE_PROCESS_BYTES = 2e9  # a smaller store is checked faster by one process: starting several takes time
 DAMAGED = "damaged.txt"  # in the store, if a message cannot hold all that has changed
@@ -60,15 +62,22 @@ def check(part: Part) -> tuple[Part, list[str]]:
     if len(rows) != part.images:
         return part, [f"{part.path.name} has {len(rows)} images instead of {part.images}"]
     starts = range(0, len(part.checksums), CHECKSUM_BYTES)
+    remark = stored_images.other_decoder(part.path.parent)
     return part, [
-        f"image {index} of {part.path.name} ({image_id})"
+        f"image {index} of {part.path.name} ({image_id}){remark}"
         for index, ((image_id, checksum), start) in enumerate(zip(rows, starts, strict=True))
         if checksum != part.checksums[start : start + CHECKSUM_BYTES]
     ]
 
 
 def _ids_and_checksums(path: Path) -> Iterator[tuple[str, bytes]]:
-    return ((row.id, row.checksum) for row in read_image_rows(path))
+    """The id and the checksum of each row; b"": the image is damaged."""
+    for row in read_image_rows(path):
+        try:
+            checksum = row.checksum
+        except NotStored:
+            checksum = b""
+        yield row.id, checksum
 
 
 def _parts(store: Store) -> Iterator[Part]:

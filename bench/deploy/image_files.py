@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from bench.base.errors import InputError
-from bench.data import decode, orientation
-from bench.data.card_options import Resample
+from bench.data import decode, orientation, stored_images
+from bench.data.card_options import Resample, Storage
 from bench.data.decode import PixelArray, Unusable
 from bench.data.image_names import OTHER_SUFFIXES, SUFFIXES
 
@@ -86,28 +86,30 @@ def read_batches(
     batch_size: int,
     exif: str = "ignore",
     resample: Resample = "antialiased",
+    storage: Storage = "pixels",
 ) -> Iterator[ImageBatch]:
     """The files in batches; one thread decodes and resizes while the model is busy.
 
-    exif, resample: the rules about orientation and resizing, as in the data set's card.
+    exif, resample, storage: the rules about orientation, resizing and storage, as in the data set's card.
     """
     pending: deque[Future[ImageBatch]] = deque()
     with ThreadPoolExecutor(max_workers=1) as thread:
         for start in range(0, len(paths), batch_size):
             batch = tuple(paths[start : start + batch_size])
-            pending.append(thread.submit(_read, batch, side, exif, resample))
+            pending.append(thread.submit(_read, batch, side, exif, resample, storage))
             if len(pending) > BATCHES_AHEAD:
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
 
 
-def _read(paths: tuple[Path, ...], side: int, exif: str, resample: Resample) -> ImageBatch:
+def _read(paths: tuple[Path, ...], side: int, exif: str, resample: Resample, storage: Storage) -> ImageBatch:
     images, reasons = [], {}
     for path in paths:
         try:
             _refuse_links_and_folders(path)
-            images.append(decode.resize(orientation.read(path, exif), side, resample))
+            pixels = decode.resize(orientation.read(path, exif), side, resample)
+            images.append(stored_images.as_stored(pixels, storage))
         except Unusable as reason:
             reasons[path] = str(reason)
     empty = np.empty((0, side, side, 3), np.uint8)

@@ -72,6 +72,12 @@ class LoadedModel:
         how: card_options.Resample = self.record["data"].get("resample", "antialiased")
         return how
 
+    @property
+    def storage(self) -> card_options.Storage:
+        """How its images were stored: as pixels, if its record says nothing."""
+        how: card_options.Storage = self.record["data"].get("storage", "pixels")
+        return how
+
     def prepare(self, images_BHWC: NDArray[np.uint8]) -> Tensor:
         """The model's input (B, 3, H, W) for images whose side is `input_size`."""
         images = torch.from_numpy(images_BHWC).to(self.transform.device)

@@ -9,6 +9,7 @@ from tabulate import tabulate
 from bench.base import method_names
 from bench.base.protocol import GROUPS
 from bench.data import cards
+from bench.data.card_options import JPEG
 from bench.data.cards import Card
 from bench.deploy.load_model import LoadedModel
 from bench.results import record as records
@@ -70,6 +71,10 @@ ORIENTATION = {
 }
 
 RESAMPLING = {"antialiased": "bilinear, antialiased", "bilinear": "bilinear, without antialiasing"}
+AS_JPEG = (
+    f"; then saved as JPEG of quality {JPEG['quality']}, {JPEG['subsampling']}, and read, as in training"
+)
+STORING = {"pixels": "", "jpeg": AS_JPEG}
 
 ONNX = """
 `model.onnx` takes the resized pixels, neither scaled nor normalised: its input `images` is uint8
@@ -120,7 +125,7 @@ def text(loaded: LoadedModel, *, onnx: bool, address: str = "DIR") -> str:
         mean=loaded.transform.mean,
         std=loaded.transform.std,
         orientation=ORIENTATION[loaded.exif],
-        resampling=RESAMPLING[loaded.resample],
+        resampling=RESAMPLING[loaded.resample] + STORING[loaded.storage],
         onnx=ONNX.format(side=loaded.input_size, number=len(loaded.labels)) if onnx else "",
         thresholds=_thresholds(loaded),
         labels=_escaped(", ".join(loaded.labels)),

@@ -34,7 +34,8 @@ def predict_images(
     drawings = {path: maps / _map_name(number, path) for number, path in enumerate(paths, 1)} if maps else {}
     size: dict[str, Any] = {"side": loaded.input_size, "batch_size": batch_size}
     not_turned: list[Path] = []
-    for batch in image_files.read_batches(paths, **size, exif=exif or loaded.exif, resample=loaded.resample):
+    size |= {"resample": loaded.resample, "storage": loaded.storage}
+    for batch in image_files.read_batches(paths, **size, exif=exif or loaded.exif):
         not_turned += batch.not_turned
         ranked_labels = rank_labels(loaded, batch.images_BHWC, choice)
         found = dict(zip(batch.usable, ranked_labels, strict=True))

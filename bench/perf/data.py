@@ -2,7 +2,7 @@
 
 `python -m bench.perf data` makes JPEG files, as large as those of MS-COCO in pixels and in bytes, and a store
 of them, in a temporary folder. The rates are images per second. Everything runs on one core, except for the
-DataLoader, whose worker processes use all cores; its rate is also per core.
+DataLoader and the store of JPEG files, which use all cores; their rates are per core too.
 """
 
 import json
@@ -23,8 +23,9 @@ from torch.utils.data import DataLoader, Dataset
 from bench.base.cli import Parser, run_command
 from bench.base.errors import InputError
 from bench.base.processes import cores
-from bench.data import decode, shards
+from bench.data import decode, shards, stored_images
 from bench.data.arrow_files import ImageRow, write_image_rows
+from bench.data.card_options import Storage
 from bench.data.cards import Sizes
 from bench.data.formats import Sample
 from bench.data.shards import Shard
@@ -107,12 +108,14 @@ def _save_as_png(files: Files, folder: Path) -> None:
         image.save(folder / f"{path.stem}.png", compress_level=1)
 
 
-def _make_shard(files: Files, folder: Path) -> None:
-    """Make a shard of the files, anew each time."""
+def _make_shard(files: Files, folder: Path, storage: Storage = "pixels") -> View:
+    """Make a shard of the files, anew each time; returns its images."""
     samples = tuple(Sample(path.name, path, np.ones(LABELS, np.int8)) for path in files)
-    shard = Shard(folder, "train", 0, samples, Sizes(STORED, SIDE), LABELS)
+    number = ("pixels", "jpeg").index(storage)
+    shard = Shard(folder, "train", number, samples, Sizes(STORED, SIDE), LABELS, storage=storage)
     shard.facts.unlink(missing_ok=True)
     shards.make(shard)
+    return View({shard.files["train"]: len(files)}, storage=storage)
 
 
 def _read(view: View, batches_of_indices: list[NDArray[np.int64]]) -> None:
@@ -158,6 +161,7 @@ def measure(images: int, *, repeat: int, workers: int) -> list[Rate]:
         torch.set_num_threads(threads)
     images_in_batches = BATCHES * min(BATCH, images)
     counts = {"read": images_in_batches, "crops": images_in_batches, "loader": images / max(workers, 1)}
+    counts |= {"jpegs": images_in_batches / stored_images.threads()}  # these decode, on a core each
     rate = {name: counts.get(name, images) / seconds for name, seconds in seconds_of.items()}
     loader = f"DataLoader, Pillow, {workers} workers"
     return [
@@ -165,15 +169,15 @@ def measure(images: int, *, repeat: int, workers: int) -> list[Rate]:
         Rate("decode, resize, checksum, write", rate["shard"], "Pillow, a PNG each", rate["png"], goal=500),
         Rate("of which checksum and write", rate["rows"], "Pillow, a PNG each", rate["png"], goal=500),
         Rate(f"read batches of {BATCH}", rate["read"], loader, rate["loader"], goal=50_000),
+        Rate("the same, pixels against JPEG", rate["read"], "a store of JPEG", rate["jpegs"]),
         Rate("read and crop them", rate["crops"], loader, rate["loader"]),
     ]
 
 
-def _programs(files: Files, workers: int) -> dict[str, Callable[[], None]]:
+def _programs(files: Files, workers: int) -> dict[str, Callable[[], object]]:
     """The programs to measure, by name, after making a shard and starting the loader's workers."""
     folder = files[0].parent
-    _make_shard(files, folder)
-    view = View({folder / "train-00000.arrow": len(files)})
+    view, jpegs = (_make_shard(files, folder, storage) for storage in ("pixels", "jpeg"))
     batches_of_indices = [np.random.default_rng(k).permutation(len(files))[:BATCH] for k in range(BATCHES)]
     rows = [ImageRow(path.name, resize_with_pillow(path), bytes(LABELS), held_out=False) for path in files]
     loader = _loader(files, workers)
@@ -187,6 +191,7 @@ def _programs(files: Files, workers: int) -> dict[str, Callable[[], None]]:
             folder / "rows.arrow", _with_checksums(rows), side=STORED, labels=LABELS
         ),
         "read": partial(_read, view, batches_of_indices),
+        "jpegs": partial(_read, jpegs, batches_of_indices),
         "crops": partial(_read_and_crop, view, batches_of_indices),
         "loader": partial(_epoch, loader),
     }

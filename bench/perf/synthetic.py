@@ -53,6 +53,10 @@ class SyntheticView:
     def __len__(self) -> int:
         return self.number
 
+    def targets(self, indices_B: NDArray[np.int64]) -> NDArray[np.int8]:
+        """The labels (B, C) as training takes them."""
+        return self.labels_NC[indices_B]
+
     def images(self, indices_B: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Pixels (B, S, S, 3) of an image's side S, copied as from a memory map."""
         return self.kept_NHWC[indices_B % len(self.kept_NHWC)]

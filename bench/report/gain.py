@@ -97,7 +97,8 @@ def companions(labels_NC: Array) -> Array:
     """
     positive_NC = labels_NC == 1
     number_C = positive_NC.sum(axis=0)
-    others_C = positive_NC.T.astype(np.int64) @ (positive_NC.sum(axis=1) - 1)
+    others_N = positive_NC.sum(axis=1) - 1
+    others_C = np.array([others_N[positive_N].sum() for positive_N in positive_NC.T])
     unknown_C = np.full(len(number_C), np.nan)
     return np.asarray(np.divide(others_C, number_C, out=unknown_C, where=number_C > 0))
 

@@ -227,12 +227,12 @@ def read_ahead(
 
     Meanwhile a thread reads up to `depth` batches ahead and copies them to the device.
     """
-    targets_NC = view.targets_NC.astype(np.float32)
     copier = DeviceCopier(device)
 
     def fetch(indices_B: NDArray[np.int64]) -> Sent:
         augmentation = draws.of(indices_B) if draws else ()
-        return copier.send(view.images(indices_B), targets_NC[indices_B], *augmentation)
+        targets_BC = view.targets(indices_B).astype(np.float32)
+        return copier.send(view.images(indices_B), targets_BC, *augmentation)
 
     pending: deque[Future[Sent]] = deque()
     with ThreadPoolExecutor(max_workers=1) as thread:

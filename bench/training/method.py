@@ -170,8 +170,16 @@ def recipe(method: Method, card: str, changes: Mapping[str, str] | None = None) 
 
 def labels_of(store: Store) -> Labels:
     """The labels of a prepared data set; co-occurrence is counted over the training images."""
-    positive_NC = (store.train.labels_NC[store.fitted] == 1).astype(np.int64)
-    return Labels(tuple(store.manifest["labels"]), positive_NC.T @ positive_NC)
+    names = tuple(store.manifest["labels"])
+    is_fitted_N = np.zeros(len(store.train), np.bool_)
+    is_fitted_N[store.fitted] = True
+    counts_CC, start = np.zeros((len(names), len(names)), np.int64), 0
+    for labels_BC in store.train.label_blocks():
+        used_B = is_fitted_N[start : start + len(labels_BC)]
+        positive_BC = (labels_BC[used_B] == 1).astype(np.float32)  # BLAS is exact on integers below 2 ** 24
+        counts_CC += (positive_BC.T @ positive_BC).astype(np.int64)
+        start += len(labels_BC)
+    return Labels(names, counts_CC)
 
 
 def build(method: Method, config: Any, labels: Labels, seed: int) -> nn.Module:

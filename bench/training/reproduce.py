@@ -201,6 +201,7 @@ def _data_and_recipe(card: Card, context: StageContext, config: Any) -> dict[str
             **{name: manifest[name] for name in IDENTITY},
             "exif": manifest["exif"],
             "resample": card.resample,
+            **({} if card.storage == "pixels" else {"storage": card.storage}),
             "partial": manifest["partial"],
             **({"expected": expected} if expected not in ({}, images) else {}),
         },

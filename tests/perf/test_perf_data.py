@@ -26,6 +26,7 @@ def test_preparing_reading_and_cropping_are_measured_beside_pillow(capsys: Any):
         "decode, resize, checksum, write",
         "of which checksum and write",
         "read batches of 96",
+        "the same, pixels against JPEG",
         "read and crop them",
     ]
     assert all(row["rate"] > 0 and row["alternative"] > 0 for row in rows)
