@@ -198,9 +198,7 @@ def _data_and_recipe(card: Card, context: StageContext, config: Any) -> dict[str
         "execution": context.recorded_execution,
         "data": {
             "card": manifest["made_from"]["card"],
-            **{name: manifest[name] for name in IDENTITY},
-            "exif": manifest["exif"],
-            "resample": card.resample,
+            **{name: manifest[name] for name in (*IDENTITY, "exif", "resample")},
             **({} if card.storage == "pixels" else {"storage": card.storage}),
             "partial": manifest["partial"],
             **({"expected": expected} if expected not in ({}, images) else {}),
