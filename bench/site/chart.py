@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from bench.base.html_document import escaped
 
 WIDTH, HEIGHT = 480, 330
-LEFT, RIGHT, TOP, BOTTOM = 44, 14, 14, 48  # of the frame of the axes
+LEFT, RIGHT, TOP, BOTTOM = 44, 20, 14, 48  # of the frame of the axes
 RADIUS = 4.0
 LETTER = 5.6  # width of a letter of a point's name
 
@@ -179,9 +179,9 @@ def _value_ticks(values: Sequence[float]) -> tuple[list[tuple[float, str]], bool
 def _amount(value: float) -> str:
     """A tick's words.
 
-    >>> _amount(1500000.0), _amount(300.0), _amount(0.5)
-    ('1.5 M', '300', '0.5')
+    >>> _amount(1500000.0), _amount(200000.0), _amount(0.5)
+    ('1.5 M', '0.2 M', '0.5')
     """
-    if value >= 1e6:
+    if value >= 1e5:
         return f"{value / 1e6:g} M"
     return f"{value:,.0f}" if value >= 1000 else f"{value:g}"

@@ -52,11 +52,7 @@ def _about(results: Results) -> Iterator[str]:
     if results.summary:
         yield f'<p class="lead">{escaped(results.summary)}.</p>'
     if results.rows:
-        yield (
-            f"<p>{len(results.rows)} rows: {escaped(counts)}. All numbers are in percent. Rows may be compared "
-            "only if they have the same split, input size and rule of mAP, and judge a method only if they have "
-            "the same trunk and pretraining.</p>"
-        )
+        yield f"<p>{len(results.rows)} rows: {escaped(counts)}. All numbers are in percent.</p>"
 
 
 def _charts(results: Results) -> Iterator[str]:
@@ -161,17 +157,27 @@ def _filters(results: Results) -> Iterator[str]:
         _select("trunk", "Trunk", {row.trunk for row in rows}),
         _select("size", "Input size", {str(row.row.facts.get("input_size") or "") for row in rows}),
         _select("profile", "Profile", {row.row.facts["profile"] for row in rows}),
-        _options("year", "Year", [(str(year), f"since {year}") for year in years]),
+        _options("year", "Year", [(str(year), f"since {year}") for year in years[::-1]]),
         _select("selection", "Selection", {grid.selection(row) for row in rows}),
         _select("images", "Split", {row.images for row in rows}),
-        _options("origin", "Origin", [("ours", "ours"), ("published", "published")]),
+        _options("origin", "Origin", _origins(rows)),
     ]
     yield "<h2>Table</h2>"
+    yield (
+        "<p>Compare rows only if they have the same split, input size and rule of mAP; they judge a method "
+        "only if they have the same trunk and pretraining, too. "
+        '<span id="hint" hidden>The button ≈ of a row shows those comparable with it.</span></p>'
+    )
     yield '<form id="filters" hidden aria-label="Filters of the table">'
     yield '<div><label for="f-text">Text in a row</label><input id="f-text" name="text" type="search"></div>'
-    yield from selects
+    yield from filter(None, selects)
     yield '<div><button type="button" id="reset">Show all</button></div></form>'
     yield f'<p class="status" id="status" role="status">{len(rows)} rows</p>'
+
+
+def _origins(rows: Iterable[SiteRow]) -> list[tuple[str, str]]:
+    there = {"ours" if row.files else "published" for row in rows}
+    return [(origin, origin) for origin in ("ours", "published") if origin in there]
 
 
 def _select(name: str, label: str, values: Iterable[str]) -> str:
@@ -180,6 +186,9 @@ def _select(name: str, label: str, values: Iterable[str]) -> str:
 
 
 def _options(name: str, label: str, choices: Iterable[tuple[str, str]]) -> str:
+    choices = list(choices)
+    if len(choices) < 2:  # nothing to choose
+        return ""
     options = "".join(f'<option value="{escaped(v)}">{escaped(words)}</option>' for v, words in choices)
     return (
         f'<div><label for="f-{name}">{label}</label><select id="f-{name}" name="{name}">'
@@ -196,7 +205,8 @@ def _sources(results: Results) -> Iterator[str]:
         yield f"<dt>profile {name}</dt><dd>{rules}.{same}</dd>"
     if any(row.row.facts["profile"] == NOT_KNOWN for row in results.rows):
         yield "<dt>profile not known</dt><dd>No source that was read says how the numbers are computed.</dd>"
-    marks = {mark: text for row in results.rows for mark, text in row.row.marks.items()}
+    keys = {key.upper() for key in results.sources}  # explained below
+    marks = {m: text for row in results.rows for m, text in row.row.marks.items() if m.upper() not in keys}
     yield from (f"<dt>{escaped(mark)}</dt><dd>{escaped(text)}.</dd>" for mark, text in sorted(marks.items()))
     if any(words == "chosen on test" for row in results.rows for _, words in grid.badges_of(row)):
         yield (

@@ -6,16 +6,18 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from bench.base.html_document import escaped
-from bench.base.protocol import GROUPS, Column, column_name
+from bench.base.protocol import Column, column_name
 from bench.results.published import EDITED
 from bench.results.published_rows import NOT_KNOWN
 from bench.results.table_formats import HARMONIC
-from bench.site.rows import KINDS, Results, SiteRow
+from bench.site.rows import MAP, Results, SiteRow
 
 UP = "../"  # from a page in a folder to the site's folder
-FACTS = ("Method", "Trunk", "Size", "Pretraining", "Profile", "Year", "Selection", "Split")
+FACTS = ("Trunk", "Size", "Year", "Pretraining", "Profile", "Selection", "Split")
 NUMBERS = ("Size", "Year")
 OUR_SELECTIONS = {"last": "last epoch", "best": "best epoch on held-out images"}
+ABSENT = '<span class="none" title="not stated">–</span>'
+NUMBER, WORDS, LONG = ' class="number"', ' class="words"', ' class="long"'
 ON_TEST = "best epoch on the test images"
 
 
@@ -63,18 +65,11 @@ class Notes:
 
 
 def _head(columns: Sequence[Column]) -> str:
-    has_groups = len({group for group, _ in columns}) > 1
-    cells = [_heading(name, is_number=name in NUMBERS) for name in FACTS]
-    cells += [_heading(column_name(column), is_number=True) for column in columns]
-    cells.append(_heading("Source"))
-    above = ""
-    if has_groups:
-        spans = "".join(
-            f'<th colspan="{sum(own == group for own, _ in columns)}" scope="colgroup">{title}</th>'
-            for group, title in GROUPS.items()
-        )
-        above = f'<tr class="groups"><td colspan="{len(FACTS)}"></td>{spans}<td></td></tr>\n'
-    return f"{above}<tr>{''.join(cells)}</tr>"
+    cells = [_heading("Method")]
+    cells += [_heading("mAP", is_number=True)] if MAP in columns else []
+    cells += [_heading(name, is_number=name in NUMBERS) for name in FACTS]
+    cells += [_heading(column_name(column), is_number=True) for column in columns if column != MAP]
+    return f"<tr>{''.join(cells)}{_heading('Source')}</tr>"
 
 
 def _heading(name: str, *, is_number: bool = False) -> str:
@@ -97,30 +92,28 @@ def _row(row: SiteRow, results: Results, notes: Notes) -> str:
         "name": row.name,
     }
     data = " ".join(f'data-{name}="{escaped(value)}"' for name, value in values.items())
-    cells = [
-        *_facts(row),
-        *(_number(row, column, notes) for column in results.columns),
-        Cell(_source(row, results), row.source),
-    ]
-    first, *rest = cells
-    inner = f'<th scope="row" data-value="{escaped(first.value)}">{first.html}</th>'
-    inner += "".join(
-        f'<td data-value="{escaped(cell.value)}"{cell.attributes}>{cell.html}</td>' for cell in rest
-    )
+    numbers = {column: _number(row, column, notes) for column in results.columns}
+    ours = [numbers.pop(MAP)] if MAP in numbers else []
+    cells = [*ours, *_facts(row), *numbers.values(), Cell(_source(row, results), row.source, LONG)]
+    inner = "".join(f'<td data-value="{escaped(c.value)}"{c.attributes}>{c.html}</td>' for c in cells)
+    inner = f'<th scope="row" data-value="{escaped(row.name)}">{_method(row)}</th>{inner}'
     return f'<tr id="{row.id}" class="{row.kind}" {data}>{inner}</tr>'
+
+
+def _method(row: SiteRow) -> str:
+    badges = "".join(f' <span class="badge {css}">{escaped(text)}</span>' for css, text in badges_of(row))
+    name = f'<a href="{UP}{quote(row.page)}">{escaped(row.name)}</a>' if row.files else escaped(row.name)
+    return f"{name}{badges}"
 
 
 def _facts(row: SiteRow) -> Iterator[Cell]:
     facts = row.row.facts
-    badges = "".join(f' <span class="badge {css}">{escaped(text)}</span>' for css, text in badges_of(row))
-    name = f'<a href="{UP}{quote(row.page)}">{escaped(row.name)}</a>' if row.files else escaped(row.name)
-    yield Cell(f"{name}{badges}", row.name)
     yield _text(row.trunk)
     yield _fact_number(facts.get("input_size"))
+    yield _fact_number(facts.get("year"))
     yield _text(facts.get("pretraining") or "")
     yield _text(facts["profile"] if facts["profile"] != NOT_KNOWN else "")
-    yield _fact_number(facts.get("year"))
-    yield _text(selection(row))
+    yield _text(selection(row), LONG)
     yield _text(row.images)
 
 
@@ -136,7 +129,8 @@ def badges_of(row: SiteRow) -> Iterator[tuple[str, str]]:
     facts = row.row.facts
     if row.files:
         n = len(row.files)
-        yield "own", f"{KINDS[row.kind]}, {n} seed{'s' if n > 1 else ''}"
+        kind = "ours" if row.kind == "ours" else "ours, a run"
+        yield "own", f"{kind}, {n} seed{'s' if n > 1 else ''}"
     if row.kind == "others":
         yield "warn", "others' reproduction"
     if facts.get("cites"):
@@ -144,20 +138,16 @@ def badges_of(row: SiteRow) -> Iterator[tuple[str, str]]:
     if facts.get("selection", "").startswith(ON_TEST):
         yield "warn", "chosen on test"
     for mark in row.row.marks:
-        if not mark.startswith("via ") and mark != row.source.upper():
+        if not mark.startswith("via ") and mark != row.source:
             yield ("bad" if mark == EDITED else "warn"), mark
 
 
-def _text(value: str) -> Cell:
-    return Cell(escaped(value), value) if value else Cell(ABSENT)
+def _text(value: str, attributes: str = WORDS) -> Cell:
+    return Cell(escaped(value), value, attributes) if value else Cell(ABSENT)
 
 
 def _fact_number(value: int | None) -> Cell:
     return Cell(str(value), str(value), NUMBER) if value else Cell(ABSENT, attributes=NUMBER)
-
-
-ABSENT = '<span class="none" title="not stated">–</span>'
-NUMBER = ' class="number"'
 
 
 def _number(row: SiteRow, column: Column, notes: Notes) -> Cell:

@@ -25,8 +25,8 @@ def build(all_results: Sequence[Results]) -> str:
     records = sum(len(row.files) for row in rows)
     cards = "\n".join(map(_card, sorted(all_results, key=lambda results: not results.rows)))
     about = (
-        "A suite that trains, evaluates and compares multi-label image classifiers on equal terms: every number "
-        "has a record that says which code, data, configuration and seed it comes from. "
+        "A suite that trains, evaluates and compares multi-label image classifiers on equal terms: every "
+        "number has a record that says which code, data, configuration and seed it comes from. "
         f"These pages set {records} records of ours beside {printed} rows from {len(sources)} published "
         "sources, and say which of them may be compared."
     )
@@ -47,7 +47,8 @@ def _card(results: Results) -> str:
     """A data set: its counts of rows, and the best row of the largest comparable groups."""
     link = f'<a href="datasets/{quote(results.name)}.html">{escaped(results.title)}</a>'
     ours, published = len(results.ours), len(results.rows) - len(results.ours)
-    counts = f"{published} published rows, {ours} of ours" if results.rows else "no results yet"
+    counted = [f"{published} published rows"] * bool(published) + [f"{ours} of ours"] * bool(ours)
+    counts = ", ".join(counted) or "no results yet"
     best = "".join(_best(group, results) for group in _groups(results))
     return (
         f'<article><h3>{link}</h3><p class="muted">{escaped(results.summary)}</p>'

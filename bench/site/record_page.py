@@ -30,7 +30,7 @@ def build(row: SiteRow, results: Results) -> str:
         "<h2>Seeds</h2>",
         *(_seed(file) for file in row.files),
         "<h2>Configuration</h2>",
-        _list({"command": _command(first), **first["recipe"]}),
+        _list({"method": first["method"], "changed": first["variant"] or "nothing", **first["recipe"]}),
         "<h2>Data and model</h2>",
         _list(
             {
@@ -60,13 +60,6 @@ def _summary(row: SiteRow) -> str:
     more = f" ± {spread:.2f} (standard deviation over the seeds)" if isinstance(spread, float) else ""
     origin = shown(row.files[0].path.parent)
     return f"{value}{more}, {n} seed{'s' if n > 1 else ''}; {KINDS[row.kind]}: records of {origin}."
-
-
-def _command(record: Mapping[str, Any]) -> str:
-    changes = [f"--{part.replace('=', ' ', 1)}" for part in record["variant"].split(",") if "=" in part]
-    return " ".join(
-        [f"python -m bench.run --dataset {record['dataset']} --method {record['method']}", *changes]
-    )
 
 
 def _numbers(row: SiteRow, results: Results) -> Iterator[str]:

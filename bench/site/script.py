@@ -85,8 +85,9 @@ function addComparing() {
     const button = document.createElement("button");
     button.type = "button";
     button.className = "compare";
-    button.textContent = "comparable";
-    button.setAttribute("aria-label", `Only rows comparable with ${row.dataset.name}`);
+    button.textContent = "≈";
+    button.title = `Only rows comparable with ${row.dataset.name}`;
+    button.setAttribute("aria-label", button.title);
     button.addEventListener("click", () => {
       chosen = chosen === row ? null : row;
       update();
@@ -114,6 +115,7 @@ function showTarget() {
 addSorting();
 addComparing();
 form.hidden = false;
+document.getElementById("hint").hidden = false;
 form.addEventListener("input", update);
 form.addEventListener("submit", event => event.preventDefault());
 document.getElementById("reset").addEventListener("click", showAll);

@@ -55,28 +55,30 @@ form button { cursor: pointer; background: var(--soft); }
 .status { min-height: 1.5em; margin: .4rem 0; }
 .frame { border: 1px solid var(--line); border-radius: .4rem; }
 #results { border-collapse: separate; border-spacing: 0; width: 100%; }
-#results thead th, #results thead td { background: var(--soft); }
-#results thead tr:last-child th { position: sticky; top: 0; z-index: 2; padding: 0; vertical-align: bottom; }
+#results thead th { background: var(--soft); }
+#results thead th { position: sticky; top: 0; z-index: 2; padding: .35rem .5rem; text-align: left; }
 #results thead th[data-kind=number] { text-align: right; }
-#results thead tr:last-child th:first-child { z-index: 3; left: 0; }
-.plain, thead button { display: block; width: 100%; padding: .35rem .5rem; font: inherit; font-weight: 600;
-  color: inherit; background: none; border: 0; text-align: inherit; white-space: nowrap; }
-thead button { cursor: pointer; }
+#results thead th:first-child { z-index: 3; left: 0; border-right: 1px solid var(--line); }
+#results thead th:has(button) { padding: 0; }
+thead button { display: block; width: 100%; padding: .35rem .5rem; font: inherit; font-weight: 600;
+  cursor: pointer; color: inherit; background: none; border: 0; text-align: inherit; white-space: nowrap; }
 thead button:hover { text-decoration: underline; }
 th[aria-sort] button::after { content: " \\2195"; color: var(--muted); }
 th[aria-sort=ascending] button::after { content: " \\2191"; color: var(--foreground); }
 th[aria-sort=descending] button::after { content: " \\2193"; color: var(--foreground); }
-tbody th { position: sticky; left: 0; z-index: 1; text-align: left; font-weight: 600; white-space: normal;
-  min-width: 13rem; background: var(--background); border-right: 1px solid var(--line); }
+#results tbody th { position: sticky; left: 0; z-index: 1; text-align: left; font-weight: 600;
+  white-space: normal; min-width: 14rem; background: var(--background); border-right: 1px solid var(--line); }
 tbody td a { color: inherit; text-decoration-color: var(--muted); }
 tbody td.number { text-align: right; }
+tbody td.words { white-space: normal; min-width: 6rem; max-width: 14rem; }
+tbody td.long { white-space: normal; min-width: 16rem; }
 tr.ours > *, tr.run > * { box-shadow: inset 0 1px 0 var(--own-back), inset 0 -1px 0 var(--own-back); }
 tr.ours > th, tr.run > th { box-shadow: inset 4px 0 0 var(--ours); }
-tbody tr:hover > *, tr.same > * { background: var(--same); }
-tbody tr:target > * { background: var(--warn-back); }
+#results tbody tr:hover > *, #results tr.same > * { background: var(--same); }
+#results tbody tr:target > * { background: var(--warn-back); }
 sup { line-height: 0; font-size: .7em; margin-left: .1em; }
 .compare { font: inherit; font-size: .75rem; font-weight: 400; line-height: 1.5;
-  padding: 0 .5rem; cursor: pointer;
+  padding: 0 .45rem; cursor: pointer;
   border: 1px solid var(--muted); border-radius: .7rem; background: none; color: var(--muted); }
 .compare[aria-pressed=true] {
   background: var(--accent); color: var(--background); border-color: var(--accent); }
@@ -89,8 +91,8 @@ dt { color: var(--muted); }
 dd { margin: 0; overflow-wrap: anywhere; }
 @media (min-width: 701px) { .frame { max-height: 85vh; overflow-y: auto; } }
 @media (max-width: 700px) {
-  tbody th { min-width: 8.5rem; max-width: 9.5rem; overflow-wrap: anywhere; }
-  tbody th .badge { white-space: normal; }
+  #results tbody th { min-width: 8.5rem; max-width: 9.5rem; overflow-wrap: anywhere; }
+  #results tbody th .badge { white-space: normal; }
   dl { grid-template-columns: 1fr; gap: 0; }
   dd { margin-bottom: .5rem; }
 }
