@@ -76,6 +76,6 @@ def _best(group: Sequence[SiteRow], results: Results) -> str:
     where = f"best of {len(group)} with {best.trunk} at {size}{split}, mAP as {rule}"
     href = f"datasets/{quote(results.name)}.html#{best.id}"
     return (
-        f'<li><a href="{href}">{escaped(best.name)} {value}</a>{badges}<br>'
+        f'<li><a href="{href}">{escaped(best.name)} {value}</a>{badges}<br>\n'
         f'<span class="muted">{escaped(where)}</span></li>'
     )
