@@ -171,7 +171,7 @@ def _filters(results: Results) -> Iterator[str]:
     yield '<form id="filters" hidden aria-label="Filters of the table">'
     yield '<div><label for="f-text">Text in a row</label><input id="f-text" name="text" type="search"></div>'
     yield from filter(None, selects)
-    yield '<div><button type="button" id="reset">Show all</button></div></form>'
+    yield '<div><button type="button" id="show-all">Show all</button></div></form>'
     yield f'<p class="status" id="status" role="status">{len(rows)} rows</p>'
 
 

@@ -118,7 +118,7 @@ form.hidden = false;
 document.getElementById("hint").hidden = false;
 form.addEventListener("input", update);
 form.addEventListener("submit", event => event.preventDefault());
-document.getElementById("reset").addEventListener("click", showAll);
+document.getElementById("show-all").addEventListener("click", showAll);
 for (const type of ["mouseover", "focusin"]) {
   body.addEventListener(type, event => markLike(event.target.closest("tr")));
 }

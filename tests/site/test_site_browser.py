@@ -1,4 +1,4 @@
-"""The leaderboard in a real browser: sorting, filters and comparable rows, on every screen, without a network.
+"""The leaderboard in a real browser: sorting, filters, comparable rows, on every screen, without network.
 
 `nox -s browser` runs these tests; they need Playwright and Chromium.
 """
