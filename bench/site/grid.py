@@ -13,7 +13,7 @@ from bench.results.table_formats import HARMONIC
 from bench.site.rows import MAP, Results, SiteRow
 
 UP = "../"  # from a page in a folder to the site's folder
-FACTS = ("Trunk", "Size", "Year", "Pretraining", "Profile", "Selection", "Split")
+FACTS = ("Trunk", "Size", "Split", "Year", "Pretraining", "Profile", "Selection")
 NUMBERS = ("Size", "Year")
 OUR_SELECTIONS = {"last": "last epoch", "best": "best epoch on held-out images"}
 ABSENT = '<span class="none" title="not stated">–</span>'
@@ -94,7 +94,12 @@ def _row(row: SiteRow, results: Results, notes: Notes) -> str:
     data = " ".join(f'data-{name}="{escaped(value)}"' for name, value in values.items())
     numbers = {column: _number(row, column, notes) for column in results.columns}
     ours = [numbers.pop(MAP)] if MAP in numbers else []
-    cells = [*ours, *_facts(row), *numbers.values(), Cell(_source(row, results), row.source, LONG)]
+    cells = [
+        *ours,
+        *_facts(row),
+        *numbers.values(),
+        Cell(_source(row, results), row.source, ' class="source"'),
+    ]
     inner = "".join(f'<td data-value="{escaped(c.value)}"{c.attributes}>{c.html}</td>' for c in cells)
     inner = f'<th scope="row" data-value="{escaped(row.name)}">{_method(row)}</th>{inner}'
     return f'<tr id="{row.id}" class="{row.kind}" {data}>{inner}</tr>'
@@ -110,11 +115,11 @@ def _facts(row: SiteRow) -> Iterator[Cell]:
     facts = row.row.facts
     yield _text(row.trunk)
     yield _fact_number(facts.get("input_size"))
+    yield _text(row.images)
     yield _fact_number(facts.get("year"))
     yield _text(facts.get("pretraining") or "")
     yield _text(facts["profile"] if facts["profile"] != NOT_KNOWN else "")
     yield _text(selection(row), LONG)
-    yield _text(row.images)
 
 
 def selection(row: SiteRow) -> str:

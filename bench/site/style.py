@@ -71,6 +71,7 @@ th[aria-sort=descending] button::after { content: " \\2193"; color: var(--foregr
 tbody td a { color: inherit; text-decoration-color: var(--muted); }
 tbody td.number { text-align: right; }
 tbody td.words { white-space: normal; min-width: 6rem; max-width: 14rem; }
+tbody td.source { white-space: normal; min-width: 30rem; }
 tbody td.long { white-space: normal; min-width: 16rem; }
 tr.ours > *, tr.run > * { box-shadow: inset 0 1px 0 var(--own-back), inset 0 -1px 0 var(--own-back); }
 tr.ours > th, tr.run > th { box-shadow: inset 4px 0 0 var(--ours); }
