@@ -119,7 +119,8 @@ def _facts(row: SiteRow) -> Iterator[Cell]:
     yield _fact_number(facts.get("year"))
     yield _text(facts.get("pretraining") or "")
     yield _text(facts["profile"] if facts["profile"] != NOT_KNOWN else "")
-    yield _text(selection(row), LONG)
+    how = selection(row)
+    yield _text(how, LONG if len(how) > 24 else WORDS)
 
 
 def selection(row: SiteRow) -> str:

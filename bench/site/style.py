@@ -67,7 +67,7 @@ th[aria-sort] button::after { content: " \\2195"; color: var(--muted); }
 th[aria-sort=ascending] button::after { content: " \\2191"; color: var(--foreground); }
 th[aria-sort=descending] button::after { content: " \\2193"; color: var(--foreground); }
 #results tbody th { position: sticky; left: 0; z-index: 1; text-align: left; font-weight: 600;
-  white-space: normal; min-width: 14rem; background: var(--background); border-right: 1px solid var(--line); }
+  white-space: normal; min-width: 16rem; background: var(--background); border-right: 1px solid var(--line); }
 tbody td a { color: inherit; text-decoration-color: var(--muted); }
 tbody td.number { text-align: right; }
 tbody td.words { white-space: normal; min-width: 6rem; max-width: 14rem; }
