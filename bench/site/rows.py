@@ -10,7 +10,7 @@ from typing import Any, Literal
 from bench.base.protocol import Column
 from bench.data import cards
 from bench.results import agreement, listing, published
-from bench.results.comparison_table import table_of_records
+from bench.results.comparison_table import build_table
 from bench.results.listing import Listing
 from bench.results.published_rows import NOT_KNOWN, Source
 from bench.results.record import file_name
@@ -106,7 +106,7 @@ def all_results(files: Iterable[RecordFile]) -> list[Results]:
 
 def _results(name: str, files: Mapping[str, Sequence[RecordFile]]) -> Results:
     paper = published.load_published(name)
-    table = table_of_records(name, [], origin="", wanted=EVERY_ROW)
+    table = build_table(name, [], wanted=EVERY_ROW)
     rows = [_published_row(row, name, paper.sources if paper else {}) for row in table.rows]
     printed = [row.trunk for row in rows if row.trunk]
     for dataset in sorted(files):
@@ -128,7 +128,7 @@ def _results(name: str, files: Mapping[str, Sequence[RecordFile]]) -> Results:
 
 def _reproduced(dataset: str, files: Sequence[RecordFile]) -> Iterator[TableRow]:
     records = [file.record for file in files]
-    table = table_of_records(dataset, records, origin="", wanted=EVERY_ROW)
+    table = build_table(dataset, records, wanted=EVERY_ROW)
     yield from (row for row in table.rows if row.source == "reproduced")
 
 
