@@ -119,7 +119,7 @@ def slow(session: nox.Session) -> None:
 
 @nox.session
 def browser(session: nox.Session) -> None:
-    """The report's page in a headless Chromium: that of this machine, else one that Playwright downloads."""
+    """Report and leaderboard in headless Chromium: this machine's, else one that Playwright downloads."""
     install(session, "browser")
     if not (shutil.which("chromium") or shutil.which("google-chrome")):
         session.run("playwright", "install", "chromium")

@@ -34,6 +34,7 @@ CONTENTS = {  # the line in each package's box
     "deploy": "load, predict, export",
     "perf": "speed measurements",
     "report": "the report page and its figures",
+    "site": "the leaderboard's pages",
     COMMANDS: "run, prepare, table, check, score, compare, plot, predict, export, ...",
 }
 STYLE = {

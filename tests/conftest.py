@@ -2,6 +2,9 @@
 seconds.
 """
 
+import importlib
+import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -83,3 +86,14 @@ def source(tmp_path: Path) -> Path:
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Preparation in this process: several take seconds to start, and only the tests about them have them."""
     monkeypatch.setattr(preparation, "cores", lambda: 1)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """An installed Chromium, else Playwright's own."""
+    playwright = importlib.import_module("playwright.sync_api")
+    path = shutil.which("chromium") or shutil.which("google-chrome")
+    with playwright.sync_playwright() as engine:
+        chromium = engine.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()

@@ -38,7 +38,7 @@ FIDELITY_NOTE = "What is done as the papers say, what otherwise, and what nobody
 
 def build_table(
     dataset: str,
-    runs: Path,
+    runs: Path | Sequence[Record],
     *,
     profile: str = "",
     tolerance: float | None = None,
@@ -47,6 +47,7 @@ def build_table(
 ) -> Table:
     """The table of a data set, from its card, its published results and its records.
 
+    `runs`: the folder of its runs, or the records themselves.
     `profile`: of the reproduced rows; empty: the profile of the data set's paper. `tolerance`: the smallest
     tolerance, in points, for the verdict; None: from the spread between seeds alone. `wanted`: which
     published rows, and under which headings. `others`: records made elsewhere, for rows of their own.
@@ -54,7 +55,7 @@ def build_table(
     paper = published.load_published(dataset)
     card = cards.load_card(dataset) if cards.base(dataset) in cards.names() else None
     evaluation = card.evaluation if card else Evaluation(top3=paper.top3 if paper else None)
-    records, origin = records_to_show(dataset, runs)
+    records, origin = records_to_show(dataset, runs) if isinstance(runs, Path) else (list(runs), "as given")
     how = paper, evaluation, profile or evaluation.profile
     ours, theirs = ([*_reproduced_rows(dataset, some, *how)] for some in (records, others.records))
     methods = {record["method"] for record in [*records, *others.records]}

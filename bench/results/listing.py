@@ -147,13 +147,22 @@ def _heading(row: TableRow, group: str, trunks: Sequence[str]) -> tuple[int, int
     if group == "trunk":
         trunk = row.facts["trunk"]
         if row.source == "reproduced":
-            trunk = next((name for name in trunks if is_trunk(trunk, name)), trunk.partition(".")[0])
+            trunk = as_printed(trunk, trunks)
         return (0, 0, trunk) if trunk else (1, 0, "Trunk not known")
     if group == "size":
         size = row.facts["input_size"] or 0
         return (0, size, f"Input size {size}") if size else (1, 0, "Input size not known")
     year = row.facts.get("year", 0)
     return (0, year, str(year)) if year else (1, 0, "Trained here")
+
+
+def as_printed(trunk: str, printed: Sequence[str]) -> str:
+    """The name that papers print for a trunk of timm; without one, timm's name without its tag.
+
+    >>> as_printed("resnet101.tv_in1k", ["TResNet-L", "ResNet-101"]), as_printed("vit_small.x", ["ViT-L"])
+    ('ResNet-101', 'vit_small')
+    """
+    return next((name for name in printed if is_trunk(trunk, name)), trunk.partition(".")[0])
 
 
 def second_hand(row: PublishedRow) -> dict[str, str]:

@@ -15,12 +15,13 @@ MAY_IMPORT = {
     "data": ("base",),
     "scoring": ("base",),
     "results": ("base", "data", "scoring"),
+    "site": ("base", "data", "scoring", "results"),
     "training": ("base", "data", "scoring", "results.record"),
     "deploy": ("base", "data", "training", "results.record"),
     "report": ("base", "data", "scoring", "results", "training", "deploy.load_model"),
     "perf": ("base", "data", "scoring", "results", "training"),
 }
-WITHOUT_TORCH = ("base", "data", "scoring", "results")
+WITHOUT_TORCH = ("base", "data", "scoring", "results", "site")
 COMMANDS = {path.stem for path in (ROOT / "bench").glob("[!_]*.py")}
 
 

@@ -17,6 +17,7 @@ from bench.data import survey
 from bench.perf import train as perf_train
 from bench.report import __main__ as report
 from bench.results import record
+from bench.site import __main__ as site
 from bench.training import device
 from tests import records
 from tests.records import refused
@@ -33,6 +34,7 @@ FOLDERS: dict[str, tuple[Main, list[str]]] = {
     "plot": (plot.main, ["--dataset", "demo", "--runs"]),
     "export": (export.main, ["--run", "demo", "--output"]),
     "report": (report.main, ["--dataset", "demo", "--output"]),
+    "site": (site.main, ["--output"]),
     "predict, maps": (predict.main, [*LABEL, "--maps"]),
     "perf": (perf_train.main, ["--output"]),
 }
@@ -88,7 +90,7 @@ def test_a_folder_in_place_of_a_file_and_a_file_in_place_of_its_folder(
 
 
 @pytest.mark.parametrize("code", [errno.EROFS, errno.EACCES, errno.ENOSPC])
-@pytest.mark.parametrize("name", ["run", "prepare", "export", "report", "predict, maps", "perf"])
+@pytest.mark.parametrize("name", ["run", "prepare", "export", "report", "site", "predict, maps", "perf"])
 def test_a_folder_that_the_system_does_not_let_write(
     name: str,
     code: int,

@@ -3,9 +3,6 @@
 `nox -s browser` runs these tests; they need Playwright and Chromium.
 """
 
-import importlib
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +16,6 @@ from bench.results.comparison_table import build_table
 
 pytestmark = pytest.mark.browser
 ROWS = [{"label": f"label {n}", "gain": 3.0 - n, "companions": 2.0} for n in range(8)]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """An installed Chromium, else Playwright's own."""
-    playwright = importlib.import_module("playwright.sync_api")
-    path = shutil.which("chromium") or shutil.which("google-chrome")
-    with playwright.sync_playwright() as engine:
-        chromium = engine.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")
