@@ -150,10 +150,10 @@ class TestWatch:
 
     def test_a_killed_process_whose_parent_has_not_noticed_has_ended(self):
         code = "import sys, time; from bench.base.lock_holder import Holder; "
-        code += "sys.stdout.buffer.write(Holder.me().written()); sys.stdout.close(); time.sleep(60)"
+        code += "print(Holder.me().written().decode(), flush=True); time.sleep(60)"
         with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE) as process:
             assert process.stdout
-            holder = Holder.read(process.stdout.read(), otherwise="")
+            holder = Holder.read(process.stdout.readline(), otherwise="")
             assert not holder.has_ended
             os.kill(holder.pid, signal.SIGKILL)
             os.waitid(os.P_PID, holder.pid, os.WEXITED | os.WNOWAIT)
