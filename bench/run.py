@@ -72,9 +72,8 @@ def run(args: argparse.Namespace, words: list[str]) -> int:
     if number > 1 and len(runs) > 1:
         stores = {name: prepare(data) for name, data in needed.items()}
         if not (status := jobs.run(commands, jobs=number, after_each=show_table)):
-            target = device.choose(args.device)
-            execution = _execution(args, runs, target)
-            last = StageContext(stores[runs[-1].data.name], target, folder.stages, **execution)
+            target, store = device.choose(args.device), stores[runs[-1].data.name]
+            last = StageContext(store, target, folder.stages, **_execution(args, runs, target))
             _say_what_next(runs[-1], last, folder, args)
         return status
     with distributed.process_group(args.device, threads=args.threads) as (processes, target):

@@ -40,7 +40,7 @@ def own_run(**changes):
 def test_the_plain_table_has_no_later_paper_but_says_how_to_see_them(capsys):
     text = shown(capsys, "--dataset", "coco")
     later = published.load_published("coco").later
-    assert "Query2Label" not in text
+    assert "CPSD" not in text
     assert f"{len(later)} rows of later papers are not shown; for all of them: python -m bench.table" in text
     assert "later papers" not in shown(capsys, "--dataset", "demo")
 
@@ -179,7 +179,7 @@ def test_csv_has_the_facts_of_a_published_row_in_a_listing_only(capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--group", "sise"], "error: unknown --group 'sise'; choose from: size, year, trunk"),
+        (["--group", "weight"], "error: unknown --group 'weight'; choose from: size, year, trunk"),
         (["--since", "20"], "error: --since 20 is not a year; give one such as 2020"),
     ],
 )
