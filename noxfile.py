@@ -114,7 +114,7 @@ def above_bounds(direct: list[str], freeze: str) -> list[str]:
 def slow(session: nox.Session) -> None:
     """The tests that take minutes: processes killed at random, several processes under torchrun."""
     install(session, "tests")
-    session.run("pytest", "-m", "slow", *session.posargs, env=ONE_THREAD)
+    session.run("pytest", "-n", "2", "-m", "slow", *session.posargs, env=ONE_THREAD)
 
 
 @nox.session
