@@ -206,7 +206,7 @@ def test_its_size_is_six_classifiers_without_bias_more_than_the_trunk():
     ("changes", "message"),
     [
         ({"heads": "0"}, "heads=0"),
-        ({"heads": "1.5"}, "heads=1.5: int expected"),
+        ({"heads": "1.5"}, "heads=1.5: give a whole number, as in heads=6"),
         ({"lam": "-0.1"}, "lam=-0.1"),
         ({"scale": "1,0.7"}, "scale=1.0,0.7: give the lowest and the highest"),
         ({"gamma_neg": "2"}, "gamma_neg=2.0 counts only with loss=asymmetric"),

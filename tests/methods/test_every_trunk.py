@@ -25,7 +25,7 @@ def test_the_loss_of_every_stage_falls_in_a_few_steps(name: str, trunk: str, con
     labels = torch.randint(0, 2, (4, 10), generator=random).float()
     for stage in trainings(method_stages):
         stages.prepare(model, stage)
-        optimizer = torch.optim.SGD(stages.parameter_groups(model, stage), lr=0.005, momentum=0.9)
+        optimizer = torch.optim.SGD(stages.parameter_groups(model, stage), lr=0.0005, momentum=0.9)
         losses = []
         for _ in range(4):
             loss = stage.loss(model, images, labels)[0]

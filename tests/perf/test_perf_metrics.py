@@ -70,7 +70,7 @@ def test_memory_is_the_peak_of_what_is_allocated():
 
 
 def test_measurements_are_found_by_file_name_and_listed(capsys):
-    assert set(perf.measurements()) == {"data", "gpu", "metrics", "train"}
+    assert set(perf.measurements()) == {"data", "gpu", "labels", "metrics", "train"}
     with pytest.raises(SystemExit) as ended:
         perf.main(["--help"])
     assert ended.value.code == 0

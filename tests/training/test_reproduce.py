@@ -123,7 +123,9 @@ def test_a_batch_is_said_to_be_smaller_only_if_it_is(
 ):
     run = Run(small_card, "resnet101", {}, 0)
     module = reproduce.method.load_method("resnet101")
-    reproduce._say_if_batches_are_smaller(run, module, replace(run.recipe, batch_size=batch_size))
+    reproduce._say_if_batches_are_smaller(
+        run, module, replace(run.recipe, batch_size=batch_size), quiet=False
+    )
     said = capsys.readouterr().err
     assert bool(said) == (batch_size != run.recipe.batch_size)
     if said:

@@ -253,7 +253,7 @@ def test_a_run_gives_the_rows_of_its_log_to_the_trackers(
     (given,) = [call[1] for call in wandb if call[0] == "log"]
     assert given == {
         "main/epoch": 1,
-        **{f"main/{name}": line[name] for name in tracking.FIELDS if line[name] is not None},
+        **{f"main/{name}": line[name] for name in tracking.FIELDS if line.get(name) is not None},
     }
     assert {call[2]: call[3] for call in mlflow if call[0] == "log_metric"} == {
         name: value for name, value in given.items() if name != "main/epoch"
