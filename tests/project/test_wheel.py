@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -63,15 +62,11 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def site(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel installed into a folder of its own, by uv or, where there is none, by pip."""
+    """The wheel installed into a folder of its own."""
     folder = tmp_path_factory.mktemp("site")
-    where = ["--no-deps", "--target", str(folder), str(wheel)]
-    if uv := shutil.which("uv"):
-        words = [uv, "pip", "install", "--offline", "--python", sys.executable, *where]
-    else:
-        words = [sys.executable, "-m", "pip", "install", "--no-index", *where]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"neither uv nor pip installs the wheel: {done.stderr}"
+    words = ["-m", "pip", "install", "--no-index", "--no-deps", "--target", str(folder), str(wheel)]
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
     return folder
 
 
