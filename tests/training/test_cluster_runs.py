@@ -1,4 +1,7 @@
-"""Thirty runs as tasks of submitit, some killed and some warned, make the records of one after the other."""
+"""Runs as tasks of submitit, some killed and some warned, make the records of one after the other.
+
+Twelve runs; as many as are named by CLUSTER_RUNS, which took nine minutes for 30.
+"""
 
 import json
 import os
@@ -18,7 +21,8 @@ from bench.base.paths import ROOT
 from bench.results import record
 from tests.base.test_signals import COMMAND
 
-SEEDS, EPOCHS, AT_ONCE = range(15), 6, 4
+RUNS = int(os.environ.get("CLUSTER_RUNS", "12"))
+SEEDS, EPOCHS, AT_ONCE = range(RUNS // 2), 6, 4
 METHODS = ("resnet101", "knn@features=resnet101")  # KNN needs the stage of ResNet-101 with the same seed
 FEW = ["--dataset", "demo", "--device", "cpu", "--batch-size", "32", "--epochs", str(EPOCHS), "--jobs", "1"]
 
@@ -100,7 +104,7 @@ def trained_rows(folder: Path, seed: int) -> list[int]:
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the tasks' processes in /proc")
-def test_thirty_tasks_with_kills_make_the_records_of_one_after_the_other(
+def test_tasks_with_kills_make_the_records_of_one_after_the_other(
     small_cards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     submitit = pytest.importorskip("submitit")
@@ -124,10 +128,10 @@ def test_thirty_tasks_with_kills_make_the_records_of_one_after_the_other(
     tasks = Tasks(executor, commands)
     tasks.work()
 
-    assert len(tasks.killed) >= 3
-    assert len(tasks.warned) >= 3
+    assert len(tasks.killed) >= RUNS // 10
+    assert len(tasks.warned) >= RUNS // 10
     alone, together = (record.read_folder(folder / "demo", dataset="demo") for folder in (one, many))
-    assert len(alone) == len(together) == 30
+    assert len(alone) == len(together) == RUNS
     assert [comparable(facts) for facts in together] == [comparable(facts) for facts in alone]
     for seed in set(SEEDS) - tasks.killed - tasks.warned:
         assert sorted(trained_rows(many / "demo", seed)) == [0, EPOCHS]
@@ -138,8 +142,8 @@ def test_thirty_tasks_with_kills_make_the_records_of_one_after_the_other(
     capsys.readouterr()
     assert check.main(["--dataset", "demo", "--records", str(many / "demo"), "--strict"]) == 0
     said = capsys.readouterr().out
-    assert "30 fresh records" in said
+    assert f"{RUNS} fresh records" in said
     assert "no number moved" in said
     assert table.main(["--dataset", "demo", "--runs", str(many), "--format", "json"]) == 0
     rows = json.loads(capsys.readouterr().out)["rows"]
-    assert sorted(row["n"] for row in rows if row.get("n")) == [15, 15]
+    assert sorted(row["n"] for row in rows if row.get("n")) == [len(SEEDS)] * 2
