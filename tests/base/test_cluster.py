@@ -1,6 +1,7 @@
 """A cluster: options of --slurm, what Slurm gets, and a task that saves at Slurm's warning."""
 
 import doctest
+import importlib
 import os
 import re
 import signal
@@ -79,7 +80,6 @@ class TestSubmission:
 
     @pytest.fixture(autouse=True)
     def slurm(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        pytest.importorskip("submitit")
         programs = tmp_path / "programs"
         programs.mkdir()
         for name in ("sbatch", "srun"):
@@ -151,7 +151,6 @@ class TestTask:
 
     def test_lets_the_command_save_at_slurms_warning_which_does_not_reach_it(self, tmp_path: Path):
         """As submitit does it: the handler of the signal calls `checkpoint`, while the task waits."""
-        pytest.importorskip("submitit")
         code = f"""
 import signal, sys
 from bench.base.cluster import CommandTask
@@ -235,7 +234,7 @@ def test_tasks_that_start_together_learn_a_shared_stage_once_through_a_kill_and_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """On submitit's local executor: SIGKILL as if a node failed, then the signal of a preemption."""
-    submitit = pytest.importorskip("submitit")
+    submitit = importlib.import_module("submitit")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), *sys.path]))
     executor = submitit.AutoExecutor(folder=tmp_path / "logs", cluster="local")
     executor.update_parameters(timeout_min=10)

@@ -145,16 +145,17 @@ def test_in_a_gpus_precision_every_stage_learns_what_it_learns_in_float32(
 ):
     """On the CPU, which has bfloat16 too: the first epoch's loss is the same within 1 %.
 
-    Within 5 % for ML-GCN, whose rate of 0.5 for a loss that is a mean magnifies what rounding changes.
+    ML-GCN at a tenth of its rate: 0.5 for a loss that is a mean magnifies what rounding changes.
     """
+    changes: dict[str, Any] = {"lr": 0.05} if name == "ml_gcn" else {}
     losses = []
     for precision in (torch.float32, torch.bfloat16):
         monkeypatch.setattr(device, "precision", lambda _on, precision=precision: precision)
-        model, facts = learn(name, context, epochs=1)
+        model, facts = learn(name, context, epochs=1, **changes)
         assert all(tensor.dtype != torch.bfloat16 for tensor in state(model).values())
         losses.append({stage["name"]: stage["epochs"][0]["loss"] for stage in facts if stage["epochs"]})
     assert losses[0] != losses[1]
-    assert losses[1] == pytest.approx(losses[0], rel=0.05 if name == "ml_gcn" else 0.01)
+    assert losses[1] == pytest.approx(losses[0], rel=0.01)
 
 
 def test_a_gpu_is_given_enough_at_once():
